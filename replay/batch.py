@@ -1,0 +1,53 @@
+"""What a learner gets from replay, and what it may ask of it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+STACK = 4  # frames in an observation (Mnih et al. 2015)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B windows of K self-prediction jumps (K may be 0) and one n-step return each.
+
+    Frames come once; the S = K + 2 observations that a learner needs are cut from them: s_t .. s_{t+K} begin at frame 0 .. K
+    and s_{t+n} at frame K + 4 (`first_frames`).
+
+    frames    uint8   [B, K + 8, 84, 84]   times t-3 .. t+K, then t+n-3 .. t+n
+    visible   float32 [S, B, 4]            0 where a frame belongs to an earlier game or life, so must read as black
+    action    int64   [B, max(K, 1)]       a_t .. a_{t+K-1}
+    ret       float32 [B]                  n-step return, sum of gamma^j r_{t+j} up to n rewards or the first terminal
+    discount  float32 [B]                  gamma^n, or 0 if a terminal lies in t .. t+n-1
+    mask      float32 [K, B]               1 where no terminal lies in t .. t+k (k = 1 .. K), else 0
+    weight    float32 [B]                  importance weights, the largest of the batch is 1
+    index     int64   [B]                  rows, to be handed back with their new priorities
+    """
+
+    frames: Tensor
+    visible: Tensor
+    action: Tensor
+    ret: Tensor
+    discount: Tensor
+    mask: Tensor
+    weight: Tensor
+    index: Tensor
+
+
+def first_frames(jumps: int, device: torch.device | str = "cpu") -> Tensor:
+    """Where in `Batch.frames` each of the S = `jumps` + 2 observations begins; int64 [S]."""
+    return torch.tensor([*range(jumps + 1), jumps + STACK], device=device)
+
+
+class Source(Protocol):
+    """Where a learner draws its batches from."""
+
+    def sample(self, batch_size: int, n: Tensor, gamma: Tensor, beta: Tensor) -> Batch:
+        """A batch of windows. `n` int64 [], `gamma` and `beta` float32 []: return length, discount, importance exponent."""
+        ...
+
+    def reprioritise_(self, index: Tensor, priority: Tensor) -> None:
+        """Write new priorities, float32 [B], to the rows `index`, int64 [B]."""
+        ...

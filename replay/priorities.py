@@ -1,0 +1,50 @@
+"""Prioritised draws (Schaul et al. 2016) by a cumulative sum over fixed-point priorities.
+
+A float32 cumulative sum over 100,000 rows is off by up to 3 % for a row and never draws the smallest ones. Integers add
+exactly, in any order, on any device: a draw is exact, repeatable, of fixed shape, and needs no tree.
+"""
+
+import torch
+from torch import Tensor
+
+ONE = 1 << 20  # fixed point: this stands for the priority 1.0
+LARGEST = 1 << 42  # a bound far above any real priority: 2**20 rows of it still add up within 63 bits
+
+
+class Priorities:
+    """One priority for each of N rows. A row of priority 0 is never drawn; every other row has at least 2**-20."""
+
+    def __init__(self, rows: int, alpha: float, device: torch.device | str) -> None:
+        """`alpha` is the exponent of the priorities; 0 makes every row that may be drawn equally likely."""
+        self.alpha = alpha
+        self.value = torch.zeros(rows, dtype=torch.int64, device=device)
+        self.largest = torch.tensor(ONE, device=device)  # ever written; new rows get it, so that each is drawn soon
+        self._sums = torch.zeros_like(self.value)
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """`count` rows, int64 [count], one from each of `count` equal slices of the total priority (stratified).
+
+        At least one row must have a priority above 0.
+        """
+        sums = torch.cumsum(self.value, 0, out=self._sums)
+        total = sums[-1]
+        slices = torch.arange(count, device=total.device, dtype=torch.float64)
+        offset = torch.rand(count, generator=generator, device=total.device, dtype=torch.float64)
+        point = ((slices + offset) * (total / count)).long().clamp_(max=total - 1)  # total < 2**53: exact in float64
+        return torch.searchsorted(sums, point, right=True)
+
+    def weights(self, index: Tensor, beta: Tensor) -> Tensor:
+        """Importance weights (p_min / p)^beta of the rows `index`, int64 [B]; float32 [B], the largest is 1."""
+        p = self.value[index].double()
+        return (p.min() / p).pow(beta).float()
+
+    def write_(self, index: Tensor, priority: Tensor) -> None:
+        """Set rows `index`, int64 [B], to `priority`^alpha, float32 [B]; of a row that comes twice the larger one stays.
+
+        Rows of priority 0 keep it: they may have been overwritten since they were drawn. What is not a number counts as the
+        smallest priority, so that a diverged agent is stopped by its loss and not by a broken draw.
+        """
+        value = (priority.double().pow(self.alpha) * ONE).round().nan_to_num_(1).clamp_(1, LARGEST).long()
+        self.largest = torch.maximum(self.largest, value.max(), out=self.largest)
+        value = torch.where(self.value[index] > 0, value, 0)
+        self.value.scatter_reduce_(0, index, value, reduce="amax", include_self=False)
