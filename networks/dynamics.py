@@ -1,0 +1,34 @@
+"""What self-prediction adds to a network: the transition model of SPR (Schwarzer et al. 2021)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from networks.encoders import renormalise
+
+
+class TransitionModel(nn.Module):
+    """The latent of the next step from this step's and the action: two 3x3 convolutions at the latent's own size."""
+
+    def __init__(self, channels: int, num_actions: int, batch_norm: bool) -> None:
+        super().__init__()
+        self.num_actions = num_actions
+        self.first = nn.Conv2d(channels + num_actions, channels, 3, padding=1)
+        # The model only ever runs in training mode, so running statistics would be kept for nobody.
+        self.norm = nn.BatchNorm2d(channels, track_running_stats=False) if batch_norm else nn.Identity()
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, latent: Tensor, action: Tensor) -> Tensor:
+        """`latent` float32 [B, C, h, w], `action` int64 [B]; the next latent, float32 [B, C, h, w] in [0, 1]."""
+        planes = functional.one_hot(action, self.num_actions).to(latent.dtype)[:, :, None, None]
+        x = torch.cat((latent, planes.expand(-1, -1, *latent.shape[2:])), 1)
+        x = self.norm(functional.relu(self.first(x)))
+        return renormalise(functional.relu(self.second(x)))
+
+    def unroll(self, latent: Tensor, action: Tensor) -> Tensor:
+        """`latent` float32 [B, C, h, w], `action` int64 [B, K]; the K latents that follow, float32 [K * B, C, h, w]."""
+        steps = []
+        for k in range(action.shape[1]):
+            latent = self(latent, action[:, k])
+            steps.append(latent)
+        return torch.cat(steps)

@@ -1,0 +1,52 @@
+"""What a network is made of, as values. No torch here, so that a command line can be read before torch is loaded."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """From four frames to a latent image."""
+
+    kind: Literal["data_efficient", "nature"] = "nature"
+    """data_efficient: conv 32@5x5/5, 64@5x5/5; nature: conv 32@8x8/4, 64@4x4/2, 64@3x3/1; ReLU after each, no padding"""
+    renormalise: bool = False
+    """scale each sample's latent to [0, 1]"""
+
+
+@dataclass(frozen=True)
+class Head:
+    """From a latent to the distribution of returns of each action: dueling, noisy, categorical."""
+
+    hidden: int = 256
+    """units of the hidden layer of each of the two streams"""
+    noise: float = 0.1
+    """initial sigma of the noisy layers, before division by sqrt(fan) (sigma_0 of Fortunato et al. 2018)"""
+    atoms: int = 51
+    """points of the support of the return distribution"""
+    support: float = 10.0
+    """the support is [-support, support], in clipped rewards"""
+    gradient_scale: float = 1.0
+    """factor on the gradient from the head into the encoder"""
+
+
+@dataclass(frozen=True)
+class SelfPrediction:
+    """Self-predictive representations (Schwarzer et al. 2021): predict the tortoise's latents of the next steps."""
+
+    jumps: int = 5
+    """steps that are predicted, K"""
+    weight: float = 5.0
+    """factor of the loss, which is a mean over the K steps"""
+    batch_norm: bool = True
+    """batch normalisation in the transition model"""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random shift and intensity (Kostrikov et al. 2021), drawn anew for each observation, one draw for its four frames."""
+
+    pad: int = 4
+    """largest shift, in pixels, in each direction; the edge is repeated"""
+    intensity: float = 0.05
+    """brightness is multiplied by 1 + intensity * clip(normal, -2, 2)"""
