@@ -1,0 +1,221 @@
+"""The agent: a hare that learns, a tortoise that follows it, and what is planned between them."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+
+import torch
+from torch import Tensor
+
+from agents.config import AgentConfig, Resets
+from agents.losses import categorical_td, project_categorical, self_prediction
+from agents.schedules import anneal
+from networks.augment import observe
+from networks.qnetwork import QNetwork
+from networks.weights import ema_, reset_, zero_moments_
+from replay.batch import Batch, Source, first_frames
+
+# What an update measures; `metrics` gives the mean of each over the updates since it was last asked.
+MEASURED = ("loss", "td_loss", "spr_loss", "q", "grad_norm")
+
+
+class Agent:
+    """Acts, learns, and resets, as `config` says. Knows no environment and no file.
+
+    `update` changes tensors of fixed address in place and reads none of them on the host; only `act`, `metrics` and `broken`
+    wait for the device.
+    """
+
+    def __init__(self, config: AgentConfig, num_actions: int, *, device: torch.device | str, seed: int) -> None:
+        self.config = config
+        self.num_actions = num_actions
+        self.device = torch.device(device)
+        seeds = torch.Generator().manual_seed(seed)
+        draw = torch.randint(2**62, (3,), generator=seeds).tolist()
+        self._fresh = torch.Generator().manual_seed(draw[0])  # on the CPU: the same weights on every device
+        self._learning = torch.Generator(self.device).manual_seed(draw[1])
+        self._acting = torch.Generator(self.device).manual_seed(draw[2])
+        self.hare = self._new_network()
+        self.tortoise = deepcopy(self.hare).requires_grad_(False)
+        self.initial = deepcopy(self.tortoise) if config.resets and config.resets.source == "initial" else None
+        self.updates = 0
+        self.resets = 0
+        self._first = first_frames(config.prediction.jumps if config.prediction else 0, self.device)
+        self._n = torch.tensor(config.target.n, device=self.device)
+        self._gamma = torch.tensor(config.target.gamma, device=self.device)
+        self._beta = torch.tensor(config.replay.beta.start, device=self.device)
+        self.epsilon = config.exploration.epsilon.start
+        self._sums = torch.zeros(len(MEASURED), device=self.device)
+        self._healthy = torch.zeros((), dtype=torch.int64, device=self.device)  # updates before the first bad loss
+        self._read_at = 0
+        self.optimizer = self._new_optimizer()
+
+    def _new_network(self) -> QNetwork:
+        c = self.config
+        network = QNetwork(c.encoder, c.head, c.prediction, self.num_actions)
+        network.initialise_(self._fresh)
+        return network.to(self.device, memory_format=torch.channels_last)
+
+    def _new_optimizer(self) -> torch.optim.Adam | None:
+        o = self.config.optimizer
+        if o is None:
+            return None
+        return torch.optim.Adam(self.hare.parameters(), lr=o.learning_rate, betas=(o.beta1, o.beta2), eps=o.epsilon, fused=True)
+
+    @property
+    def actor(self) -> QNetwork:
+        """The network that chooses actions, in training and evaluation."""
+        return self.tortoise if self.config.tortoise.acts else self.hare
+
+    def anneal_(self, env_step: int) -> None:
+        """Set epsilon and the importance exponent for `env_step`."""
+        elapsed = env_step - self.config.replay.warmup_steps
+        self.epsilon = anneal(self.config.exploration.epsilon, elapsed)
+        self._beta.fill_(anneal(self.config.replay.beta, elapsed))
+
+    @torch.no_grad()
+    def act(self, frames: Tensor, evaluation: torch.Generator | None = None) -> Tensor:
+        """Actions, int64 [L], for stacks of frames, uint8 [L, 4, 84, 84]: greedy but for epsilon, noisy while learning.
+
+        With a generator for `evaluation` the draws come from it, epsilon is that of evaluations, and there is no noise; the
+        agent itself is left as it was.
+        """
+        lanes = len(frames)
+        epsilon = self.epsilon if evaluation is None else self.config.exploration.evaluation
+        generator = self._acting if evaluation is None else evaluation
+        random = torch.randint(self.num_actions, (lanes,), generator=generator, device=self.device)
+        if epsilon == 1:
+            return random
+        noise = self.actor.draw_noise(self._acting) if evaluation is None else None
+        x = frames.float().div_(255)
+        greedy = self.actor.values(self.actor.logits(self.actor.encode(x), noise)).argmax(1)
+        if epsilon == 0:
+            return greedy
+        explores = torch.rand(lanes, generator=generator, device=self.device) < epsilon
+        return torch.where(explores, random, greedy)
+
+    def update(self, replay: Source) -> None:
+        """One gradient step on one batch from `replay`, then the tortoise's, then a reset if one is due."""
+        batch = replay.sample(self.config.replay.batch_size, self._n, self._gamma, self._beta)
+        priority = self._learn(batch)
+        replay.reprioritise_(batch.index, priority)
+        self.updates += 1
+        if self.updates % self.config.tortoise.every == 0:
+            ema_(list(self.tortoise.parameters()), list(self.hare.parameters()), self.config.tortoise.decay)
+        resets = self.config.resets
+        if resets is not None and self.updates % resets.every == 0:
+            self._reset(resets)
+
+    def _learn(self, batch: Batch) -> Tensor:
+        """One gradient step; the new priorities of the batch, float32 [B]."""
+        assert self.optimizer is not None, "this agent does not learn"
+        states = observe(batch.frames, batch.visible, self._first, self.config.augmentation, self._learning)
+        noise = self.hare.draw_noise(self._learning)
+        target, goal = self._targets(batch, states[1:], noise)
+        latent = self.hare.encode(states[0])
+        logits = self.hare.logits(latent, noise)
+        rows = torch.arange(len(batch.action), device=self.device)
+        cross_entropy, divergence = categorical_td(logits[rows, batch.action[:, 0]], target)
+        spr = torch.zeros_like(cross_entropy)
+        total = cross_entropy
+        if self.config.prediction is not None:
+            spr = self_prediction(self.hare.predict(latent, batch.action), goal, batch.mask)
+            total = total + self.config.prediction.weight * spr
+        loss = (batch.weight * total).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = self._clip()
+        self.optimizer.step()
+        with torch.no_grad():
+            q = self.hare.values(logits).amax(1).mean()
+            self._sums += torch.stack((loss, cross_entropy.mean(), spr.mean(), q, norm)).detach()
+            self._healthy += (self._healthy == self.updates) & loss.isfinite()
+        kl = self.config.replay.priority == "kl"
+        return (divergence if kl else cross_entropy).detach()
+
+    @torch.no_grad()
+    def _targets(self, batch: Batch, later: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """What the losses aim at: the return distribution, float32 [B, atoms], and the projections, float32 [K, B, width].
+
+        `later` float32 [K + 1, B, 4, 84, 84] are the observations s_{t+1} .. s_{t+K}, s_{t+n}; `noise` is the hare's.
+        """
+        jumps, b = len(later) - 1, later.shape[1]
+        best = self.hare.values(self.hare.logits(self.hare.encode(later[-1]), noise)).argmax(1)
+        latent = self.tortoise.encode(later.flatten(0, 1))
+        logits = self.tortoise.logits(latent[-b:], self.tortoise.draw_noise(self._learning))
+        probs = logits[torch.arange(b, device=self.device), best].softmax(1)
+        target = project_categorical(probs, self.tortoise.atoms, batch.ret, batch.discount)
+        goal = self.tortoise.project(latent[:-b]).view(jumps, b, -1) if jumps else batch.mask
+        return target, goal
+
+    def _clip(self) -> Tensor:
+        """Clip the gradient by norm, the transition model apart from encoder and head; the norm of the latter, float32 []."""
+        clip = self.config.optimizer.clip if self.config.optimizer and self.config.optimizer.clip else float("inf")
+        if self.config.prediction is not None:
+            torch.nn.utils.clip_grad_norm_(self.hare.transition.parameters(), clip)
+        return torch.nn.utils.clip_grad_norm_([*self.hare.encoder.parameters(), *self.hare.head.parameters()], clip)
+
+    def _reset(self, resets: Resets) -> None:
+        """Apply the reset rule to the hare, and to the tortoise with its own draw if told so."""
+        keep = {"body": resets.keep_body, "head": resets.keep_head}
+        for network in (self.hare, self.tortoise) if resets.tortoise_too else (self.hare,):
+            source = self._source(resets).parts()
+            for part, parameters in network.parts().items():
+                reset_(parameters, source[part], keep[part])
+        if resets.moments == "zero" and self.optimizer is not None:
+            zero_moments_(self.optimizer, self.hare.parameters())
+        self.resets += 1
+
+    def _source(self, resets: Resets) -> QNetwork:
+        if resets.source == "tortoise":
+            return self.tortoise
+        return self.initial if self.initial is not None else self._new_network()
+
+    def broken(self) -> int | None:
+        """The number of the first update whose loss was not finite, or None. Waits for the device."""
+        healthy = int(self._healthy)
+        return None if healthy == self.updates else healthy + 1
+
+    def metrics(self) -> dict[str, float]:
+        """Mean of each measured quantity over the updates since the last call, empty if there was none. Waits for the device."""
+        count, self._read_at = self.updates - self._read_at, self.updates
+        if count == 0:
+            return {}
+        means = dict(zip(MEASURED, (self._sums / count).tolist(), strict=True))
+        self._sums.zero_()
+        if self.config.prediction is None:
+            del means["spr_loss"]
+        return means
+
+    def _generators(self) -> Iterator[tuple[str, torch.Generator]]:
+        return iter((("fresh", self._fresh), ("learning", self._learning), ("acting", self._acting)))
+
+    def state_dict(self) -> dict[str, object]:
+        """Everything that later behaviour depends on, as tensors and plain values."""
+        return {
+            "hare": self.hare.state_dict(),
+            "tortoise": self.tortoise.state_dict(),
+            "initial": self.initial.state_dict() if self.initial is not None else None,
+            "optimizer": self.optimizer.state_dict() if self.optimizer is not None else None,
+            "generators": {name: generator.get_state() for name, generator in self._generators()},
+            "updates": self.updates,
+            "resets": self.resets,
+            "epsilon": self.epsilon,
+            "sums": self._sums,
+            "healthy": self._healthy,
+            "read_at": self._read_at,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take over what `state_dict` gave."""
+        self.hare.load_state_dict(state["hare"])
+        self.tortoise.load_state_dict(state["tortoise"])
+        if self.initial is not None:
+            self.initial.load_state_dict(state["initial"])
+        if self.optimizer is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+        for name, generator in self._generators():
+            generator.set_state(state["generators"][name])
+        self.updates, self.resets, self.epsilon = state["updates"], state["resets"], state["epsilon"]
+        self._sums.copy_(state["sums"])
+        self._healthy.copy_(state["healthy"])
+        self._read_at = state["read_at"]
