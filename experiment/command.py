@@ -1,0 +1,96 @@
+"""Command lines: typed flags from a frozen dataclass, and every error that a user can mend as one line."""
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import tyro
+
+T = TypeVar("T")
+
+
+class UserError(Exception):
+    """Something that the user can mend: shown as one line, without a traceback."""
+
+    def __init__(self, message: str, code: int = 2) -> None:
+        """`code` is the exit status: 2 before anything was done, 1 when a run had to stop."""
+        super().__init__(message)
+        self.code = code
+
+
+def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
+    """The value of the dataclass `kind` that `argv` asks for, `default` where it says nothing.
+
+    Raises UserError for an unknown flag (the nearest one is named), for a value of the wrong type, and for one that the
+    dataclass refuses with ValueError. `--help` prints and exits.
+    """
+    said = io.StringIO()
+    given = {} if default is None else {"default": default}
+    try:
+        with contextlib.redirect_stderr(said):
+            value, unknown = tyro.cli(
+                kind, args=list(argv), return_unknown_args=True, config=(tyro.conf.AvoidSubcommands,), **given
+            )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    except SystemExit as end:
+        if not end.code:  # --help
+            raise
+        raise UserError(_first_line(said.getvalue())) from end
+    if unknown:
+        raise UserError(_unknown(unknown[0], flags(value)))
+    return value
+
+
+def flags(value: Any, path: str = "--") -> list[str]:
+    """Every flag of a dataclass value by its path, as tyro spells them; the field `config` adds no level of its own."""
+    names: list[str] = []
+    for field in dataclasses.fields(value):
+        inner = getattr(value, field.name)
+        if dataclasses.is_dataclass(inner):
+            names += flags(inner, path if field.name == "config" else f"{path}{field.name.replace('_', '-')}.")
+        else:
+            names.append(path + field.name.replace("_", "-"))
+    return names
+
+
+def nearest(word: str, words: Sequence[str]) -> str:
+    """`did you mean A or B?` for the words nearest to `word`, or all of them if none is near."""
+    near = difflib.get_close_matches(word, words, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(words)}"
+
+
+def _unknown(word: str, known: list[str]) -> str:
+    if not word.startswith("-"):
+        return f"unexpected argument {word!r}; see --help"
+    near = difflib.get_close_matches(word.split("=")[0].replace("_", "-"), known, n=3, cutoff=0.6)
+    return f"unknown flag {word}: " + (f"did you mean {' or '.join(near)}?" if near else "this agent has none such; see --help")
+
+
+def _first_line(box: str) -> str:
+    """What tyro says above the first rule of its box, in one line."""
+    lines = [re.sub(r"[│╭╰╮╯]", "", line).strip() for line in box.splitlines()]
+    told: list[str] = []
+    for line in lines[1:]:
+        if line.startswith("─"):
+            break
+        told.append(line)
+    return " ".join(told) or "the command line cannot be read; see --help"
+
+
+def run(main: Callable[[list[str]], None]) -> NoReturn:
+    """Call `main` with the command line and exit: 0, or with a UserError's one line and code, or 130 after Ctrl-C."""
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        print(f"{sys.argv[0]}: {error}", file=sys.stderr)
+        raise SystemExit(error.code) from None
+    except KeyboardInterrupt:
+        print(f"{sys.argv[0]}: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+    raise SystemExit(0)

@@ -1,0 +1,120 @@
+"""The folder of a run: one process at a time, one configuration for ever, no half-written file."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+from experiment.command import UserError
+
+CONFIG = "config.json"
+SCORE = "score.json"
+CHECKPOINT = "checkpoint.pt"
+METRICS = "metrics.jsonl"
+
+
+class RunFolder:
+    """Holds the folder at `path` for this process until it ends, however it ends: the kernel keeps the lock.
+
+    The lock is flock's. On NFS it holds between machines from Linux 2.6.12 on; on a file system without it, opening fails.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Make the folder if need be and take its lock. UserError if it cannot be written or another process holds it."""
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = (path / "lock").open("a")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{path} is held by another process that is running it") from None
+        except OSError as error:
+            raise UserError(f"cannot write to {path}: {error.strerror}; choose another --out") from error
+
+    def check(self, settings: dict[str, Any]) -> dict[str, Any] | None:
+        """The score if the folder holds this very run, finished; None if it holds none.
+
+        UserError if it holds one with other `settings`, or an unfinished one.
+        """
+        config, score = self.path / CONFIG, self.path / SCORE
+        if not config.exists():
+            return None
+        try:
+            theirs = json.loads(config.read_text())["settings"]
+            result = json.loads(score.read_text()) if score.exists() else None
+        except (ValueError, KeyError) as error:
+            raise UserError(f"{self.path} holds a run that cannot be read; --fresh replaces it") from error
+        differing = sorted(_differences(theirs, json.loads(json.dumps(settings))))
+        if differing:
+            raise UserError(
+                f"{self.path} holds a run with another {', '.join(differing[:4])}; choose another --out, or --fresh to replace it"
+            )
+        if result is None:
+            raise UserError(f"{self.path} holds an unfinished run; --fresh starts it over")
+        return result
+
+    def begin(self, settings: dict[str, Any], made: dict[str, Any]) -> None:
+        """Delete what an earlier run left and write config.json; `made` tells how the run is made (commit, device)."""
+        for name in (SCORE, METRICS, CHECKPOINT):
+            (self.path / name).unlink(missing_ok=True)
+        self.write_json(CONFIG, {"settings": settings, "made": made})
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write `value` as JSON to the file `name`, atomically."""
+        with atomic(self.path / name) as file:
+            file.write(json.dumps(value, indent=2).encode() + b"\n")
+
+
+@contextmanager
+def atomic(path: Path) -> Iterable[IO[bytes]]:
+    """A file to write to that takes the place of `path` only when it is whole and on the disk."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def provenance() -> dict[str, Any]:
+    """How this process was made: command line, commit of the code, versions of what a score depends on."""
+    packages = ("torch", "ale-py", "gymnasium", "numpy")
+    return {
+        "command": " ".join(sys.argv),
+        "commit": commit(),
+        "python": sys.version.split()[0],
+        "versions": {package: version(package) for package in packages},
+    }
+
+
+def commit() -> str:
+    """The commit of the code, with `-dirty` after it if files differ from it; `unknown` outside a repository."""
+    root = Path(__file__).resolve().parent.parent
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _differences(ours: Any, theirs: Any, path: str = "") -> Iterable[str]:
+    """Paths at which two JSON values differ."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key in ours.keys() | theirs.keys():
+            yield from _differences(ours.get(key), theirs.get(key), f"{path}.{key}" if path else key)
+    elif ours != theirs:
+        yield path

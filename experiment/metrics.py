@@ -1,0 +1,98 @@
+"""Metrics: metrics.jsonl is the source of truth, wandb mirrors it, a progress line shows the latest."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+
+class Metrics:
+    """Appends rows to a JSON-lines file. `mirror` None, or the keyword arguments of wandb.init, among them `mode`."""
+
+    def __init__(self, path: Path, mirror: dict[str, Any] | None = None) -> None:
+        self._file = path.open("a", buffering=1)  # a row is whole on the disk or not there
+        self._run = _start_wandb(mirror) if mirror else None
+
+    def log(self, kind: str, env_step: int, values: dict[str, Any]) -> None:
+        """Write a row of `kind` (train, episode, evaluation) at `env_step`."""
+        self._file.write(json.dumps({"kind": kind, "env_step": env_step, **values}) + "\n")
+        if self._run is not None:
+            try:
+                self._run.log({"env_step": env_step, **{f"{kind}/{key}": value for key, value in values.items()}})
+            except Exception as error:
+                _warn(error)
+                self._run = None
+
+    def close(self) -> None:
+        """Close the file and finish the mirror."""
+        self._file.close()
+        if self._run is not None:
+            try:
+                self._run.finish()
+            except Exception as error:
+                _warn(error)
+
+
+def _start_wandb(arguments: dict[str, Any]) -> Any:
+    """A wandb run, or None with one line of warning: a mirror is never a reason for a run to fail."""
+    try:
+        import wandb  # takes a second to import
+
+        run = wandb.init(**arguments, settings=wandb.Settings(silent=True))
+        run.define_metric("*", step_metric="env_step")
+        return run
+    except Exception as error:
+        _warn(error)
+        return None
+
+
+def _warn(error: Exception) -> None:
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    print(f"wandb is off for this run: {reason}", file=sys.stderr)
+
+
+class Progress:
+    """How far a job is and how long it still takes: a bar on a terminal, a line at each `note` elsewhere."""
+
+    def __init__(self, label: str, total: int, unit: str) -> None:
+        self._label, self._total, self._unit = label, total, unit
+        self._bar = tqdm(total=total, desc=label, unit=f" {unit}", smoothing=0.1) if sys.stderr.isatty() else None
+        self._done = 0
+        self._pace = (time.monotonic(), 0)  # since when, and from which count on, the speed is taken
+
+    def restart_clock(self) -> None:
+        """Take the speed from here on: what comes next goes at another pace."""
+        self._pace = (time.monotonic(), self._done)
+
+    def advance(self, count: int) -> None:
+        """`count` more units are done."""
+        self._done += count
+        if self._bar is not None:
+            self._bar.update(count)
+
+    @property
+    def speed(self) -> float:
+        """Units a second."""
+        since, start = self._pace
+        return (self._done - start) / max(time.monotonic() - since, 1e-9)
+
+    def note(self, values: dict[str, float]) -> None:
+        """Show `values` beside the count."""
+        told = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        if self._bar is not None:
+            self._bar.set_postfix_str(told, refresh=False)
+            return
+        left = tqdm.format_interval((self._total - self._done) / self.speed) if self.speed > 0 else "?"
+        share = self._done / max(self._total, 1)
+        line = (
+            f"{self._label}  {self._done:,}/{self._total:,} {self._unit}  {share:.0%}  {told}  {self.speed:.1f}/s  left {left}"
+        )
+        print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
