@@ -1,0 +1,208 @@
+"""Play a checkpoint: whole games at the evaluation epsilon, without noise. The only place that defines "score".
+
+python eval.py runs/der/RoadRunner/seed0
+python eval.py runs/der/RoadRunner/seed0 --video film.mp4
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import tyro
+
+from agents.config import config_from_dict, require
+from envs.games import find_game
+from envs.lanes import SIDE, Episode, make_lanes
+from experiment.command import UserError, parse, run
+from experiment.folder import CHECKPOINT, CONFIG
+from experiment.metrics import Progress
+
+if TYPE_CHECKING:
+    from agents.agent import Agent
+
+LANES = 20  # games side by side; 100 episodes are 5 a lane
+SEED_OF_EVALUATION = 1  # keeps the no-ops of an evaluation apart from those of the training with the same seed
+FRAMES_PER_SECOND = 15  # an env step is 4 frames of a console that shows 60 a second
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Play the checkpoint of a run folder and print its score; with --video also film one game."""
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """the run folder: OUT/AGENT/GAME/seedN"""
+    episodes: int = 100
+    """whole games to play; 0 with --video only films"""
+    seed: int | None = None
+    """decides no-ops and random actions; by default the run's own, which repeats the run's score"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where to compute"""
+    video: Path | None = None
+    """film one game to this .mp4 file (H.264, for browsers)"""
+
+    def __post_init__(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        require(self.episodes >= 0, f"--episodes must not be negative, not {self.episodes}")
+        require(self.seed is None or self.seed >= 0, f"--seed must not be negative, not {self.seed}")
+        require(self.video is None or self.video.suffix == ".mp4", f"--video must name an .mp4 file, not {self.video}")
+
+
+def evaluate(agent: "Agent", game: str, episodes: int, seed: int) -> list[Episode]:
+    """Play `episodes` whole games of `game` and return them, lane after lane.
+
+    Each lane has its quota from the start, so that short games are not favoured. The agent is left as it was.
+    """
+    import torch
+
+    from replay.stack import FrameStack
+
+    if episodes == 0:
+        return []
+    lanes = make_lanes(game, min(episodes, LANES), _seed(seed))
+    generator = torch.Generator(agent.device).manual_seed(_seed(seed))
+    stack = FrameStack(lanes.num_lanes, SIDE, agent.device)
+    stack.push_(lanes.reset(), np.ones(lanes.num_lanes, bool))
+    wanted = np.full(lanes.num_lanes, episodes // lanes.num_lanes)
+    wanted[: episodes % lanes.num_lanes] += 1
+    played: list[Episode] = []
+    progress = Progress(f"evaluating on {game}", episodes, "games")
+    while wanted.any():
+        lanes.send(agent.act(stack.frames, generator).numpy(force=True))
+        step = lanes.recv()
+        stack.push_(step.frame, step.life_lost | step.game_over | step.truncated)
+        for episode in step.finished:
+            if wanted[episode.lane]:
+                wanted[episode.lane] -= 1
+                played.append(episode)
+                progress.advance(1)
+                if len(played) % 10 == 0:
+                    progress.note({"return": float(np.mean([e.score for e in played]))})
+    progress.close()
+    lanes.close()
+    return sorted(played, key=lambda e: e.lane)
+
+
+def summary(episodes: list[Episode], game: str) -> dict[str, Any]:
+    """The score (mean raw return), its human-normalised value, its standard error, and the returns it is made of."""
+    returns = [episode.score for episode in episodes]
+    score = float(np.mean(returns))
+    error = float(np.std(returns, ddof=1) / np.sqrt(len(returns))) if len(returns) > 1 else None
+    return {
+        "score": score,
+        "hns": find_game(game).normalised(score),
+        "episodes": len(episodes),
+        "standard_error": error,
+        "mean_length": float(np.mean([episode.length for episode in episodes])),
+        "returns": returns,
+    }
+
+
+def _seed(seed: int) -> int:
+    return int(np.random.SeedSequence((seed, SEED_OF_EVALUATION)).generate_state(1)[0])
+
+
+def film(agent: "Agent", game: str, seed: int, path: Path) -> Episode:
+    """Film one whole game, in colour, to `path` (H.264 at real speed); the game played. UserError if it cannot be written."""
+    import torch
+
+    from replay.stack import FrameStack
+
+    lanes = make_lanes(game, 1, _seed(seed))
+    twin = _colour_twin(game, _seed(seed))
+    generator = torch.Generator(agent.device).manual_seed(_seed(seed))
+    stack = FrameStack(1, SIDE, agent.device)
+    frame = lanes.reset()
+    stack.push_(frame, np.ones(1, bool))
+    picture = twin.reset() if twin else frame[0]
+    with _Film(path) as out:
+        while True:
+            out.add(picture)
+            action = agent.act(stack.frames, generator).numpy(force=True)
+            lanes.send(action)
+            step = lanes.recv()
+            if step.finished:
+                return step.finished[0]
+            picture = twin.step(action) if twin else step.frame[0]
+            stack.push_(step.frame, step.life_lost)
+
+
+def _colour_twin(game: str, seed: int) -> Any:
+    """The game in colour, or None for the toy game, which has none."""
+    from envs.games import GAMES
+
+    if game not in GAMES:
+        return None
+    from envs.atari import ColourTwin
+
+    return ColourTwin(game, seed)
+
+
+class _Film:
+    """An H.264 file that takes pictures, uint8 [H, W] or [H, W, 3], and shows them enlarged."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import imageio_ffmpeg
+        except ModuleNotFoundError:
+            raise UserError("--video needs imageio-ffmpeg: pip install -e '.[video]'") from None
+        if not path.absolute().parent.is_dir():
+            raise UserError(f"--video: there is no folder {path.absolute().parent}")
+        self._path, self._encoder, self._open = path, imageio_ffmpeg.write_frames, None
+
+    def __enter__(self) -> "_Film":
+        return self
+
+    def add(self, picture: np.ndarray) -> None:
+        """Append one picture."""
+        import cv2
+
+        if picture.ndim == 2:
+            picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
+        large = cv2.resize(picture, None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST)
+        if self._open is None:
+            size = (large.shape[1], large.shape[0])
+            self._open = self._encoder(str(self._path), size, fps=FRAMES_PER_SECOND, codec="libx264", macro_block_size=2)
+            self._open.send(None)
+        self._open.send(np.ascontiguousarray(large))
+
+    def __exit__(self, *_: object) -> None:
+        if self._open is not None:
+            self._open.close()
+
+
+def load_agent(folder: Path, device_name: Literal["auto", "cpu", "cuda"]) -> tuple["Agent", dict[str, Any]]:
+    """The agent that `folder` holds, and the settings of its run. UserError if there is none."""
+    from agents.agent import Agent
+    from experiment.checkpoint import load_checkpoint
+    from experiment.device import choose_device
+
+    if not (folder / CONFIG).exists():
+        raise UserError(f"{folder} is no run folder: it has no {CONFIG}")
+    device = choose_device(device_name)
+    settings = json.loads((folder / CONFIG).read_text())["settings"]
+    state = load_checkpoint(folder / CHECKPOINT, "cpu")
+    lanes = make_lanes(settings["game"], 1, 0)
+    agent = Agent(config_from_dict(settings["config"]), lanes.num_actions, device=device, seed=settings["seed"])
+    lanes.close()
+    agent.load_state_dict(state["agent"])
+    return agent, settings
+
+
+def main(argv: list[str]) -> None:
+    """Play what the command line asks for."""
+    asked = parse(Evaluation, argv)
+    agent, settings = load_agent(asked.folder, asked.device)
+    game, seed = settings["game"], settings["seed"] if asked.seed is None else asked.seed
+    if asked.video is not None:
+        episode = film(agent, game, seed, asked.video)
+        print(f"{asked.video}: one game of {game}, return {episode.score:g}, {episode.length} env steps")
+    if asked.episodes:
+        result = summary(evaluate(agent, game, asked.episodes, seed), game)
+        error = f" +- {result['standard_error']:.1f}" if result["standard_error"] is not None else ""
+        print(f"{game}: score {result['score']:.1f}{error}, hns {result['hns']:.3f}, {asked.episodes} episodes")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,232 @@
+"""Train an agent on a game: act, step the lanes, learn, remember, reset; then evaluate it.
+
+    python train.py --game Pong --agent spr_ht
+    python train.py --agent der --help        every flag with the agent's own values
+
+torch is imported only once the command line has been read and found good.
+"""
+
+import argparse
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import tyro
+
+from agents.catalogue import AGENTS
+from agents.config import AgentConfig, require
+from agents.schedules import updates_due
+from envs.games import find_game
+from envs.lanes import SIDE, make_lanes
+from experiment.command import UserError, nearest, parse, run
+from experiment.folder import CHECKPOINT, METRICS, SCORE, RunFolder, commit, provenance
+from experiment.metrics import Metrics, Progress
+
+
+@dataclass(frozen=True)
+class Run:
+    """Train one agent on one game, evaluate it, and keep everything in OUT/AGENT/GAME/seedN."""
+
+    game: str = "Pong"
+    """one of the 26 games, in any usual spelling; or Catch, a small game with a known answer"""
+    agent: str = "spr_ht"
+    """a name of the catalogue (agents/catalogue.py)"""
+    seed: int = 0
+    """decides weights, draws and the emulators' no-ops"""
+    env_steps: int = 100_000
+    """decisions of the agent, 4 emulator frames each, over all lanes"""
+    num_lanes: int = 1
+    """games played side by side; env steps must divide into them"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where to learn; auto takes CUDA if there is any"""
+    out: Path = Path("runs")
+    """where run folders are kept"""
+    eval_episodes: int = 100
+    """whole games played at the end; their mean raw return is the score"""
+    wandb: Literal["off", "offline", "online"] = "off"
+    """mirror the metrics to Weights & Biases"""
+    log_every: int = 1_000
+    """env steps between two rows of metrics"""
+    checkpoint_every: int = 10_000
+    """env steps between two checkpoints"""
+    fresh: bool = False
+    """start over, deleting what an earlier run left in the folder"""
+    config: Annotated[AgentConfig, tyro.conf.arg(name="")] = AGENTS["spr_ht"]
+
+    def __post_init__(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        replay = self.config.replay
+        require(self.seed >= 0, f"--seed must not be negative, not {self.seed}")
+        require(self.num_lanes >= 1, f"--num-lanes must be at least 1, not {self.num_lanes}")
+        require(self.env_steps >= 0, f"--env-steps must not be negative, not {self.env_steps}")
+        require(self.eval_episodes >= 0, f"--eval-episodes must not be negative, not {self.eval_episodes}")
+        require(self.log_every >= 1, f"--log-every must be at least 1, not {self.log_every}")
+        require(self.checkpoint_every >= 1, f"--checkpoint-every must be at least 1, not {self.checkpoint_every}")
+        require(
+            self.env_steps % self.num_lanes == 0,
+            f"--env-steps must divide into --num-lanes, not {self.env_steps} into {self.num_lanes}",
+        )
+        if self.config.optimizer is not None:
+            require(
+                replay.warmup_steps < self.env_steps,
+                f"--replay.warmup-steps must be less than --env-steps, not {replay.warmup_steps} of {self.env_steps}",
+            )
+            rows = (self.config.horizon + 5) * self.num_lanes  # a window with its stack, in each lane
+            require(replay.warmup_steps >= rows, f"--replay.warmup-steps must be at least {rows} for such windows")
+            require(replay.capacity >= rows, f"--replay.capacity must be at least {rows} for such windows")
+
+    @property
+    def folder(self) -> Path:
+        """Where this run is kept."""
+        return self.out / self.agent / self.game / f"seed{self.seed}"
+
+    def identity(self) -> dict[str, Any]:
+        """All that the result depends on, as plain values; what a run folder is recognised by."""
+        names = ("agent", "game", "seed", "env_steps", "num_lanes", "eval_episodes")
+        return {**{name: getattr(self, name) for name in names}, "config": dataclasses.asdict(self.config)}
+
+
+def read_command_line(argv: Sequence[str]) -> Run:
+    """The run that `argv` asks for, in two passes: the agent decides what the other flags are. Raises UserError."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument("--agent", default=Run.agent)
+    try:
+        agent = first.parse_known_args(argv)[0].agent
+    except argparse.ArgumentError as error:
+        raise UserError(str(error)) from error
+    if agent not in AGENTS:
+        raise UserError(f"unknown agent {agent!r}: {nearest(agent, list(AGENTS))}")
+    asked = parse(Run, argv, Run(agent=agent, config=AGENTS[agent]))
+    try:
+        return dataclasses.replace(asked, game=find_game(asked.game).name)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+class Training:
+    """A run under way: the lanes, the agent, its memory, and what is written down."""
+
+    def __init__(self, asked: Run, folder: RunFolder) -> None:
+        """UserError if the device or the game's ROM is absent."""
+        from agents.agent import Agent  # from here on torch is loaded
+        from experiment.device import choose_device, device_name
+        from replay.buffer import ReplayBuffer
+        from replay.stack import FrameStack
+
+        c = asked.config
+        device = choose_device(asked.device)
+        try:
+            self.lanes = make_lanes(asked.game, asked.num_lanes, asked.seed)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+        self.asked, self.folder, self.device = asked, folder, device_name(device)
+        self.agent = Agent(c, self.lanes.num_actions, device=device, seed=asked.seed)
+        rows = min(c.replay.capacity, max(asked.env_steps, (c.horizon + 5) * asked.num_lanes))
+        jumps = c.prediction.jumps if c.prediction else 0
+        self.replay = ReplayBuffer(rows, asked.num_lanes, c.target.n, jumps, c.replay.alpha, device=device, seed=asked.seed)
+        self.stack = FrameStack(asked.num_lanes, SIDE, device)
+        self.returns: list[float] = []  # of the games finished since metrics were last written
+        self.started = time.monotonic()
+
+    def learn(self, metrics: Metrics) -> None:
+        """The loop. UserError, code 1, if a loss is not finite."""
+        asked, agent, lanes, replay, stack = self.asked, self.agent, self.lanes, self.replay, self.stack
+        progress = Progress(f"{asked.agent} {asked.game} seed {asked.seed}", asked.env_steps, "env steps")
+        stack.push_(lanes.reset(), np.ones(asked.num_lanes, bool))
+        for env_step in range(0, asked.env_steps, asked.num_lanes):  # this many are done
+            after = env_step + asked.num_lanes
+            agent.anneal_(env_step)
+            action = agent.act(stack.frames).numpy(force=True)
+            lanes.send(action)
+            # While the emulators run, the agent learns from all rows before this one.
+            for _ in range(updates_due(asked.config, after) - agent.updates):
+                agent.update(replay)
+            step = lanes.recv()
+            terminal = step.life_lost | step.game_over
+            replay.append(stack.newest, action, step.reward.clip(-1, 1), terminal, step.truncated)
+            stack.push_(step.frame, terminal | step.truncated)
+            for episode in step.finished:
+                self.returns.append(episode.score)
+                metrics.log("episode", after, {"return": episode.score, "length": episode.length, "lane": episode.lane})
+            progress.advance(asked.num_lanes)
+            if env_step < asked.config.replay.warmup_steps <= after:
+                progress.restart_clock()
+            if after % asked.log_every < asked.num_lanes or after == asked.env_steps:
+                self._log(metrics, progress, after)
+            if after % asked.checkpoint_every < asked.num_lanes or after == asked.env_steps:
+                self._save(after)
+        progress.close()
+
+    def _log(self, metrics: Metrics, progress: Progress, env_step: int) -> None:
+        """One row of metrics, and the line that a person sees. UserError, code 1, if a loss was not finite."""
+        agent = self.agent
+        broken = agent.broken()
+        if broken is not None:
+            kept = self.folder.path / CHECKPOINT
+            told = f"the last checkpoint is kept at {kept}" if kept.exists() else "there is no checkpoint yet"
+            raise UserError(f"the loss of update {broken} is not finite; {told}", code=1)
+        measured = agent.metrics()
+        mean = {"return": sum(self.returns) / len(self.returns)} if self.returns else {}
+        clock = {"seconds": round(time.monotonic() - self.started, 2), "env_steps_per_second": round(progress.speed, 2)}
+        counts = {"update": agent.updates, "resets": agent.resets, "epsilon": agent.epsilon, "episodes": len(self.returns)}
+        metrics.log("train", env_step, {**counts, **mean, **measured, "clock": clock})
+        progress.note({**mean, **measured})
+        self.returns.clear()
+
+    def _save(self, env_step: int) -> None:
+        from experiment.checkpoint import save_checkpoint
+
+        state = {"env_step": env_step, "settings": self.asked.identity(), "agent": self.agent.state_dict()}
+        save_checkpoint(self.folder.path / CHECKPOINT, state)
+
+    def evaluate(self, metrics: Metrics) -> None:
+        """Play the evaluation and write the score."""
+        from eval import evaluate, summary
+
+        hours = (time.monotonic() - self.started) / 3600
+        began = time.monotonic()
+        episodes = evaluate(self.agent, self.asked.game, self.asked.eval_episodes, self.asked.seed)
+        result = summary(episodes, self.asked.game)
+        metrics.log("evaluation", self.asked.env_steps, {"score": result["score"], "hns": result["hns"]})
+        self.folder.write_json(
+            SCORE,
+            {
+                **{name: getattr(self.asked, name) for name in ("agent", "game", "seed", "env_steps")},
+                **result,
+                "played_by": "tortoise" if self.asked.config.tortoise.acts else "hare",
+                "hours": round(hours, 4),
+                "evaluation_hours": round((time.monotonic() - began) / 3600, 4),
+                "commit": commit(),
+                "device": self.device,
+            },
+        )
+
+
+def main(argv: list[str]) -> None:
+    """Run what the command line asks for."""
+    asked = read_command_line(argv)
+    folder = RunFolder(asked.folder)
+    result = None if asked.fresh else folder.check(asked.identity())
+    if result is None:
+        training = Training(asked, folder)
+        folder.begin(asked.identity(), provenance() | {"device": training.device})
+        mirror = {"mode": asked.wandb, "project": "hare-and-tortoise", "dir": str(folder.path)}
+        name = f"{asked.agent}-{asked.game}-seed{asked.seed}"
+        mirror |= {"name": name, "config": asked.identity()}
+        metrics = Metrics(folder.path / METRICS, mirror if asked.wandb != "off" else None)
+        training.learn(metrics)
+        if asked.eval_episodes:
+            training.evaluate(metrics)
+        metrics.close()
+        training.lanes.close()
+        result = folder.check(asked.identity())
+    if result is not None:
+        print(f"{asked.agent} on {asked.game}: score {result['score']:.1f}, hns {result['hns']:.3f} ({asked.folder})")
+
+
+if __name__ == "__main__":
+    run(main)
