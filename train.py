@@ -113,10 +113,12 @@ class Training:
     def __init__(self, asked: Run, folder: RunFolder) -> None:
         """UserError if the device or the game's ROM is absent."""
         from agents.agent import Agent  # from here on torch is loaded
-        from experiment.device import choose_device, device_name
+        from experiment.device import choose_device, device_name, keep_freed_memory
+        from replay.batch import Window
         from replay.buffer import ReplayBuffer
         from replay.stack import FrameStack
 
+        keep_freed_memory()
         c = asked.config
         device = choose_device(asked.device)
         try:
@@ -125,9 +127,9 @@ class Training:
             raise UserError(str(error)) from error
         self.asked, self.folder, self.device = asked, folder, device_name(device)
         self.agent = Agent(c, self.lanes.num_actions, device=device, seed=asked.seed)
-        rows = min(c.replay.capacity, max(asked.env_steps, (c.horizon + 5) * asked.num_lanes))
-        jumps = c.prediction.jumps if c.prediction else 0
-        self.replay = ReplayBuffer(rows, asked.num_lanes, c.target.n, jumps, c.replay.alpha, device=device, seed=asked.seed)
+        window = Window(c.target.n, c.prediction.jumps if c.prediction else 0)
+        rows = min(c.replay.capacity, max(asked.env_steps, (window.horizon + 5) * asked.num_lanes))
+        self.replay = ReplayBuffer(rows, asked.num_lanes, window, c.replay.alpha, device=device, seed=asked.seed)
         self.stack = FrameStack(asked.num_lanes, SIDE, device)
         self.returns: list[float] = []  # of the games finished since metrics were last written
         self.started = time.monotonic()
@@ -183,49 +185,51 @@ class Training:
         state = {"env_step": env_step, "settings": self.asked.identity(), "agent": self.agent.state_dict()}
         save_checkpoint(self.folder.path / CHECKPOINT, state)
 
-    def evaluate(self, metrics: Metrics) -> None:
-        """Play the evaluation and write the score."""
+    def evaluate(self, metrics: Metrics) -> dict[str, Any]:
+        """Play the evaluation and write the score; what score.json holds."""
         from eval import evaluate, summary
 
-        hours = (time.monotonic() - self.started) / 3600
-        began = time.monotonic()
-        episodes = evaluate(self.agent, self.asked.game, self.asked.eval_episodes, self.asked.seed)
-        result = summary(episodes, self.asked.game)
-        metrics.log("evaluation", self.asked.env_steps, {"score": result["score"], "hns": result["hns"]})
-        self.folder.write_json(
-            SCORE,
-            {
-                **{name: getattr(self.asked, name) for name in ("agent", "game", "seed", "env_steps")},
-                **result,
-                "played_by": "tortoise" if self.asked.config.tortoise.acts else "hare",
-                "hours": round(hours, 4),
-                "evaluation_hours": round((time.monotonic() - began) / 3600, 4),
-                "commit": commit(),
-                "device": self.device,
-            },
-        )
+        asked = self.asked
+        trained = time.monotonic()
+        result = summary(evaluate(self.agent, asked.game, asked.eval_episodes, asked.seed), asked.game)
+        metrics.log("evaluation", asked.env_steps, {"score": result["score"], "hns": result["hns"]})
+        result = {
+            **{name: getattr(asked, name) for name in ("agent", "game", "seed", "env_steps")},
+            **result,
+            "played_by": "tortoise" if asked.config.tortoise.acts else "hare",
+            "hours": round((trained - self.started) / 3600, 4),
+            "evaluation_hours": round((time.monotonic() - trained) / 3600, 4),
+            "commit": commit(),
+            "device": self.device,
+        }
+        self.folder.write_json(SCORE, result)
+        return result
 
 
 def main(argv: list[str]) -> None:
     """Run what the command line asks for."""
     asked = read_command_line(argv)
-    folder = RunFolder(asked.folder)
-    result = None if asked.fresh else folder.check(asked.identity())
-    if result is None:
-        training = Training(asked, folder)
-        folder.begin(asked.identity(), provenance() | {"device": training.device})
-        mirror = {"mode": asked.wandb, "project": "hare-and-tortoise", "dir": str(folder.path)}
-        name = f"{asked.agent}-{asked.game}-seed{asked.seed}"
-        mirror |= {"name": name, "config": asked.identity()}
-        metrics = Metrics(folder.path / METRICS, mirror if asked.wandb != "off" else None)
+    with RunFolder(asked.folder) as folder:
+        result = None if asked.fresh else folder.check(asked.identity())
+        if result is None:
+            result = carry_out(asked, folder)
+    told = f"score {result['score']:,.1f}, hns {result['hns']:.3f}" if result else "trained, not evaluated"
+    print(f"{asked.agent} on {asked.game}: {told} ({asked.folder})")
+
+
+def carry_out(asked: Run, folder: RunFolder) -> dict[str, Any] | None:
+    """Train and evaluate; what score.json holds, or None without an evaluation."""
+    training = Training(asked, folder)
+    folder.begin(asked.identity(), provenance() | {"device": training.device})
+    name = f"{asked.agent}-{asked.game}-seed{asked.seed}"
+    mirror = {"mode": asked.wandb, "project": "hare-and-tortoise", "name": name, "dir": str(folder.path)}
+    metrics = Metrics(folder.path / METRICS, mirror | {"config": asked.identity()} if asked.wandb != "off" else None)
+    try:
         training.learn(metrics)
-        if asked.eval_episodes:
-            training.evaluate(metrics)
+        return training.evaluate(metrics) if asked.eval_episodes else None
+    finally:
         metrics.close()
         training.lanes.close()
-        result = folder.check(asked.identity())
-    if result is not None:
-        print(f"{asked.agent} on {asked.game}: score {result['score']:.1f}, hns {result['hns']:.3f} ({asked.folder})")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from agents.config import AgentConfig, Resets
@@ -140,11 +141,11 @@ class Agent:
         """
         jumps, b = len(later) - 1, later.shape[1]
         best = self.hare.values(self.hare.logits(self.hare.encode(later[-1]), noise)).argmax(1)
-        latent = self.tortoise.encode(later.flatten(0, 1))
+        latent = self.tortoise.encode(rearrange(later, "s b c h w -> (s b) c h w"))
         logits = self.tortoise.logits(latent[-b:], self.tortoise.draw_noise(self._learning))
         probs = logits[torch.arange(b, device=self.device), best].softmax(1)
         target = project_categorical(probs, self.tortoise.atoms, batch.ret, batch.discount)
-        goal = self.tortoise.project(latent[:-b]).view(jumps, b, -1) if jumps else batch.mask
+        goal = rearrange(self.tortoise.project(latent[:-b]), "(k b) d -> k b d", b=b) if jumps else batch.mask
         return target, goal
 
     def _clip(self) -> Tensor:
@@ -176,7 +177,7 @@ class Agent:
         return None if healthy == self.updates else healthy + 1
 
     def metrics(self) -> dict[str, float]:
-        """Mean of each measured quantity over the updates since the last call, empty if there was none. Waits for the device."""
+        """Mean of each measured quantity over the updates since the last call, empty if none was made. Waits for the device."""
         count, self._read_at = self.updates - self._read_at, self.updates
         if count == 0:
             return {}

@@ -1,5 +1,6 @@
 """Checkpoints: written whole or not at all, read without running code."""
 
+import warnings
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -21,11 +22,14 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def load_checkpoint(path: Path, device: torch.device | str) -> dict[str, Any]:
     """What `save_checkpoint` wrote, its tensors on `device`. UserError if it is absent, damaged or of another format."""
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        with warnings.catch_warnings():  # torch warns of foreign pickles before it refuses them
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise UserError(f"there is no checkpoint at {path}") from None
     except (OSError, RuntimeError, EOFError, UnpicklingError, ValueError) as error:
-        raise UserError(f"{path} is no checkpoint, or a damaged one ({str(error).splitlines()[0]})") from error
+        reason = next(iter(str(error).splitlines()), "it is empty")
+        raise UserError(f"{path} is no checkpoint, or a damaged one ({reason})") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         found = state.get("format") if isinstance(state, dict) else None
         raise UserError(f"{path} has checkpoint format {found}; this version reads {FORMAT}")

@@ -7,7 +7,7 @@ import io
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
 import tyro
 
@@ -48,14 +48,18 @@ def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
 
 
 def flags(value: Any, path: str = "--") -> list[str]:
-    """Every flag of a dataclass value by its path, as tyro spells them; the field `config` adds no level of its own."""
+    """Every flag of a dataclass value by its path, as tyro spells them; the field `config` adds no level of its own.
+
+    A piece that is None has none.
+    """
     names: list[str] = []
+    hints = get_type_hints(type(value))
     for field in dataclasses.fields(value):
-        inner = getattr(value, field.name)
+        inner, name = getattr(value, field.name), field.name.replace("_", "-")
         if dataclasses.is_dataclass(inner):
-            names += flags(inner, path if field.name == "config" else f"{path}{field.name.replace('_', '-')}.")
-        else:
-            names.append(path + field.name.replace("_", "-"))
+            names += flags(inner, path if field.name == "config" else f"{path}{name}.")
+        elif not any(dataclasses.is_dataclass(kind) for kind in get_args(hints[field.name])):
+            names.append(path + name)
     return names
 
 

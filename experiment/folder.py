@@ -20,22 +20,32 @@ METRICS = "metrics.jsonl"
 
 
 class RunFolder:
-    """Holds the folder at `path` for this process until it ends, however it ends: the kernel keeps the lock.
+    """A context in which the folder at `path` belongs to this process, however it ends: the kernel keeps the lock.
 
     The lock is flock's. On NFS it holds between machines from Linux 2.6.12 on; on a file system without it, opening fails.
     """
 
     def __init__(self, path: Path) -> None:
-        """Make the folder if need be and take its lock. UserError if it cannot be written or another process holds it."""
         self.path = path
+
+    def __enter__(self) -> "RunFolder":
+        """Make the folder if need be and take its lock. UserError if it cannot be written or another process holds it."""
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock = (path / "lock").open("a")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{path} is held by another process that is running it") from None
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise UserError(f"cannot write to {path}: {error.strerror}; choose another --out") from error
+            raise UserError(f"cannot write to {self.path}: {error.strerror}; choose another --out") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            if isinstance(error, BlockingIOError):
+                raise UserError(f"{self.path} is held by another process that is running it") from None
+            raise UserError(f"cannot lock {self.path}: {error.strerror}; choose another --out") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._lock)
 
     def check(self, settings: dict[str, Any]) -> dict[str, Any] | None:
         """The score if the folder holds this very run, finished; None if it holds none.
@@ -52,9 +62,8 @@ class RunFolder:
             raise UserError(f"{self.path} holds a run that cannot be read; --fresh replaces it") from error
         differing = sorted(_differences(theirs, json.loads(json.dumps(settings))))
         if differing:
-            raise UserError(
-                f"{self.path} holds a run with another {', '.join(differing[:4])}; choose another --out, or --fresh to replace it"
-            )
+            names = ", ".join(differing[:4])
+            raise UserError(f"{self.path} holds a run with another {names}; choose another --out, or --fresh to replace it")
         if result is None:
             raise UserError(f"{self.path} holds an unfinished run; --fresh starts it over")
         return result

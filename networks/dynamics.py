@@ -1,6 +1,7 @@
 """What self-prediction adds to a network: the transition model of SPR (Schwarzer et al. 2021)."""
 
 import torch
+from einops import repeat
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,8 +21,9 @@ class TransitionModel(nn.Module):
 
     def forward(self, latent: Tensor, action: Tensor) -> Tensor:
         """`latent` float32 [B, C, h, w], `action` int64 [B]; the next latent, float32 [B, C, h, w] in [0, 1]."""
-        planes = functional.one_hot(action, self.num_actions).to(latent.dtype)[:, :, None, None]
-        x = torch.cat((latent, planes.expand(-1, -1, *latent.shape[2:])), 1)
+        _, _, h, w = latent.shape
+        one_hot = functional.one_hot(action, self.num_actions).to(latent.dtype)
+        x = torch.cat((latent, repeat(one_hot, "b a -> b a h w", h=h, w=w)), 1)
         x = self.norm(functional.relu(self.first(x)))
         return renormalise(functional.relu(self.second(x)))
 

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -58,7 +59,7 @@ class DuelingHead(nn.Module):
 
     def __init__(self, settings: Head, features: int, num_actions: int) -> None:
         super().__init__()
-        self.num_actions, self.atoms, self.gradient_scale = num_actions, settings.atoms, settings.gradient_scale
+        self.num_actions, self.gradient_scale = num_actions, settings.gradient_scale
         self.advantage_hidden = NoisyLinear(features, settings.hidden, settings.noise)
         self.advantage = NoisyLinear(settings.hidden, num_actions * settings.atoms, settings.noise)
         self.value_hidden = NoisyLinear(features, settings.hidden, settings.noise)
@@ -73,8 +74,9 @@ class DuelingHead(nn.Module):
         if self.gradient_scale != 1:
             latent = self.gradient_scale * latent + (1 - self.gradient_scale) * latent.detach()
         advantage = self.advantage(functional.relu(self.advantage_hidden(latent, first)), second)
-        advantage = advantage.view(-1, self.num_actions, self.atoms)
-        value = self.value(functional.relu(self.value_hidden(latent, third)), fourth).unsqueeze(1)
+        advantage = rearrange(advantage, "m (a n) -> m a n", a=self.num_actions)
+        value = self.value(functional.relu(self.value_hidden(latent, third)), fourth)
+        value = rearrange(value, "m n -> m 1 n")
         return value + advantage - advantage.mean(1, keepdim=True)
 
     def project(self, latent: Tensor) -> Tensor:

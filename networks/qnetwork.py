@@ -1,6 +1,7 @@
 """The one place that wires encoder, head and dynamics."""
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from networks.dynamics import TransitionModel
@@ -72,4 +73,4 @@ class QNetwork(nn.Module):
     def predict(self, latent: Tensor, action: Tensor) -> Tensor:
         """Predicted projections of the K steps after `latent` [B, C, h, w] under `action` int64 [B, K]; [K, B, width]."""
         later = self.transition.unroll(latent, action)
-        return self.predictor(self.project(later)).view(action.shape[1], action.shape[0], -1)
+        return rearrange(self.predictor(self.project(later)), "(k b) d -> k b d", b=len(action))

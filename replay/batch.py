@@ -10,6 +10,23 @@ STACK = 4  # frames in an observation (Mnih et al. 2015)
 
 
 @dataclass(frozen=True)
+class Window:
+    """How far a replay looks ahead from the row that it draws."""
+
+    n_max: int
+    """the longest n-step return that may be asked for"""
+    jumps: int
+    """steps K of self-prediction; may be 0"""
+    side: int = 84
+    """height and width of a frame, in pixels"""
+
+    @property
+    def horizon(self) -> int:
+        """Env steps from the first row of a window to the last."""
+        return max(self.n_max, self.jumps)
+
+
+@dataclass(frozen=True)
 class Batch:
     """B windows of K self-prediction jumps (K may be 0) and one n-step return each.
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from replay.batch import STACK, Batch
+from replay.batch import STACK, Batch, Window
 from replay.priorities import Priorities
 
 Column = Tensor | np.ndarray
@@ -21,27 +21,14 @@ class ReplayBuffer:
     """A ring of `capacity // num_lanes` env steps for each lane; the flat row of lane l and slot s is l * steps + s."""
 
     def __init__(
-        self,
-        capacity: int,
-        num_lanes: int,
-        n_max: int,
-        jumps: int,
-        alpha: float,
-        *,
-        device: torch.device | str,
-        seed: int,
-        side: int = 84,
+        self, capacity: int, num_lanes: int, window: Window, alpha: float, *, device: torch.device | str, seed: int
     ) -> None:
-        """`n_max` bounds the return length n, `jumps` is K of the windows, `alpha` the exponent of the priorities.
-
-        Raises ValueError if a lane would hold fewer steps than one window with its stack needs.
-        """
+        """`alpha` is the exponent of the priorities. Raises ValueError if a lane would not hold one window with its stack."""
         self.steps = capacity // num_lanes
-        self.horizon = max(n_max, jumps)
+        self.horizon = window.horizon
+        n_max, jumps, side = window.n_max, window.jumps, window.side
         if self.steps <= self.horizon + STACK:
-            raise ValueError(
-                f"a replay of {capacity} rows in {num_lanes} lanes is shorter than one window of {self.horizon} steps"
-            )
+            raise ValueError(f"{capacity} rows in {num_lanes} lanes do not hold a window of {self.horizon} env steps")
         self.num_lanes = num_lanes
         self.jumps = jumps
         self.time = 0  # env steps appended so far, in each lane

@@ -1,0 +1,160 @@
+"""Every error that a user can cause is one line with exit code 2, and comes before anything is trained or overwritten."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import eval as evaluation
+import train
+from experiment import command
+from experiment.folder import RunFolder
+
+TOY = ["--game", "Catch", "--agent", "der", "--env-steps", "60", "--replay.warmup-steps", "40", "--eval-episodes", "2"]
+
+
+def refuse(
+    main: object, arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: int = 2
+) -> str:
+    """Run a program that must refuse; the one line that it says."""
+    monkeypatch.setattr("sys.argv", ["program", *arguments])
+    with pytest.raises(SystemExit) as end:
+        command.run(main)
+    told = capsys.readouterr().err.strip()
+    assert end.value.code == code, told
+    assert "Traceback" not in told
+    return told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--game", "Pnog"], ["Pnog", "Pong"]),
+        (["--agent", "spr_th"], ["spr_th", "spr_ht"]),
+        (["--agent"], ["--agent"]),
+        (["--replay.ratoi", "2"], ["--replay.ratoi", "--replay.ratio"]),
+        (["--replay_ratoi", "2"], ["did you mean --replay.ratio"]),
+        (["--agent", "der", "--resets.every", "9"], ["unknown flag --resets.every"]),
+        (["Pong"], ["Pong"]),
+        (["--seed", "abc"], ["--seed", "abc"]),
+        (["--seed", "-1"], ["--seed", "-1"]),
+        (["--device", "tpu"], ["--device", "tpu"]),
+        (["--env-steps", "-5"], ["--env-steps", "-5"]),
+        (["--env-steps", "2000"], ["--replay.warmup-steps", "2000"]),
+        (["--env-steps", "100000", "--num-lanes", "3"], ["--num-lanes"]),
+        (["--num-lanes", "0"], ["--num-lanes"]),
+        (["--eval-episodes", "-1"], ["--eval-episodes"]),
+        (["--log-every", "0"], ["--log-every"]),
+        (["--checkpoint-every", "0"], ["--checkpoint-every"]),
+        (["--replay.ratio", "0"], ["--replay.ratio"]),
+        (["--replay.batch-size", "0"], ["--replay.batch-size"]),
+        (["--replay.warmup-steps", "-3"], ["--replay.warmup-steps"]),
+        (["--replay.warmup-steps", "9"], ["--replay.warmup-steps", "15"]),
+        (["--replay.capacity", "9"], ["--replay.capacity", "15"]),
+        (["--tortoise.decay", "1"], ["--tortoise.decay"]),
+        (["--tortoise.decay", "-0.1"], ["--tortoise.decay"]),
+        (["--tortoise.decay", "nan"], ["--tortoise.decay"]),
+        (["--wandb", "maybe"], ["--wandb", "maybe"]),
+    ],
+)
+def test_a_bad_command_line_is_one_line(
+    arguments: list[str],
+    words: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = refuse(train.main, [*arguments, "--out", str(tmp_path / "runs")], capsys, monkeypatch)
+    assert told.count("\n") == 0, told
+    assert all(word in told for word in words), told
+    assert not (tmp_path / "runs").exists()  # nothing was made
+
+
+def test_cuda_that_is_absent_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    told = refuse(train.main, [*TOY, "--device", "cuda", "--out", str(tmp_path)], capsys, monkeypatch)
+    assert told.count("\n") == 0
+    assert "--device cpu" in told
+    assert not list(tmp_path.rglob("config.json"))
+
+
+def test_a_missing_rom_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envs.games.Game.rom", property(lambda self: "no_such_rom"))
+    arguments = ["--game", "Pong", "--agent", "random", "--out", str(tmp_path)]
+    told = refuse(train.main, arguments, capsys, monkeypatch)
+    assert told.count("\n") == 0
+    assert "no_such_rom" in told
+    assert not list(tmp_path.rglob("config.json"))
+
+
+def test_a_folder_that_cannot_be_written_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("not a folder")  # permission bits would not stop the superuser
+    told = refuse(train.main, [*TOY, "--out", str(tmp_path / "file" / "runs")], capsys, monkeypatch)
+    assert told.count("\n") == 0
+    assert "cannot write" in told
+
+
+def test_a_folder_that_is_held_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RunFolder(tmp_path / "der" / "Catch" / "seed0") as holder:  # flock holds between two opens even of one process
+        told = refuse(train.main, [*TOY, "--out", str(tmp_path)], capsys, monkeypatch)
+    assert told.count("\n") == 0
+    assert "another process" in told
+    assert not (holder.path / "config.json").exists()
+
+
+def test_another_configuration_is_refused_and_nothing_is_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = ["--out", str(tmp_path)]
+    train.main([*TOY, *out])
+    capsys.readouterr()
+    folder = tmp_path / "der" / "Catch" / "seed0"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    told = refuse(train.main, [*TOY, "--tortoise.decay", "0.5", *out], capsys, monkeypatch)
+    assert told.count("\n") == 0
+    assert "tortoise.decay" in told
+
+    capsys.readouterr()
+    train.main([*TOY, *out])  # the same run: recognised as finished, not repeated
+    assert "score" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+    train.main([*TOY, "--tortoise.decay", "0.5", *out, "--fresh"])
+    assert json.loads((folder / "config.json").read_text())["settings"]["config"]["tortoise"]["decay"] == 0.5
+
+
+def test_an_unfinished_run_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    train.main([*TOY, "--out", str(tmp_path)])
+    capsys.readouterr()
+    folder = tmp_path / "der" / "Catch" / "seed0"
+    (folder / "score.json").unlink()
+    told = refuse(train.main, [*TOY, "--out", str(tmp_path)], capsys, monkeypatch)
+    assert told.count("\n") == 0
+    assert "unfinished" in told
+    assert "--fresh" in told
+    assert (folder / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a checkpoint", b"PK\x03\x04 cut short"])
+def test_a_bad_checkpoint_is_refused(
+    content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = refuse(evaluation.main, [str(tmp_path)], capsys, monkeypatch)
+    assert "no run folder" in told
+    train.main([*TOY, "--out", str(tmp_path)])
+    capsys.readouterr()
+    folder = tmp_path / "der" / "Catch" / "seed0"
+    if content is None:
+        (folder / "checkpoint.pt").unlink()
+    else:
+        (folder / "checkpoint.pt").write_bytes(content)
+    told = refuse(evaluation.main, [str(folder)], capsys, monkeypatch)
+    assert told.count("\n") == 0
+    assert "checkpoint" in told

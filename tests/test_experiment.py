@@ -1,0 +1,125 @@
+"""Files are whole or absent, a lock dies with its process, checkpoints run no code, progress says what is left."""
+
+import io
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from experiment.checkpoint import load_checkpoint, save_checkpoint
+from experiment.command import UserError
+from experiment.device import choose_device
+from experiment.folder import RunFolder, atomic, commit, provenance
+from experiment.metrics import Metrics, Progress
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def fail() -> None:
+        with atomic(path) as file:
+            file.write(b"half of the n")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert path.read_bytes() == b"old"
+    with atomic(path) as file:
+        file.write(b"new")
+        assert path.read_bytes() == b"old"  # until the very end
+    assert path.read_bytes() == b"new"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from experiment.folder import RunFolder; "
+        "RunFolder(Path(sys.argv[1])).__enter__(); print('held', flush=True); time.sleep(60)"
+    )
+    root = Path(__file__).parent.parent
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True, cwd=root) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match="another process"):
+            RunFolder(tmp_path).__enter__()
+        os.kill(holder.pid, signal.SIGKILL)
+    with RunFolder(tmp_path) as free:
+        assert free.path == tmp_path
+
+
+def test_a_checkpoint_comes_back_and_runs_no_code(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"weights": torch.arange(3.0), "env_step": 7})
+    state = load_checkpoint(path, "cpu")
+    assert state["env_step"] == 7
+    assert state["weights"].tolist() == [0, 1, 2]
+
+    class Malicious:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, (f"touch {tmp_path / 'broken in'}",)
+
+    torch.save({"format": 1, "weights": Malicious()}, path)
+    with pytest.raises(UserError, match="no checkpoint, or a damaged one"):
+        load_checkpoint(path, "cpu")
+    path.write_bytes(pickle.dumps(Malicious()))
+    with pytest.raises(UserError, match="no checkpoint, or a damaged one"):
+        load_checkpoint(path, "cpu")
+    assert not (tmp_path / "broken in").exists()
+    torch.save({"format": 99}, path)
+    with pytest.raises(UserError, match="format 99"):
+        load_checkpoint(path, "cpu")
+
+
+def test_metrics_are_lines_of_json(tmp_path: Path) -> None:
+    metrics = Metrics(tmp_path / "metrics.jsonl")
+    metrics.log("train", 10, {"loss": 0.5})
+    assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"kind": "train", "env_step": 10, "loss": 0.5}
+    metrics.log("episode", 20, {"return": 3.0})  # each row is on the disk at once
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
+    metrics.close()
+
+
+def test_progress_off_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    progress = Progress("der Pong", 1000, "env steps")
+    progress.advance(100)  # fast, and at another pace than the rest
+    progress.restart_clock()
+    now += 10
+    progress.advance(200)
+    assert progress.speed == pytest.approx(20)
+    progress.note({"loss": 1.25})
+    progress.close()
+    line = capsys.readouterr().err
+    assert line == "der Pong  300/1,000 env steps  30%  loss 1.25  20.0/s  left 00:35\n"
+
+
+def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    progress = Progress("der Pong", 10, "env steps")
+    progress.note({"return": -20.0, "loss": 1.25})
+    progress.advance(10)
+    progress.close()
+    assert "der Pong" in screen.getvalue()
+    assert "10/10" in screen.getvalue()
+    assert "return -20  loss 1.25" in screen.getvalue()
+
+
+def test_a_run_says_how_it_was_made() -> None:
+    made = provenance()
+    assert made["versions"]["torch"] == torch.__version__
+    assert set(made["versions"]) >= {"torch", "ale-py"}
+    assert made["commit"] == commit()
+    assert choose_device("cpu").type == "cpu"

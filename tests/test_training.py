@@ -1,0 +1,155 @@
+"""Whole runs: agents learn what can be learnt, the same seed gives the same run, and a diverged run stops."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import eval as evaluation
+import train
+from experiment.command import UserError
+
+SHORT = ["--game", "Catch", "--env-steps", "120", "--replay.warmup-steps", "80", "--log-every", "10", "--eval-episodes", "6"]
+
+
+def run(tmp_path: Path, *arguments: str) -> tuple[dict[str, Any], list[dict[str, Any]], Path]:
+    """Run train.py; the score, the rows of metrics without their clock, and the run folder."""
+    train.main([*arguments, "--out", str(tmp_path), "--device", "cpu"])
+    (folder,) = (path.parent for path in tmp_path.rglob("score.json"))
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return json.loads((folder / "score.json").read_text()), [{k: v for k, v in r.items() if k != "clock"} for r in rows], folder
+
+
+# More data and fewer updates than on Atari, a learning rate for a minute instead of an hour, and returns no longer than the
+# game: all else is the agent's own. A random policy scores -0.71 and the best one 1.
+LESSON = ["--game", "Catch", "--env-steps", "4000", "--num-lanes", "8", "--replay.warmup-steps", "800", "--target.n", "6"]
+LESSON += ["--optimizer.learning-rate", "1e-3", "--eval-episodes", "100", "--log-every", "800"]
+LESSONS = {
+    "der": ["--replay.ratio", "0.2"],
+    "spr_ht": ["--replay.ratio", "0.25", "--prediction.jumps", "1", "--tortoise.decay", "0.9", "--resets.every", "200"],
+}
+
+
+@pytest.mark.parametrize("agent", list(LESSONS))
+def test_the_toy_game_is_solved(agent: str, tmp_path: Path) -> None:
+    score, rows, _ = run(tmp_path, "--agent", agent, *LESSON, *LESSONS[agent])
+    assert score["score"] > 0.5
+    assert rows[-1]["kind"] == "evaluation"
+    assert rows[-1]["score"] == score["score"]
+    if agent == "spr_ht":
+        assert rows[-2]["resets"] == 4
+        assert score["played_by"] == "tortoise"
+
+
+@pytest.mark.parametrize("agent", ["der", "spr_ht"])
+def test_the_same_seed_gives_the_same_run(agent: str, tmp_path: Path) -> None:
+    runs = [
+        run(tmp_path / name, "--agent", agent, *SHORT, "--seed", seed) for name, seed in [("a", "0"), ("b", "0"), ("c", "1")]
+    ]
+    (score_a, rows_a, folder_a), (score_b, rows_b, folder_b), (_, rows_c, _) = runs
+    assert rows_a == rows_b
+    assert score_a["returns"] == score_b["returns"]
+    weights_a, weights_b = (
+        torch.load(folder / "checkpoint.pt", weights_only=True)["agent"]["hare"] for folder in (folder_a, folder_b)
+    )
+    assert all(torch.equal(weights_a[name], weights_b[name]) for name in weights_a)
+    losses_a, losses_c = ([row["loss"] for row in rows if "loss" in row] for rows in (rows_a, rows_c))
+    assert len(losses_a) == 4
+    assert losses_a != losses_c
+
+
+def test_clocks_and_counts(tmp_path: Path) -> None:
+    score, rows, _ = run(
+        tmp_path, "--agent", "der_ht", *SHORT, "--num-lanes", "2", "--replay.ratio", "0.5", "--resets.every", "5"
+    )
+    train_rows = [row for row in rows if row["kind"] == "train"]
+    assert [row["env_step"] for row in train_rows] == list(range(10, 121, 10))
+    assert [row["update"] for row in train_rows] == [max(0, (t - 80) // 2) for t in range(10, 121, 10)]
+    assert train_rows[-1]["resets"] == 4
+    games = [row for row in rows if row["kind"] == "episode"]
+    assert len(games) == 120 // 6  # every game of Catch takes 6 env steps
+    assert all(row["length"] == 6 and row["return"] in (-1, 1) for row in games)
+    assert {row["lane"] for row in games} == {0, 1}
+    assert score["episodes"] == 6
+    assert score["score"] == pytest.approx(np.mean(score["returns"]))
+    assert score["hns"] == pytest.approx((score["score"] + 5 / 7) / (1 + 5 / 7))
+
+
+def test_a_checkpoint_plays_the_score_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, _, folder = run(tmp_path, "--agent", "der", *SHORT, "--eval-episodes", "7")
+    agent, settings = evaluation.load_agent(folder, "cpu")
+    assert settings["game"] == "Catch"
+    again = evaluation.summary(evaluation.evaluate(agent, "Catch", 7, seed=0), "Catch")
+    assert again["returns"] == score["returns"]
+    evaluation.main([str(folder), "--episodes", "7"])
+    assert f"score {score['score']:.1f}" in capsys.readouterr().out
+
+
+def test_every_lane_plays_its_quota(tmp_path: Path) -> None:
+    _, _, folder = run(tmp_path, "--agent", "der", *SHORT)
+    agent, _ = evaluation.load_agent(folder, "cpu")
+    episodes = evaluation.evaluate(agent, "Catch", 50, seed=0)
+    counts = np.bincount([episode.lane for episode in episodes])
+    assert counts.tolist() == [3] * 10 + [2] * 10
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["--agent", "der", *SHORT, "--checkpoint-every", "50", "--out", str(tmp_path)]
+    original = train.Training._save
+    saved: list[int] = []
+
+    def save(self: train.Training, env_step: int) -> None:
+        original(self, env_step)
+        saved.append(env_step)
+        if env_step == 100:  # 20 updates are done: what comes next is poisoned
+            next(self.agent.hare.parameters()).data.fill_(float("nan"))
+
+    monkeypatch.setattr(train.Training, "_save", save)
+    with pytest.raises(UserError, match="update 21 is not finite") as error:
+        train.main(arguments)
+    assert error.value.code == 1
+    assert saved == [50, 100]
+    state = torch.load(tmp_path / "der/Catch/seed0/checkpoint.pt", weights_only=True)
+    assert state["env_step"] == 100
+    assert all(value.isfinite().all() for value in state["agent"]["hare"].values())
+    assert not list(tmp_path.rglob("score.json"))
+
+
+def test_a_broken_mirror_is_no_reason_to_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(**_: object) -> None:
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr("wandb.init", broken)
+    run(tmp_path, "--agent", "der", *SHORT, "--wandb", "online")
+    assert "wandb is off for this run: no network" in capsys.readouterr().err
+
+
+def test_a_mirror_without_a_network(tmp_path: Path) -> None:
+    _, _, folder = run(tmp_path, "--agent", "der", *SHORT, "--wandb", "offline")
+    assert list(folder.rglob("*.wandb"))
+
+
+@pytest.mark.parametrize("game", ["Catch", "Boxing"])
+def test_a_film_can_be_played_by_a_browser(game: str, tmp_path: Path) -> None:
+    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    _, _, folder = run(tmp_path, "--agent", "random", "--game", game, "--env-steps", "20", "--eval-episodes", "1")
+    film = tmp_path / "film.mp4"
+    evaluation.main([str(folder), "--episodes", "0", "--video", str(film)])
+    reader = imageio_ffmpeg.read_frames(str(film))
+    facts = next(reader)
+    picture = np.frombuffer(next(reader), np.uint8)
+    reader.close()
+    assert facts["codec"] == "h264"
+    assert "yuv420p" in facts["pix_fmt"]
+    assert facts["size"] == ((336, 336) if game == "Catch" else (640, 840))
+    assert picture.max() > 100
+    frames, _ = imageio_ffmpeg.count_frames_and_secs(str(film))
+    agent, _ = evaluation.load_agent(folder, "cpu")
+    assert frames == (6 if game == "Catch" else evaluation.film(agent, game, 0, film).length)
