@@ -52,7 +52,8 @@ class Agent:
 
     def _new_network(self) -> QNetwork:
         c = self.config
-        network = QNetwork(c.encoder, c.head, c.prediction, self.num_actions)
+        with torch.random.fork_rng(devices=[]):  # modules draw from the global generator when they are made
+            network = QNetwork(c.encoder, c.head, c.prediction, self.num_actions)
         network.initialise_(self._fresh)
         return network.to(self.device, memory_format=torch.channels_last)
 
@@ -201,6 +202,7 @@ class Agent:
             "updates": self.updates,
             "resets": self.resets,
             "epsilon": self.epsilon,
+            "beta": self._beta,
             "sums": self._sums,
             "healthy": self._healthy,
             "read_at": self._read_at,
@@ -213,10 +215,11 @@ class Agent:
         if self.initial is not None:
             self.initial.load_state_dict(state["initial"])
         if self.optimizer is not None:
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.optimizer.load_state_dict(deepcopy(state["optimizer"]))  # torch would keep some of these tensors
         for name, generator in self._generators():
             generator.set_state(state["generators"][name])
         self.updates, self.resets, self.epsilon = state["updates"], state["resets"], state["epsilon"]
+        self._beta.copy_(state["beta"])
         self._sums.copy_(state["sums"])
         self._healthy.copy_(state["healthy"])
         self._read_at = state["read_at"]

@@ -31,7 +31,8 @@ def categorical_td(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
     Their gradients are equal: they differ by the target's entropy.
     """
-    check_shape("logits", logits, *target.shape)
+    b, n = target.shape
+    check_shape("logits", logits, b, n)
     cross_entropy = -(target * logits.log_softmax(1)).sum(1)
     entropy = -(target * target.clamp(min=1e-12).log()).sum(1)
     return cross_entropy, (cross_entropy - entropy).clamp(min=0)

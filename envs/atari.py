@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+from ale_py import roms
 from ale_py.vector_env import AtariVectorEnv
 from gymnasium.vector import AutoresetMode
 
@@ -27,12 +28,15 @@ class AtariLanes:
         self, game: str, num_lanes: int, seed: int, *, max_noops: int = MAX_NOOPS, cap: int = EPISODE_CAP, threads: int = 0
     ) -> None:
         """`cap` is in env steps; `threads` 0 lets the emulator choose: one a lane, at most one a core."""
+        if num_lanes < 1 or cap < 1:
+            raise ValueError(f"lanes and cap must be at least 1, not {num_lanes} and {cap}")  # the emulator would crash
         self._env = _emulators(game, num_lanes, noop_max=max_noops + 1, max_num_frames_per_episode=4 * cap, num_threads=threads)
         self.num_lanes = num_lanes
         self.num_actions = int(self._env.single_action_space.n)
         self._seeds = _seeds(seed, num_lanes)
         self._lives = np.zeros(num_lanes, np.int32)
         self._counter = EpisodeCounter(num_lanes)
+        self._sent = False
 
     def reset(self) -> np.ndarray:
         """Start every lane anew from its seed; the first frames, uint8 [L, 84, 84]."""
@@ -45,6 +49,7 @@ class AtariLanes:
         """Start one env step with `action`, int64 [L]; returns at once."""
         check_action(action, self.num_lanes, self.num_actions)
         self._env.send(action)
+        self._sent = True
 
     def recv(self) -> Step:
         """Wait for the env step that `send` started.
@@ -52,6 +57,9 @@ class AtariLanes:
         A lost life is a fall of the emulator's life count, to whatever value (BankHeist falls to 0 while it goes on). In a
         lane whose game ended the count is already the new game's; there `game_over` or `truncated` tells all.
         """
+        if not self._sent:
+            raise RuntimeError("recv without send: the emulator would wait for ever")
+        self._sent = False
         frame, reward, game_over, truncated, info = self._env.recv()
         done = game_over | truncated
         life_lost = (info["lives"] < self._lives) & ~done
@@ -85,6 +93,7 @@ class ColourTwin:
 
     def step(self, action: np.ndarray) -> np.ndarray:
         """Take one env step with `action`, int64 [1]; the picture after it, uint8 [210, 160, 3]."""
+        check_action(action, 1, int(self._env.single_action_space.n))
         return self._env.step(action)[0][0, 0]
 
     def close(self) -> None:
@@ -115,9 +124,12 @@ def _emulators(game: str, num_lanes: int, **changes: object) -> AtariVectorEnv:
         "use_fire_reset": False,
     }
     rom = GAMES[game].rom
-    with warnings.catch_warnings():  # ale-py warns of a missing ROM, then asserts: we say it once, below
+    with warnings.catch_warnings():  # ale-py warns of an unknown ROM and raises for an absent or damaged one: we say it once
         warnings.simplefilter("ignore")
         try:
-            return AtariVectorEnv(rom, num_envs=num_lanes, **(settings | changes))
-        except (AssertionError, RuntimeError, TypeError) as error:
-            raise ValueError(f"the emulator has no ROM for {game} ({rom}.bin): reinstall ale-py ({error})") from error
+            found = roms.get_rom_path(rom)
+        except OSError:
+            found = None
+    if found is None:
+        raise ValueError(f"the emulator has no ROM for {game} ({rom}.bin): reinstall ale-py, or unset ALE_ROMS_DIR")
+    return AtariVectorEnv(rom, num_envs=num_lanes, **(settings | changes))

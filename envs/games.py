@@ -70,8 +70,8 @@ def find_game(text: str) -> Game:
 
     Raises ValueError, naming the nearest games, if there is none.
     """
-    plain = re.sub(r"(NoFrameskip|Deterministic)?-v\d+$", "", text.strip().removeprefix("ALE/"))
-    key = re.sub(r"[^a-z]", "", plain.lower())
+    plain = re.sub(r"^ale/|(noframeskip|deterministic)?-v\d+$", "", text.strip().lower())
+    key = re.sub(r"[^a-z0-9]", "", plain)
     if key in _BY_KEY:
         return _BY_KEY[key]
     near = [_BY_KEY[match].name for match in difflib.get_close_matches(key, _BY_KEY, n=3, cutoff=0.5)]

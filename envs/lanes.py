@@ -58,6 +58,8 @@ class Lanes(Protocol):
 
 def check_action(action: np.ndarray, num_lanes: int, num_actions: int) -> None:
     """ValueError unless `action` is int64 [num_lanes] within [0, num_actions). ALE would hang on it for ever."""
+    if not isinstance(action, np.ndarray):
+        raise ValueError(f"actions must be a NumPy array, not a {type(action).__name__}")
     if action.shape != (num_lanes,) or action.dtype != np.int64:
         raise ValueError(f"actions must be int64 [{num_lanes}], not {action.dtype} {list(action.shape)}")
     if action.min() < 0 or action.max() >= num_actions:

@@ -3,8 +3,8 @@
 A ball falls through 7 rows of 7 columns, one row an env step; a paddle on the last row moves left, right or stays. After 6
 env steps the game ends with +1 if the paddle is under the ball, else -1. Both start in a column drawn uniformly.
 
-The best policy always scores +1 (no column is further than 6 moves). A uniformly random policy leaves the paddle's column
-uniform (its moves form a doubly stochastic matrix), hence catches 1 ball in 7 and scores 1/7 - 6/7 = -5/7.
+The best policy always scores +1 (no column is further than 6 moves). A policy that does not look at the ball catches 1 in 7,
+since the ball's column is uniform, and scores 1/7 - 6/7 = -5/7; so does the random one.
 """
 
 import numpy as np

@@ -27,7 +27,7 @@ class ReplayBuffer:
         self.steps = capacity // num_lanes
         self.horizon = window.horizon
         n_max, jumps, side = window.n_max, window.jumps, window.side
-        if self.steps <= self.horizon + STACK:
+        if self.steps < self.horizon + STACK:
             raise ValueError(f"{capacity} rows in {num_lanes} lanes do not hold a window of {self.horizon} env steps")
         self.num_lanes = num_lanes
         self.jumps = jumps

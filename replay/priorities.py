@@ -30,7 +30,7 @@ class Priorities:
         total = sums[-1]
         slices = torch.arange(count, device=total.device, dtype=torch.float64)
         offset = torch.rand(count, generator=generator, device=total.device, dtype=torch.float64)
-        point = ((slices + offset) * (total / count)).long().clamp_(max=total - 1)  # total < 2**53: exact in float64
+        point = ((slices + offset) * (total.double() / count)).long().clamp_(max=total - 1)
         return torch.searchsorted(sums, point, right=True)
 
     def weights(self, index: Tensor, beta: Tensor) -> Tensor:
