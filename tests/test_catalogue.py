@@ -1,0 +1,158 @@
+"""The catalogue against numbers typed in from the papers' codes, and its values as such."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from agents.agent import Agent
+from agents.catalogue import AGENTS, with_hare_tortoise
+from agents.config import AgentConfig, config_from_dict
+
+ROOT = Path(__file__).parent.parent
+
+# Kaixhin/Rainbow with its data-efficient flags; the importance exponent reaches 1 at the end of 100,000 env steps.
+DER: dict[str, Any] = {
+    "encoder": {"kind": "data_efficient", "renormalise": False},
+    "head": {"hidden": 256, "noise": 0.1, "atoms": 51, "support": 10, "gradient_scale": 1},
+    "target": {"n": 20, "gamma": 0.99},
+    "replay": {
+        "ratio": 1,
+        "batch_size": 32,
+        "warmup_steps": 1600,
+        "capacity": 100_000,  # the original's million is never full either
+        "alpha": 0.5,
+        "beta": {"start": 0.4, "end": 1, "steps": 100_000 - 1600},
+        "priority": "cross_entropy",
+    },
+    "optimizer": {"learning_rate": 0.0001, "epsilon": 0.00015, "beta1": 0.9, "beta2": 0.999, "clip": 10},
+    "exploration": {"epsilon": {"start": 0, "end": 0, "steps": 0}, "evaluation": 0.001},
+    "tortoise": {"decay": 0, "every": 2000, "acts": False},
+    "augmentation": None,
+    "prediction": None,
+    "resets": None,
+}
+
+# mila-iqia/spr with augmentation and momentum tau 1; epsilon falls from 1 to 0 at the first update.
+SPR: dict[str, Any] = {
+    "encoder": {"kind": "nature", "renormalise": True},
+    "head": {"hidden": 256, "noise": 0.5, "atoms": 51, "support": 10, "gradient_scale": 1 / 2**0.5},
+    "target": {"n": 10, "gamma": 0.99},
+    "replay": {
+        "ratio": 2,
+        "batch_size": 32,
+        "warmup_steps": 2000,
+        "capacity": 100_000,
+        "alpha": 0.5,
+        "beta": {"start": 0.4, "end": 1, "steps": 100_000 - 2000},
+        "priority": "kl",
+    },
+    "optimizer": {"learning_rate": 0.0001, "epsilon": 0.00015, "beta1": 0.9, "beta2": 0.999, "clip": 10},
+    "exploration": {"epsilon": {"start": 1, "end": 0, "steps": 0}, "evaluation": 0.001},
+    "tortoise": {"decay": 0, "every": 1, "acts": False},
+    "augmentation": {"pad": 4, "intensity": 0.05},
+    "prediction": {"jumps": 5, "weight": 5, "batch_norm": True},
+    "resets": None,
+}
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, so that a difference is shown by its path."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        out |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return out
+
+
+@pytest.mark.parametrize(("name", "expected"), [("der", DER), ("spr", SPR)])
+def test_the_numbers_are_those_of_the_originals(name: str, expected: dict[str, Any]) -> None:
+    found = flat(asdict(AGENTS[name]))
+    assert found == pytest.approx(flat(expected))
+
+
+def test_the_random_agent_is_random_and_does_not_learn() -> None:
+    c = AGENTS["random"]
+    assert c.optimizer is None
+    assert (c.exploration.epsilon.start, c.exploration.epsilon.end, c.exploration.evaluation) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["der", "spr"])
+def test_hare_and_tortoise_variants_are_their_bases_with_two_changes(name: str) -> None:
+    base, variant = AGENTS[name], AGENTS[f"{name}_ht"]
+    assert variant == with_hare_tortoise(base)
+    assert replace(variant, tortoise=base.tortoise, resets=None) == base
+    assert (variant.tortoise.decay, variant.tortoise.every, variant.tortoise.acts) == (0.999, 1, True)
+    assert variant.resets is not None
+    assert (variant.resets.source, variant.resets.every) == ("tortoise", 4000)
+    assert (variant.resets.keep_body, variant.resets.keep_head, variant.resets.moments) == (0, 0, "keep")
+
+
+def test_the_catalogue_holds_the_agents_that_this_file_knows() -> None:
+    assert set(AGENTS) == {"random", "der", "der_ht", "spr", "spr_ht"}
+
+
+@pytest.mark.parametrize("actions", [3, 4, 18])
+@pytest.mark.parametrize("name", list(AGENTS))
+def test_every_agent_builds_for_any_game(name: str, actions: int) -> None:
+    agent = Agent(AGENTS[name], actions, device="cpu", seed=0)
+    frames = torch.zeros(200, 4, 84, 84, dtype=torch.uint8)
+    agent.epsilon = 1.0
+    chosen = agent.act(frames)
+    assert set(chosen.tolist()) == set(range(actions))
+    x = torch.zeros(2, 4, 84, 84)
+    with torch.no_grad():
+        assert agent.actor.logits(agent.actor.encode(x), None).shape == (2, actions, 51)
+
+
+@pytest.mark.parametrize("name", list(AGENTS))
+def test_values_are_frozen_and_can_be_hashed(name: str) -> None:
+    def pieces(value: Any) -> list[Any]:
+        inner = [getattr(value, field.name) for field in dataclasses.fields(value)]
+        return [value, *(p for piece in inner if dataclasses.is_dataclass(piece) for p in pieces(piece))]
+
+    found = pieces(AGENTS[name])
+    assert len(found) > 8
+    for piece in found:
+        with pytest.raises(FrozenInstanceError):
+            setattr(piece, dataclasses.fields(piece)[0].name, None)
+    assert hash(AGENTS[name]) == hash(replace(AGENTS[name]))
+
+
+@pytest.mark.parametrize("name", list(AGENTS))
+def test_a_configuration_survives_json(name: str) -> None:
+    values = asdict(AGENTS[name])
+    read = json.loads(json.dumps(values, allow_nan=False))
+    assert read == values
+    assert config_from_dict(read) == AGENTS[name]
+
+
+def test_a_configuration_with_other_fields_is_refused() -> None:
+    values = asdict(AGENTS["spr_ht"])
+    del values["replay"]["alpha"]
+    with pytest.raises(ValueError, match="Replay has the fields"):
+        config_from_dict(values)
+    with pytest.raises(ValueError, match="AgentConfig has the fields"):
+        config_from_dict(asdict(AGENTS["spr_ht"]) | {"tau": 0.5})
+    with pytest.raises(ValueError, match=r"--tortoise\.decay"):
+        config_from_dict(asdict(AGENTS["spr_ht"]) | {"tortoise": {"decay": 2.0, "every": 1, "acts": True}})
+
+
+def test_the_horizon_is_the_longer_of_return_and_jumps() -> None:
+    assert AGENTS["der"].horizon == 20
+    assert AGENTS["spr"].horizon == 10
+    spr = AGENTS["spr"]
+    assert replace(spr, target=replace(spr.target, n=3)).horizon == 5
+    assert AgentConfig(target=replace(spr.target, n=3)).horizon == 3
+
+
+@pytest.mark.parametrize("module", ["agents.catalogue", "agents.schedules", "networks.settings"])
+def test_the_command_line_can_be_read_without_torch(module: str) -> None:
+    code = f"import sys, {module}; print([m for m in ('torch', 'numpy') if m in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert answer.stdout.strip() == "[]"

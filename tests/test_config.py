@@ -1,0 +1,100 @@
+"""Values out of range are refused by the flag's name; the ends of the ranges are allowed."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from agents.catalogue import AGENTS
+from agents.config import AgentConfig, Resets
+
+NAN = float("nan")
+
+# A flag's path, values out of its range, values at its ends.
+RANGES: dict[str, tuple[list[Any], list[Any]]] = {
+    "target.n": ([0, -3], [1]),
+    "target.gamma": ([-0.01, 1.01, NAN], [0, 1]),
+    "replay.ratio": ([0, -1, 1025, NAN], [0.01, 1024]),
+    "replay.batch_size": ([0, -1], [1]),
+    "replay.warmup_steps": ([0, -1], [1]),
+    "replay.capacity": ([0, 2**20 + 1], [1, 2**20]),
+    "replay.alpha": ([-0.1, 1.1, NAN], [0, 1]),
+    "replay.beta.start": ([-0.1, 1.1, NAN], [0, 1]),
+    "replay.beta.end": ([-0.1, 1.1, NAN], [0, 1]),
+    "replay.beta.steps": ([-1], [0]),
+    "exploration.epsilon.start": ([-0.1, 1.1, NAN], [0, 1]),
+    "exploration.epsilon.end": ([-0.1, 1.1, NAN], [0, 1]),
+    "exploration.epsilon.steps": ([-1], [0]),
+    "exploration.evaluation": ([-0.1, 1.1, NAN], [0, 1]),
+    "optimizer.learning_rate": ([0, -1e-4, NAN], [1e-12]),
+    "optimizer.epsilon": ([0, -1e-4, NAN], [1e-12]),
+    "optimizer.beta1": ([-0.1, 1, NAN], [0, 0.9999]),
+    "optimizer.beta2": ([-0.1, 1, NAN], [0, 0.9999]),
+    "optimizer.clip": ([0, -10, NAN], [1e-6, None]),
+    "head.hidden": ([0, -1], [1]),
+    "head.atoms": ([1, 0], [2]),
+    "head.support": ([0, -10, NAN], [0.1]),
+    "head.noise": ([-0.1, NAN], [0]),
+    "head.gradient_scale": ([-0.1, 1.1, NAN], [0, 1]),
+    "augmentation.pad": ([-1, 85], [0, 84]),
+    "augmentation.intensity": ([-0.01, 0.5, NAN], [0, 0.49]),
+    "prediction.jumps": ([0, -1], [1]),
+    "prediction.weight": ([-1, NAN], [0]),
+    "tortoise.decay": ([-0.1, 1, NAN], [0, 0.99999]),
+    "tortoise.every": ([0, -1], [1]),
+    "resets.every": ([0, -1], [1]),
+    "resets.keep_body": ([-0.1, 1.1, NAN], [0, 1]),
+    "resets.keep_head": ([-0.1, 1.1, NAN], [0, 1]),
+}
+BAD = [(path, value) for path, (bad, _) in RANGES.items() for value in bad]
+GOOD = [(path, value) for path, (_, good) in RANGES.items() for value in good]
+
+
+def changed(piece: Any, path: str, value: Any) -> Any:
+    name, _, rest = path.partition(".")
+    return replace(piece, **{name: changed(getattr(piece, name), rest, value) if rest else value})
+
+
+def reached(piece: Any, path: str) -> Any:
+    for name in path.split("."):
+        piece = getattr(piece, name)
+    return piece
+
+
+def everything() -> AgentConfig:
+    """An agent with every optional piece, so that each flag exists."""
+    return replace(AGENTS["spr"], resets=Resets("fresh", every=100))
+
+
+@pytest.mark.parametrize(("path", "value"), BAD)
+def test_a_value_out_of_range_is_refused_by_its_flag(path: str, value: Any) -> None:
+    flag = "--" + path.replace("_", "-")
+    with pytest.raises(ValueError, match=f"^{re.escape(flag)} must "):
+        changed(everything(), path, value)
+
+
+@pytest.mark.parametrize(("path", "value"), GOOD)
+def test_the_ends_of_a_range_are_allowed(path: str, value: Any) -> None:
+    assert reached(changed(everything(), path, value), path) == value
+
+
+@pytest.mark.parametrize("source", ["fresh", "initial"])
+def test_the_tortoise_can_be_reset_too_but_not_from_itself(source: str) -> None:
+    both = Resets(source, every=1, tortoise_too=True)
+    assert replace(everything(), resets=both).resets == both
+    with pytest.raises(ValueError, match=r"^--resets\.tortoise-too .*--resets\.source tortoise"):
+        replace(everything(), resets=Resets("tortoise", every=1, tortoise_too=True))
+
+
+def test_every_number_of_a_configuration_has_a_range() -> None:
+    def numbers(piece: Any, prefix: str = "") -> list[str]:
+        out = []
+        for name, value in vars(piece).items():
+            if hasattr(value, "__dataclass_fields__"):
+                out += numbers(value, f"{prefix}{name}.")
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                out.append(prefix + name)
+        return out
+
+    assert set(numbers(everything())) == set(RANGES)
