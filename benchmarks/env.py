@@ -31,13 +31,13 @@ def stepper(step: Callable[[np.ndarray], object], lanes: int, actions: int) -> C
 def main() -> None:
     """Print a row for each game and number of lanes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--games", nargs="+", default=["Pong", "MsPacman"], type=find_game)
+    parser.add_argument("--games", nargs="+", default=["Pong", "MsPacman"])
     parser.add_argument("--lanes", nargs="+", default=[1, 16], type=int)
     parser.add_argument("--rounds", type=int, default=30)
     asked = parser.parse_args()
     print(circumstances())
     print("env steps a second, medians; the ratio is the median over pairs")
-    for game in asked.games:
+    for game in map(find_game, asked.games):
         for lanes in asked.lanes:
             ours = AtariLanes(game.name, lanes, seed=0)
             raw = AtariVectorEnv(
@@ -50,7 +50,7 @@ def main() -> None:
                 use_fire_reset=False,
             )
             ours.reset()
-            raw.reset(seed=0)
+            raw.reset(seed=ours._seeds)  # the same games
             work = {"ours": stepper(ours.step, lanes, ours.num_actions), "raw": stepper(raw.step, lanes, ours.num_actions)}
             took = interleaved(work, asked.rounds)
             speed = {name: lanes * STEPS / float(np.median(times)) for name, times in took.items()}

@@ -62,10 +62,11 @@ class AtariLanes:
         self._sent = False
         frame, reward, game_over, truncated, info = self._env.recv()
         done = game_over | truncated
-        life_lost = (info["lives"] < self._lives) & ~done
-        self._lives = info["lives"]
+        lives = info["lives"]
+        life_lost = (lives < self._lives) > done  # a > b is a and not b
+        self._lives = lives
         finished = self._counter.add(reward, done)
-        return Step(frame[:, 0], reward.astype(np.float32), life_lost, game_over, truncated & ~game_over, finished)
+        return Step(frame[:, 0], reward.astype(np.float32), life_lost, game_over, truncated, finished)
 
     def step(self, action: np.ndarray) -> Step:
         """`send` and `recv` in one."""

@@ -1,6 +1,5 @@
 """What every environment here looks like from outside: lanes of one game, stepped together."""
 
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -16,8 +15,7 @@ class Episode(NamedTuple):
     length: int
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """What one env step of L lanes gives back.
 
     `frame` uint8 [L, 84, 84] is what the next action is chosen from: in a lane whose game has just ended it is the first
@@ -62,7 +60,7 @@ def check_action(action: np.ndarray, num_lanes: int, num_actions: int) -> None:
         raise ValueError(f"actions must be a NumPy array, not a {type(action).__name__}")
     if action.shape != (num_lanes,) or action.dtype != np.int64:
         raise ValueError(f"actions must be int64 [{num_lanes}], not {action.dtype} {list(action.shape)}")
-    if action.min() < 0 or action.max() >= num_actions:
+    if np.count_nonzero(action.view(np.uint64) >= num_actions):  # a negative one reads as a huge one; no reduction is cheaper
         raise ValueError(f"actions must lie in 0..{num_actions - 1}, not {action.tolist()}")
 
 
@@ -71,18 +69,20 @@ class EpisodeCounter:
 
     def __init__(self, num_lanes: int) -> None:
         self.score = np.zeros(num_lanes, np.float64)
-        self.length = np.zeros(num_lanes, np.int64)
+        self.clock = 0  # env steps of each lane
+        self.began = np.zeros(num_lanes, np.int64)  # when each lane's game began
 
     def add(self, reward: np.ndarray, done: np.ndarray) -> tuple[Episode, ...]:
         """Count one env step: `reward` [L] raw, `done` bool [L]; the games that ended with it."""
-        self.score += reward
-        self.length += 1
-        if not done.any():
+        self.clock += 1
+        if np.count_nonzero(reward):
+            self.score += reward
+        if not np.count_nonzero(done):
             return ()
         lanes = np.flatnonzero(done)
-        finished = tuple(Episode(int(i), float(self.score[i]), int(self.length[i])) for i in lanes)
+        finished = tuple(Episode(int(i), float(self.score[i]), self.clock - int(self.began[i])) for i in lanes)
         self.score[lanes] = 0
-        self.length[lanes] = 0
+        self.began[lanes] = self.clock
         return finished
 
 

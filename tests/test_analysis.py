@@ -5,9 +5,10 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from analysis import collect, random_policy
+from analysis import collect, curves, random_policy
 
 
 def fake_run(folder: Path, agent: str, score: float) -> None:
@@ -58,3 +59,16 @@ def test_scores_are_compared_in_standard_errors(score: float, error: float, z: f
     line, found = random_policy.row("Pong", score, error, 100)
     assert found == pytest.approx(z, abs=0.01)
     assert line.endswith(f"| {verdict} |")
+
+
+def test_curves_are_drawn(tmp_path: Path) -> None:
+    np.testing.assert_allclose(curves.running_mean(np.array([2.0, 4.0, 6.0, 8.0]), 2), [2, 3, 5, 7])
+    fake_run(tmp_path / "runs/der/Pong/seed0", "der", -10.0)
+    rows = collect.curve_rows(tmp_path / "runs/der/Pong/seed0")
+    collect.write(tmp_path / "curves.csv", collect.CURVES, rows)
+    found = curves.read(tmp_path / "curves.csv")
+    np.testing.assert_array_equal(found["Pong"]["der", "0"], [[40, -20], [90, -18]])
+    for name in ("curves.svg", "curves.png"):
+        curves.draw(found, tmp_path / name)
+    assert "<svg" in (tmp_path / "curves.svg").read_text()
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -152,7 +152,7 @@ def test_the_interface_equals_that_of_the_atari_lanes() -> None:
         lanes.close()
         assert isinstance(step, Step)
         assert step.finished == ()
-        arrays = {"first": first, **{name: value for name, value in vars(step).items() if name != "finished"}}
+        arrays = {"first": first, **{name: value for name, value in step._asdict().items() if name != "finished"}}
         made.append({name: (type(value), value.dtype, value.shape) for name, value in arrays.items()})
     assert made[0] == made[1]
     assert made[0]["frame"] == (np.ndarray, np.dtype(np.uint8), (2, SIDE, SIDE))
