@@ -46,7 +46,8 @@ class Agent:
         self._beta = torch.tensor(config.replay.beta.start, device=self.device)
         self.epsilon = config.exploration.epsilon.start
         self._sums = torch.zeros(len(MEASURED), device=self.device)
-        self._healthy = torch.zeros((), dtype=torch.int64, device=self.device)  # updates before the first bad loss
+        self._learnt = torch.zeros((), dtype=torch.int64, device=self.device)  # `updates`, on the device
+        self._healthy = torch.zeros_like(self._learnt)  # updates before the first bad loss
         self._read_at = 0
         self.optimizer = self._new_optimizer()
 
@@ -130,7 +131,8 @@ class Agent:
         with torch.no_grad():
             q = self.hare.values(logits).amax(1).mean()
             self._sums += torch.stack((loss, cross_entropy.mean(), spr.mean(), q, norm)).detach()
-            self._healthy += (self._healthy == self.updates) & loss.isfinite()
+            self._healthy += (self._healthy == self._learnt) & loss.isfinite()
+            self._learnt += 1
         kl = self.config.replay.priority == "kl"
         return (divergence if kl else cross_entropy).detach()
 
@@ -222,4 +224,5 @@ class Agent:
         self._beta.copy_(state["beta"])
         self._sums.copy_(state["sums"])
         self._healthy.copy_(state["healthy"])
+        self._learnt.fill_(self.updates)
         self._read_at = state["read_at"]
