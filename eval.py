@@ -14,7 +14,8 @@ import tyro
 
 from agents.config import config_from_dict, require
 from envs.games import find_game
-from envs.lanes import SIDE, Episode, make_lanes
+from envs.lanes import SIDE, Episode
+from envs.make import make_lanes
 from experiment.command import UserError, parse, run
 from experiment.folder import CHECKPOINT, CONFIG
 from experiment.metrics import Progress

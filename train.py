@@ -21,7 +21,8 @@ from agents.catalogue import AGENTS
 from agents.config import AgentConfig, require
 from agents.schedules import updates_due
 from envs.games import find_game
-from envs.lanes import SIDE, make_lanes
+from envs.lanes import SIDE
+from envs.make import make_lanes
 from experiment.command import UserError, nearest, parse, run
 from experiment.folder import CHECKPOINT, METRICS, SCORE, RunFolder, commit, provenance
 from experiment.metrics import Metrics, Progress

@@ -9,7 +9,8 @@ import pytest
 
 from envs import atari
 from envs.games import GAMES, TOY
-from envs.lanes import SIDE, Episode, Lanes, Step, make_lanes
+from envs.lanes import SIDE, Episode, Lanes, Step
+from envs.make import make_lanes
 from envs.toy import CELL, CELLS, MOVES, CatchLanes
 
 LENGTH = CELLS - 1  # env steps of a game
