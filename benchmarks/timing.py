@@ -46,7 +46,9 @@ def circumstances() -> str:
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     processor = f"{len(names)} x {names[0]}" if names else platform.processor() or platform.machine()
     threads = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
-    return f"{date.today()}, commit {commit()[:10]}, {processor}, {threads}"
+    code = commit()
+    state = " with uncommitted changes" if code.endswith("-dirty") else ""
+    return f"{date.today()}, commit {code[:10]}{state}, {processor}, {threads}"
 
 
 def resident_megabytes() -> float:
