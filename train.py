@@ -165,13 +165,9 @@ class Training:
         progress.close()
 
     def _log(self, metrics: Metrics, progress: Progress, env_step: int) -> None:
-        """One row of metrics, and the line that a person sees. UserError, code 1, if a loss was not finite."""
+        """One row of metrics, and the line that a person sees."""
+        self._require_finite()
         agent = self.agent
-        broken = agent.broken()
-        if broken is not None:
-            kept = self.folder.path / CHECKPOINT
-            told = f"the last checkpoint is kept at {kept}" if kept.exists() else "there is no checkpoint yet"
-            raise UserError(f"the loss of update {broken} is not finite; {told}", code=1)
         measured = agent.metrics()
         mean = {"return": sum(self.returns) / len(self.returns)} if self.returns else {}
         clock = {"seconds": round(time.monotonic() - self.started, 2), "env_steps_per_second": round(progress.speed, 2)}
@@ -180,9 +176,18 @@ class Training:
         progress.note({**mean, **measured})
         self.returns.clear()
 
+    def _require_finite(self) -> None:
+        """UserError, code 1, if a loss was not finite: what comes of it must not take a checkpoint's place."""
+        broken = self.agent.broken()
+        if broken is not None:
+            kept = self.folder.path / CHECKPOINT
+            told = f"the last checkpoint is kept at {kept}" if kept.exists() else "there is no checkpoint yet"
+            raise UserError(f"the loss of update {broken} is not finite; {told}", code=1)
+
     def _save(self, env_step: int) -> None:
         from experiment.checkpoint import save_checkpoint
 
+        self._require_finite()
         state = {"env_step": env_step, "settings": self.asked.identity(), "agent": self.agent.state_dict()}
         save_checkpoint(self.folder.path / CHECKPOINT, state)
 

@@ -98,8 +98,11 @@ def test_every_lane_plays_its_quota(tmp_path: Path) -> None:
     assert counts.tolist() == [3] * 10 + [2] * 10
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = ["--agent", "der", *SHORT, "--checkpoint-every", "50", "--out", str(tmp_path)]
+@pytest.mark.parametrize(("log_every", "checkpoint_every"), [(10, 50), (1000, 10)])  # the log finds it, or the next save
+def test_a_loss_that_is_not_finite_stops_the_run(
+    log_every: int, checkpoint_every: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["--agent", "der", *SHORT, "--log-every", str(log_every), "--checkpoint-every", str(checkpoint_every)]
     original = train.Training._save
     saved: list[int] = []
 
@@ -111,9 +114,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(train.Training, "_save", save)
     with pytest.raises(UserError, match="update 21 is not finite") as error:
-        train.main(arguments)
+        train.main([*arguments, "--out", str(tmp_path)])
     assert error.value.code == 1
-    assert saved == [50, 100]
+    assert saved == list(range(checkpoint_every, 101, checkpoint_every))
     state = torch.load(tmp_path / "der/Catch/seed0/checkpoint.pt", weights_only=True)
     assert state["env_step"] == 100
     assert all(value.isfinite().all() for value in state["agent"]["hare"].values())
