@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 SIDE = 84  # pixels; the height and width of a frame
+INT64, UINT64 = np.dtype(np.int64), np.dtype(np.uint64)  # compared once an env step: made once
 
 
 class Episode(NamedTuple):
@@ -58,9 +59,9 @@ def check_action(action: np.ndarray, num_lanes: int, num_actions: int) -> None:
     """ValueError unless `action` is int64 [num_lanes] within [0, num_actions). ALE would hang on it for ever."""
     if not isinstance(action, np.ndarray):
         raise ValueError(f"actions must be a NumPy array, not a {type(action).__name__}")
-    if action.shape != (num_lanes,) or action.dtype != np.int64:
+    if action.shape != (num_lanes,) or action.dtype != INT64:
         raise ValueError(f"actions must be int64 [{num_lanes}], not {action.dtype} {list(action.shape)}")
-    if np.count_nonzero(action.view(np.uint64) >= num_actions):  # a negative one reads as a huge one; no reduction is cheaper
+    if np.count_nonzero(action.view(UINT64) >= num_actions):  # a negative one reads as a huge one; no reduction is cheaper
         raise ValueError(f"actions must lie in 0..{num_actions - 1}, not {action.tolist()}")
 
 
