@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from agents.config import config_from_dict, require
+from agents.checks import require
+from agents.config import config_from_dict
 from envs.games import find_game
 from envs.lanes import SIDE, Episode
 from envs.make import make_lanes

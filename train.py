@@ -2,110 +2,23 @@
 
     python train.py --game Pong --agent spr_ht
     python train.py --agent der --help        every flag with the agent's own values
+    python train.py --agent help              every agent
 
 torch is imported only once the command line has been read and found good.
 """
 
-import argparse
-import dataclasses
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-import tyro
 
-from agents.catalogue import AGENTS
-from agents.config import AgentConfig, require
 from agents.schedules import updates_due
-from envs.games import find_game
 from envs.lanes import SIDE
 from envs.make import make_lanes
-from experiment.command import UserError, nearest, parse, run
+from experiment.command import UserError, run
 from experiment.folder import CHECKPOINT, METRICS, SCORE, RunFolder, commit, provenance
 from experiment.metrics import Metrics, Progress
-
-
-@dataclass(frozen=True)
-class Run:
-    """Train one agent on one game, evaluate it, and keep everything in OUT/AGENT/GAME/seedN."""
-
-    game: str = "Pong"
-    """one of the 26 games, in any usual spelling; or Catch, a small game with a known answer"""
-    agent: str = "spr_ht"
-    """a name of the catalogue (agents/catalogue.py)"""
-    seed: int = 0
-    """decides weights, draws and the emulators' no-ops"""
-    env_steps: int = 100_000
-    """decisions of the agent, 4 emulator frames each, over all lanes"""
-    num_lanes: int = 1
-    """games played side by side; env steps must divide into them"""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """where to learn; auto takes CUDA if there is any"""
-    out: Path = Path("runs")
-    """where run folders are kept"""
-    eval_episodes: int = 100
-    """whole games played at the end; their mean raw return is the score"""
-    wandb: Literal["off", "offline", "online"] = "off"
-    """mirror the metrics to Weights & Biases"""
-    log_every: int = 1_000
-    """env steps between two rows of metrics"""
-    checkpoint_every: int = 10_000
-    """env steps between two checkpoints"""
-    fresh: bool = False
-    """start over, deleting what an earlier run left in the folder"""
-    config: Annotated[AgentConfig, tyro.conf.arg(name="")] = AGENTS["spr_ht"]
-
-    def __post_init__(self) -> None:
-        """ValueError, naming the flag, if a value is out of its range."""
-        replay = self.config.replay
-        require(self.seed >= 0, f"--seed must not be negative, not {self.seed}")
-        require(self.num_lanes >= 1, f"--num-lanes must be at least 1, not {self.num_lanes}")
-        require(self.env_steps >= 0, f"--env-steps must not be negative, not {self.env_steps}")
-        require(self.eval_episodes >= 0, f"--eval-episodes must not be negative, not {self.eval_episodes}")
-        require(self.log_every >= 1, f"--log-every must be at least 1, not {self.log_every}")
-        require(self.checkpoint_every >= 1, f"--checkpoint-every must be at least 1, not {self.checkpoint_every}")
-        require(
-            self.env_steps % self.num_lanes == 0,
-            f"--env-steps must divide into --num-lanes, not {self.env_steps} into {self.num_lanes}",
-        )
-        if self.config.optimizer is not None:
-            require(
-                replay.warmup_steps < self.env_steps,
-                f"--replay.warmup-steps must be less than --env-steps, not {replay.warmup_steps} of {self.env_steps}",
-            )
-            rows = (self.config.horizon + 5) * self.num_lanes  # a window with its stack, in each lane
-            require(replay.warmup_steps >= rows, f"--replay.warmup-steps must be at least {rows} for such windows")
-            require(replay.capacity >= rows, f"--replay.capacity must be at least {rows} for such windows")
-
-    @property
-    def folder(self) -> Path:
-        """Where this run is kept."""
-        return self.out / self.agent / self.game / f"seed{self.seed}"
-
-    def identity(self) -> dict[str, Any]:
-        """All that the result depends on, as plain values; what a run folder is recognised by."""
-        names = ("agent", "game", "seed", "env_steps", "num_lanes", "eval_episodes")
-        return {**{name: getattr(self, name) for name in names}, "config": dataclasses.asdict(self.config)}
-
-
-def read_command_line(argv: Sequence[str]) -> Run:
-    """The run that `argv` asks for, in two passes: the agent decides what the other flags are. Raises UserError."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    first.add_argument("--agent", default=Run.agent)
-    try:
-        agent = first.parse_known_args(argv)[0].agent
-    except argparse.ArgumentError as error:
-        raise UserError(str(error)) from error
-    if agent not in AGENTS:
-        raise UserError(f"unknown agent {agent!r}: {nearest(agent, list(AGENTS))}")
-    asked = parse(Run, argv, Run(agent=agent, config=AGENTS[agent]))
-    try:
-        return dataclasses.replace(asked, game=find_game(asked.game).name)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+from options import Run, read_command_line
 
 
 class Training:
@@ -128,7 +41,7 @@ class Training:
             raise UserError(str(error)) from error
         self.asked, self.folder, self.device = asked, folder, device_name(device)
         self.agent = Agent(c, self.lanes.num_actions, device=device, seed=asked.seed)
-        window = Window(c.target.n, c.prediction.jumps if c.prediction else 0)
+        window = Window(c.target.n_max, c.jumps)
         rows = min(c.replay.capacity, max(asked.env_steps, (window.horizon + 5) * asked.num_lanes))
         self.replay = ReplayBuffer(rows, asked.num_lanes, window, c.replay.alpha, device=device, seed=asked.seed)
         self.stack = FrameStack(asked.num_lanes, SIDE, device)
@@ -173,6 +86,10 @@ class Training:
         clock = {"seconds": round(time.monotonic() - self.started, 2), "env_steps_per_second": round(progress.speed, 2)}
         counts = {"update": agent.updates, "resets": agent.resets, "epsilon": agent.epsilon, "episodes": len(self.returns)}
         metrics.log("train", env_step, {**counts, **mean, **measured, "clock": clock})
+        if self.asked.measure_every and env_step % self.asked.measure_every < self.asked.num_lanes and agent.updates:
+            from agents.measures import measure
+
+            metrics.log("plasticity", env_step, measure(agent, self.replay, env_step, self.asked.hessian_rounds))
         progress.note({**mean, **measured})
         self.returns.clear()
 

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from copy import deepcopy
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from agents.config import AgentConfig, Resets
-from agents.losses import categorical_td, project_categorical, self_prediction
-from agents.schedules import anneal
+from agents.objective import objective
+from agents.schedules import anneal, horizon
 from networks.augment import observe
 from networks.qnetwork import QNetwork
-from networks.weights import ema_, reset_, zero_moments_
+from networks.recycle import recycle_
+from networks.weights import ema_, pull_gradient_, reset_, zero_moments_
 from replay.batch import Batch, Source, first_frames
 
 # What an update measures; `metrics` gives the mean of each over the updates since it was last asked.
@@ -32,15 +32,17 @@ class Agent:
         self.device = torch.device(device)
         seeds = torch.Generator().manual_seed(seed)
         draw = torch.randint(2**62, (3,), generator=seeds).tolist()
-        self._fresh = torch.Generator().manual_seed(draw[0])  # on the CPU: the same weights on every device
+        self._origin = draw[0]
+        self._fresh = torch.Generator().manual_seed(self._origin)  # on the CPU: the same weights on every device
         self._learning = torch.Generator(self.device).manual_seed(draw[1])
         self._acting = torch.Generator(self.device).manual_seed(draw[2])
         self.hare = self._new_network()
         self.tortoise = deepcopy(self.hare).requires_grad_(False)
-        self.initial = deepcopy(self.tortoise) if config.resets and config.resets.source == "initial" else None
+        self.initial = deepcopy(self.tortoise)
         self.updates = 0
         self.resets = 0
-        self._first = first_frames(config.prediction.jumps if config.prediction else 0, self.device)
+        self._first = first_frames(config.jumps, self.device)
+        self._restarted = 0  # the update at which n and gamma were last started
         self._n = torch.tensor(config.target.n, device=self.device)
         self._gamma = torch.tensor(config.target.gamma, device=self.device)
         self._beta = torch.tensor(config.replay.beta.start, device=self.device)
@@ -49,20 +51,26 @@ class Agent:
         self._learnt = torch.zeros((), dtype=torch.int64, device=self.device)  # `updates`, on the device
         self._healthy = torch.zeros_like(self._learnt)  # updates before the first bad loss
         self._read_at = 0
+        self._recycled = torch.zeros_like(self._learnt)  # units, since the start
         self.optimizer = self._new_optimizer()
 
     def _new_network(self) -> QNetwork:
         c = self.config
         with torch.random.fork_rng(devices=[]):  # modules draw from the global generator when they are made
-            network = QNetwork(c.encoder, c.head, c.prediction, self.num_actions)
-        network.initialise_(self._fresh)
+            network = QNetwork(c.encoder, c.head, c.prediction, self.num_actions, injectable=c.injection is not None)
+        network.initialise_(self._fresh, c.initialisation)
         return network.to(self.device, memory_format=torch.channels_last)
 
-    def _new_optimizer(self) -> torch.optim.Adam | None:
+    def _new_optimizer(self) -> torch.optim.AdamW | None:
         o = self.config.optimizer
         if o is None:
             return None
-        return torch.optim.Adam(self.hare.parameters(), lr=o.learning_rate, betas=(o.beta1, o.beta2), eps=o.epsilon, fused=True)
+        parameters = list(self.hare.parameters())
+        groups = [
+            {"params": [p for p in parameters if p.ndim != 1], "weight_decay": o.weight_decay},
+            {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=o.learning_rate, betas=(o.beta1, o.beta2), eps=o.epsilon, fused=True)
 
     @property
     def actor(self) -> QNetwork:
@@ -97,70 +105,67 @@ class Agent:
         return torch.where(explores, random, greedy)
 
     def update(self, replay: Source) -> None:
-        """One gradient step on one batch from `replay`, then the tortoise's, then a reset if one is due."""
-        batch = replay.sample(self.config.replay.batch_size, self._n, self._gamma, self._beta)
-        priority = self._learn(batch)
+        """One gradient step on one batch from `replay`, then the tortoise's, then whatever is planned for this update."""
+        c = self.config
+        batch = self.draw(replay, c.replay.batch_size)
+        priority, state = self._learn(batch)
         replay.reprioritise_(batch.index, priority)
         self.updates += 1
-        if self.updates % self.config.tortoise.every == 0:
-            ema_(list(self.tortoise.parameters()), list(self.hare.parameters()), self.config.tortoise.decay)
-        resets = self.config.resets
-        if resets is not None and self.updates % resets.every == 0:
-            self._reset(resets)
+        if c.recycling is not None and self.updates % c.recycling.every == 0:
+            assert self.optimizer is not None
+            self._recycled += recycle_(self.hare, self._new_network(), state, c.recycling.tau, self.optimizer)
+        if self.updates % c.tortoise.every == 0:
+            ema_(list(self.tortoise.parameters()), list(self.hare.parameters()), c.tortoise.decay)
+        if c.resets is not None and self.updates % c.resets.every == 0:
+            self._reset(c.resets)
+        if c.injection is not None and self.updates == c.injection.at:
+            self._inject()
+        if c.target.end is not None:
+            self._set_horizon()
 
-    def _learn(self, batch: Batch) -> Tensor:
-        """One gradient step; the new priorities of the batch, float32 [B]."""
+    def draw(self, replay: Source, size: int, generator: torch.Generator | None = None) -> Batch:
+        """A batch of `size` windows as an update gets them, from `generator` or else the replay's own."""
+        return replay.sample(size, self._n, self._gamma, self._beta, generator)
+
+    def _learn(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """One gradient step; the new priorities of the batch, float32 [B], and its states s_t, float32 [B, 4, 84, 84]."""
         assert self.optimizer is not None, "this agent does not learn"
         states = observe(batch.frames, batch.visible, self._first, self.config.augmentation, self._learning)
-        noise = self.hare.draw_noise(self._learning)
-        target, goal = self._targets(batch, states[1:], noise)
-        latent = self.hare.encode(states[0])
-        logits = self.hare.logits(latent, noise)
-        rows = torch.arange(len(batch.action), device=self.device)
-        cross_entropy, divergence = categorical_td(logits[rows, batch.action[:, 0]], target)
-        spr = torch.zeros_like(cross_entropy)
-        total = cross_entropy
-        if self.config.prediction is not None:
-            spr = self_prediction(self.hare.predict(latent, batch.action), goal, batch.mask)
-            total = total + self.config.prediction.weight * spr
-        loss = (batch.weight * total).mean()
+        noise = self.hare.draw_noise(self._learning), self.tortoise.draw_noise(self._learning)
+        found = objective(self.config, self.hare, self.tortoise, batch, states, noise)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        found.loss.backward()
+        if self.config.penalties.initial:
+            pull_gradient_(list(self.hare.parameters()), list(self.initial.parameters()), self.config.penalties.initial)
         norm = self._clip()
         self.optimizer.step()
         with torch.no_grad():
-            q = self.hare.values(logits).amax(1).mean()
-            self._sums += torch.stack((loss, cross_entropy.mean(), spr.mean(), q, norm)).detach()
-            self._healthy += (self._healthy == self._learnt) & loss.isfinite()
+            self._sums += torch.stack((found.loss.detach(), found.td.mean(), found.spr.mean(), found.q, norm))
+            self._healthy += (self._healthy == self._learnt) & found.loss.isfinite()
             self._learnt += 1
-        kl = self.config.replay.priority == "kl"
-        return (divergence if kl else cross_entropy).detach()
-
-    @torch.no_grad()
-    def _targets(self, batch: Batch, later: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """What the losses aim at: the return distribution, float32 [B, atoms], and the projections, float32 [K, B, width].
-
-        `later` float32 [K + 1, B, 4, 84, 84] are the observations s_{t+1} .. s_{t+K}, s_{t+n}; `noise` is the hare's.
-        """
-        jumps, b = len(later) - 1, later.shape[1]
-        best = self.hare.values(self.hare.logits(self.hare.encode(later[-1]), noise)).argmax(1)
-        latent = self.tortoise.encode(rearrange(later, "s b c h w -> (s b) c h w"))
-        logits = self.tortoise.logits(latent[-b:], self.tortoise.draw_noise(self._learning))
-        probs = logits[torch.arange(b, device=self.device), best].softmax(1)
-        target = project_categorical(probs, self.tortoise.atoms, batch.ret, batch.discount)
-        goal = rearrange(self.tortoise.project(latent[:-b]), "(k b) d -> k b d", b=b) if jumps else batch.mask
-        return target, goal
+        return found.priority, states[0]
 
     def _clip(self) -> Tensor:
         """Clip the gradient by norm, the transition model apart from encoder and head; the norm of the latter, float32 []."""
         clip = self.config.optimizer.clip if self.config.optimizer and self.config.optimizer.clip else float("inf")
-        if self.config.prediction is not None:
+        if self.hare.transition is not None:
             torch.nn.utils.clip_grad_norm_(self.hare.transition.parameters(), clip)
-        return torch.nn.utils.clip_grad_norm_([*self.hare.encoder.parameters(), *self.hare.head.parameters()], clip)
+        return torch.nn.utils.clip_grad_norm_([*self.hare.encoder.parameters(), *self.hare.learning_head.parameters()], clip)
+
+    def _set_horizon(self) -> None:
+        """Set n and gamma for the next update."""
+        n, gamma = horizon(self.config.target, self.updates - self._restarted)
+        self._n.fill_(n)
+        self._gamma.fill_(gamma)
+
+    def _inject(self) -> None:
+        """From here on only a change to the head's output is learnt; for this moment it is 0."""
+        self.hare.inject_(learns=True)
+        self.tortoise.inject_(learns=False)
 
     def _reset(self, resets: Resets) -> None:
         """Apply the reset rule to the hare, and to the tortoise with its own draw if told so."""
-        keep = {"body": resets.keep_body, "head": resets.keep_head}
+        keep = {"body": resets.keep_body, "neck": resets.keep_neck, "head": resets.keep_head}
         for network in (self.hare, self.tortoise) if resets.tortoise_too else (self.hare,):
             source = self._source(resets).parts()
             for part, parameters in network.parts().items():
@@ -168,11 +173,13 @@ class Agent:
         if resets.moments == "zero" and self.optimizer is not None:
             zero_moments_(self.optimizer, self.hare.parameters())
         self.resets += 1
+        if resets.restart:
+            self._restarted = self.updates
 
     def _source(self, resets: Resets) -> QNetwork:
         if resets.source == "tortoise":
             return self.tortoise
-        return self.initial if self.initial is not None else self._new_network()
+        return self.initial if resets.source == "initial" else self._new_network()
 
     def broken(self) -> int | None:
         """The number of the first update whose loss was not finite, or None. Waits for the device."""
@@ -193,20 +200,22 @@ class Agent:
     def _generators(self) -> Iterator[tuple[str, torch.Generator]]:
         return iter((("fresh", self._fresh), ("learning", self._learning), ("acting", self._acting)))
 
+    def _counters(self) -> Iterator[tuple[str, Tensor]]:
+        return iter((("beta", self._beta), ("sums", self._sums), ("healthy", self._healthy), ("recycled", self._recycled)))
+
     def state_dict(self) -> dict[str, object]:
         """Everything that later behaviour depends on, as tensors and plain values."""
         return {
             "hare": self.hare.state_dict(),
             "tortoise": self.tortoise.state_dict(),
-            "initial": self.initial.state_dict() if self.initial is not None else None,
+            "origin": self._origin,
             "optimizer": self.optimizer.state_dict() if self.optimizer is not None else None,
             "generators": {name: generator.get_state() for name, generator in self._generators()},
             "updates": self.updates,
             "resets": self.resets,
+            "restarted": self._restarted,
             "epsilon": self.epsilon,
-            "beta": self._beta,
-            "sums": self._sums,
-            "healthy": self._healthy,
+            **dict(self._counters()),
             "read_at": self._read_at,
         }
 
@@ -214,15 +223,19 @@ class Agent:
         """Take over what `state_dict` gave."""
         self.hare.load_state_dict(state["hare"])
         self.tortoise.load_state_dict(state["tortoise"])
-        if self.initial is not None:
-            self.initial.load_state_dict(state["initial"])
+        if self._origin != state["origin"]:  # the initial weights are not stored: their seed is
+            self._origin = state["origin"]
+            self._fresh.manual_seed(self._origin)
+            self.initial.load_state_dict(self._new_network().state_dict())
         if self.optimizer is not None:
             self.optimizer.load_state_dict(deepcopy(state["optimizer"]))  # torch would keep some of these tensors
         for name, generator in self._generators():
             generator.set_state(state["generators"][name])
         self.updates, self.resets, self.epsilon = state["updates"], state["resets"], state["epsilon"]
-        self._beta.copy_(state["beta"])
-        self._sums.copy_(state["sums"])
-        self._healthy.copy_(state["healthy"])
+        self._restarted, self._read_at = state["restarted"], state["read_at"]
+        for name, tensor in self._counters():
+            tensor.copy_(state[name])
         self._learnt.fill_(self.updates)
-        self._read_at = state["read_at"]
+        if self.config.injection is not None and self.updates >= self.config.injection.at:
+            self._inject()
+        self._set_horizon()

@@ -1,67 +1,90 @@
-"""Every agent as a value, every number with its source.
+"""Every agent by name: a base, and any methods behind it, as in `spr`, `spr_ht`, `der_dopamine_ht_wd`."""
 
-The sources: Kaixhin/Rainbow is the PyTorch code of van Hasselt, Hessel and Aslanides (2019), "When to use parametric models
-in reinforcement learning?"; mila-iqia/spr is that of Schwarzer et al. (2021), "Data-efficient reinforcement learning with
-self-predictive representations". docs/deviations.md lists where we differ from them.
-"""
+import textwrap
+from collections.abc import Sequence
+from difflib import get_close_matches
 
-from dataclasses import replace
-
-from agents.config import AgentConfig, Anneal, Exploration, Optimizer, Replay, Resets, Target, Tortoise
-from networks.settings import Augmentation, Encoder, Head, SelfPrediction
-
-# Ours: the paper's values for Atari are not public. The decay is that of its supervised study (official code), the interval
-# that of the nearest public DQN with hare and tortoise (continual-foragax-agents: 4,000).
-HARE_TORTOISE_DECAY = 0.999
-HARE_TORTOISE_EVERY = 4_000  # updates
+from agents.bases import BASES, RANDOM
+from agents.config import AgentConfig
+from agents.methods import METHODS, changed
 
 
-def with_hare_tortoise(base: AgentConfig) -> AgentConfig:
-    """`base` with a slow tortoise that acts and to which the hare is set back; nothing else changes (Lee et al. 2024)."""
-    return replace(
-        base,
-        tortoise=Tortoise(decay=HARE_TORTOISE_DECAY, every=1, acts=True),
-        resets=Resets(source="tortoise", every=HARE_TORTOISE_EVERY),
-    )
+def compose(base: str, methods: Sequence[str]) -> AgentConfig:
+    """The agent of `base` with `methods`. ValueError, one line, if they mean nothing together."""
+    start = config = BASES[base].config
+    claimed: dict[str, str] = {}
+    for method in methods:
+        touched = changed(start, METHODS[method].apply(start))
+        if not touched:
+            raise ValueError(f"{base}_{method} would be {base}: it has that already")
+        for field in sorted(touched):
+            if field in claimed:
+                raise ValueError(f"{claimed[field]} and {method} both change {field}: an agent has one of them at most")
+            claimed[field] = method
+        config = METHODS[method].apply(config)
+    return config
 
 
-# Data-efficient Rainbow (van Hasselt et al. 2019), as in Kaixhin/Rainbow with its data-efficient flags.
-DER = AgentConfig(
-    encoder=Encoder(kind="data_efficient"),
-    head=Head(hidden=256, noise=0.1, atoms=51, support=10.0),
-    target=Target(n=20, gamma=0.99),
-    replay=Replay(
-        ratio=1.0, batch_size=32, warmup_steps=1600, alpha=0.5, beta=Anneal(0.4, 1.0, 98_400), priority="cross_entropy"
-    ),
-    optimizer=Optimizer(learning_rate=1e-4, epsilon=1.5e-4, clip=10.0),
-    exploration=Exploration(epsilon=Anneal(0.0, 0.0, 0), evaluation=0.001),  # noisy layers explore
-    tortoise=Tortoise(decay=0.0, every=2000),
-)
+def find_agent(name: str) -> AgentConfig:
+    """The agent called `name`. ValueError, one line, if there is none; a misspelt name is answered with those it could be."""
+    if name in AGENTS:
+        return AGENTS[name]
+    bases = [base for base in BASES if name.startswith(f"{base}_")]
+    if not bases:
+        near = get_close_matches(name, AGENTS, n=3)
+        told = f"did you mean {' or '.join(near)}?" if near else f"the bases are {', '.join(BASES)}"
+        raise ValueError(f"unknown agent {name!r}: {told}")
+    base = max(bases, key=len)
+    methods = name.removeprefix(f"{base}_").split("_")
+    for method in methods:
+        if method not in METHODS:
+            raise ValueError(f"unknown method {method!r} in {name!r}: there are {', '.join(METHODS)}")
+    ordered = [method for method in METHODS if method in methods]
+    if methods != ordered:
+        raise ValueError(f"the name of this agent is {'_'.join([base, *ordered])}")
+    return compose(base, methods)
 
-# SPR with augmentation (Schwarzer et al. 2021), as in mila-iqia/spr with the README's command (momentum tau 1).
-SPR = AgentConfig(
-    encoder=Encoder(kind="nature", renormalise=True),
-    head=Head(hidden=256, noise=0.5, atoms=51, support=10.0, gradient_scale=2**-0.5),
-    target=Target(n=10, gamma=0.99),
-    replay=Replay(ratio=2.0, batch_size=32, warmup_steps=2000, alpha=0.5, beta=Anneal(0.4, 1.0, 98_000), priority="kl"),
-    optimizer=Optimizer(learning_rate=1e-4, epsilon=1.5e-4, clip=10.0),
-    exploration=Exploration(epsilon=Anneal(1.0, 0.0, 0), evaluation=0.001),
-    tortoise=Tortoise(decay=0.0, every=1),
-    augmentation=Augmentation(pad=4, intensity=0.05),
-    prediction=SelfPrediction(jumps=5, weight=5.0, batch_norm=True),
-)
 
-# The policy of the published random scores.
-RANDOM = AgentConfig(
-    encoder=Encoder(kind="data_efficient"),
-    optimizer=None,
-    exploration=Exploration(epsilon=Anneal(1.0, 1.0, 0), evaluation=1.0),
-)
+def _single() -> dict[str, AgentConfig]:
+    """Every base, and every base with one method that changes it."""
+    found = {"random": RANDOM}
+    for base, entry in BASES.items():
+        found[base] = entry.config
+        for method, how in METHODS.items():
+            if how.apply(entry.config) != entry.config:
+                found[f"{base}_{method}"] = compose(base, [method])
+    return found
 
-AGENTS: dict[str, AgentConfig] = {
-    "random": RANDOM,
-    "der": DER,
-    "der_ht": with_hare_tortoise(DER),
-    "spr": SPR,
-    "spr_ht": with_hare_tortoise(SPR),
-}
+
+AGENTS: dict[str, AgentConfig] = _single()
+
+
+def tables() -> str:
+    """Two Markdown tables, of the bases and of the methods."""
+    bases = [["agent", "what it is", "source", "encoder", "updates an env step", "GFLOP an update"], ["---"] * 6]
+    for name, base in BASES.items():
+        e = base.config.encoder
+        width = f" x {e.width}" if e.width > 1 else ""
+        encoder = f"{e.kind}{width}, {e.padding}" if e.kind == "nature" else f"{e.kind}{width}"
+        ratio = f"{base.config.replay.ratio:g}"
+        bases.append([f"`{name}`", base.what, base.source, encoder, ratio, f"{base.gflop:.3g}"])
+    methods = [["method", "what changes", "source", "added to an update"], ["---"] * 4]
+    methods += [[f"`_{name}`", how.changes, how.source, how.cost] for name, how in METHODS.items()]
+    return "\n\n".join("\n".join(f"| {' | '.join(row)} |" for row in table) for table in (bases, methods))
+
+
+def help_text() -> str:
+    """What `--agent help` prints: the tables for a terminal of 100 columns."""
+    lines = ["An agent is a base and any methods behind it, in this order: spr, spr_ht, der_dopamine_ht_wd.", "", "Bases"]
+    for name, base in BASES.items():
+        c = base.config
+        facts = f"{base.what} ({base.source}); {c.replay.ratio:g} updates an env step, {base.gflop:.3g} GFLOP each"
+        lines += _entry(name, facts)
+    lines += [*_entry("random", "the policy of the published random scores"), "", "Methods"]
+    for name, how in METHODS.items():
+        lines += _entry(f"_{name}", f"{how.changes} ({how.source}); adds to an update: {how.cost}")
+    return "\n".join(lines)
+
+
+def _entry(name: str, text: str) -> list[str]:
+    return textwrap.wrap(text, 100, initial_indent=f"  {name:14}", subsequent_indent=" " * 16)

@@ -3,13 +3,8 @@
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
+from agents.checks import check_config, require
 from networks.settings import Augmentation, Encoder, Head, SelfPrediction
-
-
-def require(holds: bool, message: str) -> None:
-    """ValueError with `message` unless `holds`."""
-    if not holds:
-        raise ValueError(message)
 
 
 @dataclass(frozen=True)
@@ -31,13 +26,34 @@ class Anneal:
 
 
 @dataclass(frozen=True)
+class TargetEnd:
+    """Where n and gamma go, exponentially in updates (Schwarzer et al. 2023)."""
+
+    n: int = 3
+    """rewards in a return at the end"""
+    gamma: float = 0.997
+    """discount of an env step at the end"""
+    updates: int = 10_000
+    """updates from start to end, counted from the last reset that restarts them"""
+
+
+@dataclass(frozen=True)
 class Target:
-    """What the value of a state is learnt from: double Q-learning over n-step returns."""
+    """What the value of a state is learnt from: n-step returns."""
 
     n: int = 10
     """rewards in a return before it is bootstrapped"""
     gamma: float = 0.99
     """discount of an env step"""
+    double: bool = True
+    """whether the hare chooses the action that the tortoise values (double Q-learning), or the tortoise does both"""
+    end: TargetEnd | None = None
+    """annealing of n and gamma"""
+
+    @property
+    def n_max(self) -> int:
+        """The longest return there will be."""
+        return max(self.n, self.end.n) if self.end is not None else self.n
 
 
 @dataclass(frozen=True)
@@ -56,8 +72,8 @@ class Replay:
     """exponent of the priorities; 0 draws uniformly"""
     beta: Anneal = Anneal(0.4, 1.0, 98_000)
     """exponent of the importance weights"""
-    priority: Literal["cross_entropy", "kl"] = "cross_entropy"
-    """what a row's priority is before the exponent: its cross-entropy, or that less the target's own entropy"""
+    priority: Literal["loss", "kl"] = "loss"
+    """what a row's priority is before the exponent: its value loss, or that less the target's own entropy"""
 
 
 @dataclass(frozen=True)
@@ -70,6 +86,18 @@ class Optimizer:
     beta2: float = 0.999
     clip: float | None = 10.0
     """largest norm of the gradient of encoder and head together, and of the transition model; the predictor is not clipped"""
+    weight_decay: float = 0.0
+    """decoupled (AdamW), times the learning rate; of everything but vectors, that is biases and gains"""
+
+
+@dataclass(frozen=True)
+class Penalties:
+    """What the loss holds beside the values and the self-prediction; 0 is off."""
+
+    initial: float = 0.0
+    """times the sum over all parameters of the squared distance to their initial values (L2 Init)"""
+    logits: float = 0.0
+    """times the mean square of the head's outputs (spectral decoupling)"""
 
 
 @dataclass(frozen=True)
@@ -104,12 +132,34 @@ class Resets:
     """updates from one reset to the next"""
     keep_body: float = 0.0
     """share that encoder and transition model keep"""
+    keep_neck: float = 0.0
+    """share that the head's hidden layers and the predictor keep"""
     keep_head: float = 0.0
-    """share that everything else keeps"""
+    """share that the output layers keep"""
     tortoise_too: bool = False
     """whether the tortoise is reset as well, with its own draw"""
     moments: Literal["keep", "zero"] = "keep"
     """what becomes of Adam's moments and its count of updates"""
+    restart: bool = False
+    """whether the annealing of n and gamma starts over"""
+
+
+@dataclass(frozen=True)
+class Recycling:
+    """ReDo (Sokar et al. 2023): units that have gone dormant start anew."""
+
+    every: int = 1_000
+    """updates from one look to the next"""
+    tau: float = 0.1
+    """a unit is dormant if its mean size is at most this share of its layer's"""
+
+
+@dataclass(frozen=True)
+class Injection:
+    """Plasticity injection (Nikishin et al. 2023): once, freeze the head and learn a change to it instead."""
+
+    at: int = 50_000
+    """after how many updates"""
 
 
 @dataclass(frozen=True)
@@ -118,75 +168,34 @@ class AgentConfig:
 
     encoder: Encoder = Encoder()
     head: Head = Head()
+    initialisation: Literal["uniform", "xavier"] = "uniform"
+    """of weights: uniform in +-1/sqrt(fan_in), biases too (PyTorch); or Xavier's, biases 0 (the JAX agents)"""
     target: Target = Target()
     replay: Replay = Replay()
     optimizer: Optimizer | None = Optimizer()
     """None: the agent never learns"""
+    penalties: Penalties = Penalties()
     exploration: Exploration = Exploration()
     tortoise: Tortoise = Tortoise()
     augmentation: Augmentation | None = None
     prediction: SelfPrediction | None = None
     resets: Resets | None = None
+    recycling: Recycling | None = None
+    injection: Injection | None = None
 
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range."""
-        _check_learning(self)
-        _check_network(self)
-        _check_weights(self)
+        check_config(self)
+
+    @property
+    def jumps(self) -> int:
+        """Steps of self-prediction, 0 without it."""
+        return self.prediction.jumps if self.prediction is not None else 0
 
     @property
     def horizon(self) -> int:
-        """Env steps that a window reaches beyond its first: the n-step return's or the self-prediction's."""
-        return max(self.target.n, self.prediction.jumps if self.prediction else 0)
-
-
-def _check_learning(c: AgentConfig) -> None:
-    r, o = c.replay, c.optimizer
-    require(c.target.n >= 1, f"--target.n must be at least 1, not {c.target.n}")
-    require(0 <= c.target.gamma <= 1, f"--target.gamma must lie in 0..1, not {c.target.gamma:g}")
-    require(0 < r.ratio <= 1024, f"--replay.ratio must be above 0 and at most 1024, not {r.ratio:g}")
-    require(r.batch_size >= 1, f"--replay.batch-size must be at least 1, not {r.batch_size}")
-    require(r.warmup_steps >= 1, f"--replay.warmup-steps must be at least 1, not {r.warmup_steps}")
-    require(1 <= r.capacity <= 1 << 20, f"--replay.capacity must lie in 1..{1 << 20}, not {r.capacity}")
-    require(0 <= r.alpha <= 1, f"--replay.alpha must lie in 0..1, not {r.alpha:g}")
-    r.beta.check("replay.beta", 0, 1)
-    c.exploration.epsilon.check("exploration.epsilon", 0, 1)
-    e = c.exploration.evaluation
-    require(0 <= e <= 1, f"--exploration.evaluation must lie in 0..1, not {e:g}")
-    if o is not None:
-        require(o.learning_rate > 0, f"--optimizer.learning-rate must be above 0, not {o.learning_rate:g}")
-        require(o.epsilon > 0, f"--optimizer.epsilon must be above 0, not {o.epsilon:g}")
-        require(0 <= o.beta1 < 1, f"--optimizer.beta1 must lie in [0, 1), not {o.beta1:g}")
-        require(0 <= o.beta2 < 1, f"--optimizer.beta2 must lie in [0, 1), not {o.beta2:g}")
-        require(o.clip is None or o.clip > 0, f"--optimizer.clip must be above 0 or None, not {o.clip}")
-
-
-def _check_network(c: AgentConfig) -> None:
-    h, a, p = c.head, c.augmentation, c.prediction
-    require(h.hidden >= 1, f"--head.hidden must be at least 1, not {h.hidden}")
-    require(h.atoms >= 2, f"--head.atoms must be at least 2, not {h.atoms}")
-    require(h.support > 0, f"--head.support must be above 0, not {h.support:g}")
-    require(h.noise >= 0, f"--head.noise must not be negative, not {h.noise:g}")
-    require(0 <= h.gradient_scale <= 1, f"--head.gradient-scale must lie in 0..1, not {h.gradient_scale:g}")
-    if a is not None:
-        require(0 <= a.pad <= 84, f"--augmentation.pad must lie in 0..84, not {a.pad}")
-        require(0 <= a.intensity < 0.5, f"--augmentation.intensity must lie in [0, 0.5), not {a.intensity:g}")
-    if p is not None:
-        require(p.jumps >= 1, f"--prediction.jumps must be at least 1, not {p.jumps}")
-        require(p.weight >= 0, f"--prediction.weight must not be negative, not {p.weight:g}")
-
-
-def _check_weights(c: AgentConfig) -> None:
-    t, s = c.tortoise, c.resets
-    require(0 <= t.decay < 1, f"--tortoise.decay must lie in [0, 1), not {t.decay:g}")
-    require(t.every >= 1, f"--tortoise.every must be at least 1, not {t.every}")
-    if s is not None:
-        require(s.every >= 1, f"--resets.every must be at least 1, not {s.every}")
-        require(0 <= s.keep_body <= 1, f"--resets.keep-body must lie in 0..1, not {s.keep_body:g}")
-        require(0 <= s.keep_head <= 1, f"--resets.keep-head must lie in 0..1, not {s.keep_head:g}")
-        require(
-            not (s.source == "tortoise" and s.tortoise_too), "--resets.tortoise-too means nothing with --resets.source tortoise"
-        )
+        """Env steps that a window reaches beyond its first: the longest return's or the self-prediction's."""
+        return max(self.target.n_max, self.jumps)
 
 
 def config_from_dict(values: dict[str, Any]) -> AgentConfig:

@@ -49,3 +49,9 @@ def self_prediction(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     check_shape("mask", mask, k, b)
     gap = functional.normalize(predicted, dim=2, eps=1e-3) - functional.normalize(target, dim=2, eps=1e-3)
     return (gap.square().sum(2) * mask).mean(0)
+
+
+def huber_td(values: Tensor, target: Tensor) -> Tensor:
+    """Huber loss with delta 1 of `values` float32 [B] against `target` float32 [B]; [B] (Mnih et al. 2015)."""
+    check_shape("values", values, len(target))
+    return functional.huber_loss(values, target, reduction="none", delta=1.0)

@@ -1,6 +1,6 @@
 """Numbers that change while an agent learns."""
 
-from agents.config import AgentConfig, Anneal
+from agents.config import AgentConfig, Anneal, Target
 
 
 def anneal(schedule: Anneal, elapsed: int) -> float:
@@ -10,6 +10,15 @@ def anneal(schedule: Anneal, elapsed: int) -> float:
     if elapsed >= schedule.steps:
         return schedule.end
     return schedule.start + (schedule.end - schedule.start) * elapsed / schedule.steps
+
+
+def horizon(target: Target, elapsed: int) -> tuple[int, float]:
+    """n and gamma `elapsed` updates after they were last started: both go exponentially, gamma by 1 - gamma."""
+    if target.end is None:
+        return target.n, target.gamma
+    u = min(elapsed / target.end.updates, 1)
+    n = round(target.n * (target.end.n / target.n) ** u)
+    return n, 1 - (1 - target.gamma) * ((1 - target.end.gamma) / (1 - target.gamma)) ** u
 
 
 def updates_due(config: AgentConfig, env_step: int) -> int:

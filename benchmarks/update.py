@@ -40,7 +40,7 @@ def filled(config_window: Window, alpha: float, rows: int, device: torch.device)
 def bare(agent: Agent) -> Callable[[], None]:
     """One forward, backward and Adam step of networks like `agent`'s, on inputs that lie ready."""
     config, device = agent.config, agent.device
-    b, jumps = config.replay.batch_size, config.prediction.jumps if config.prediction else 0
+    b, jumps = config.replay.batch_size, config.jumps
     networks = [QNetwork(config.encoder, config.head, config.prediction, ACTIONS) for _ in range(2)]
     hare, tortoise = (network.to(device, memory_format=torch.channels_last) for network in networks)
     assert config.optimizer is not None
@@ -86,7 +86,7 @@ def main() -> None:
     for name in asked.agents:
         config = AGENTS[name]
         agent = Agent(config, ACTIONS, device=device, seed=0)
-        window = Window(config.target.n, config.prediction.jumps if config.prediction else 0)
+        window = Window(config.target.n_max, config.jumps)
         replay = filled(window, config.replay.alpha, 2_000, device)
         frames = torch.randint(256, (1, 4, 84, 84), dtype=torch.uint8, device=device)
         agent.epsilon = 0.0

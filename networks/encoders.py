@@ -1,24 +1,83 @@
-"""Convolutional encoders: observations [M, 4, 84, 84] to latents [M, 64, h, w]."""
+"""Convolutional encoders: observations [M, 4, 84, 84] to latents [M, C, h, w]."""
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from networks.activation import Activation, narrowed
 from networks.settings import Encoder
+
+SIDE = 84  # pixels of a frame
+FRAMES = 4
 
 # out channels, kernel, stride of each layer
 LAYERS = {
     "data_efficient": ((32, 5, 5), (64, 5, 5)),  # van Hasselt et al. 2019; 3 x 3 x 64 = 576 features
-    "nature": ((32, 8, 4), (64, 4, 2), (64, 3, 1)),  # Mnih et al. 2015; 7 x 7 x 64 = 3136 features
+    "nature": ((32, 8, 4), (64, 4, 2), (64, 3, 1)),  # Mnih et al. 2015; 7 x 7 x 64 = 3136 features, 11 x 11 x 64 padded
 }
+IMPALA = (16, 32, 32)  # channels of the three stages (Espeholt et al. 2018)
 
 
-def build_encoder(settings: Encoder, channels: int = 4) -> nn.Sequential:
-    """The convolutions of `settings.kind` with a ReLU after each, without padding."""
+class Convolution(nn.Conv2d):
+    """A convolution for inputs of one size; with `same` padded as TensorFlow does it.
+
+    There ceil(side / stride) pixels come out, and an odd pixel of padding goes to the bottom and to the right.
+    """
+
+    def __init__(self, fan_in: int, fan_out: int, kernel: int, stride: int, side: int | None) -> None:
+        """`side`: height and width of the input if it is to be padded, or None."""
+        total = max((-(-side // stride) - 1) * stride + kernel - side, 0) if side is not None else 0
+        super().__init__(fan_in, fan_out, kernel, stride, padding=total // 2)
+        self.odd = total % 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` float32 [M, fan_in, side, side]; float32 [M, fan_out, out, out]."""
+        return super().forward(functional.pad(x, (0, 1, 0, 1)) if self.odd else x)
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around which the input is carried (Espeholt et al. 2018)."""
+
+    def __init__(self, width: int, settings: Encoder) -> None:
+        super().__init__()
+        self.before = Activation(width, settings)
+        self.first = nn.Conv2d(self.before.width, width, 3, padding=1)
+        self.between = Activation(width, settings)
+        self.second = nn.Conv2d(self.between.width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` float32 [M, width, h, w]; the same shape."""
+        return x + self.second(self.between(self.first(self.before(x))))
+
+
+def build_encoder(settings: Encoder) -> nn.Sequential:
+    """The layers of `settings.kind`."""
+    return _impala(settings) if settings.kind == "impala" else _plain(settings)
+
+
+def _plain(settings: Encoder) -> nn.Sequential:
+    """Convolutions, an activation after each."""
     layers: list[nn.Module] = []
+    channels, side = FRAMES, SIDE
     for out, kernel, stride in LAYERS[settings.kind]:
-        layers += [nn.Conv2d(channels, out, kernel, stride), nn.ReLU()]
-        channels = out
+        out = narrowed(settings.width * out, settings)
+        same = settings.padding == "same"
+        layers += [Convolution(channels, out, kernel, stride, side if same else None), Activation(out, settings)]
+        channels, side = layers[-1].width, -(-side // stride) if same else (side - kernel) // stride + 1
     return nn.Sequential(*layers)
+
+
+def _impala(settings: Encoder) -> nn.Sequential:
+    """Three stages of convolution, halving and two residual blocks; 84 pixels become 42, 21 and 11."""
+    layers: list[nn.Module] = []
+    channels, side = FRAMES, SIDE
+    for out in IMPALA:
+        out = narrowed(settings.width * out, settings)
+        # SAME for a window of 3 and a stride of 2: one pixel at the far end of an even side, one at each end of an odd one.
+        pool = nn.MaxPool2d(3, 2, padding=1) if side % 2 else nn.MaxPool2d(3, 2, ceil_mode=True)
+        layers += [nn.Conv2d(channels, out, 3, padding=1), pool, Residual(out, settings), Residual(out, settings)]
+        channels, side = out, -(-side // 2)
+    return nn.Sequential(*layers, Activation(channels, settings))
 
 
 def renormalise(latent: Tensor) -> Tensor:

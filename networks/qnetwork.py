@@ -1,57 +1,115 @@
 """The one place that wires encoder, head and dynamics."""
 
+from typing import Literal, NamedTuple
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from networks.activation import Activation
 from networks.dynamics import TransitionModel
-from networks.encoders import build_encoder, renormalise
-from networks.heads import DuelingHead, NoisyLinear, factorised_noise
+from networks.encoders import FRAMES, SIDE, Residual, build_encoder, renormalise
+from networks.heads import QHead
+from networks.layers import NoisyLinear, factorised_noise
 from networks.settings import Encoder, Head, SelfPrediction
 
 
-class QNetwork(nn.Module):
-    """Observations to distributions of returns, and with self-prediction also to predictions of later latents.
+class Units(NamedTuple):
+    """The units of one hidden layer, and what stands before and behind them."""
 
-    Its parts, the names that resets speak of: `body` (encoder, transition model) and `head` (the rest).
+    incoming: nn.Module
+    activation: Activation
+    outgoing: list[nn.Module]
+
+
+class QNetwork(nn.Module):
+    """Observations to returns, and with self-prediction also to predictions of later latents.
+
+    Its parts, the names that resets speak of: `body` (encoder, transition model), `neck` (hidden layers of the head,
+    predictor) and `head` (output layers).
+
+    With `injectable` there are two more heads of equal weights. Nothing reads them before `inject_`; from then on the output
+    is that of head + first - second, and of the three only the first learns (Nikishin et al. 2023).
     """
 
-    def __init__(self, encoder: Encoder, head: Head, prediction: SelfPrediction | None, num_actions: int) -> None:
+    def __init__(
+        self, encoder: Encoder, head: Head, prediction: SelfPrediction | None, num_actions: int, injectable: bool = False
+    ) -> None:
         super().__init__()
         self.encoder = build_encoder(encoder)
         self.renormalise = encoder.renormalise
         with torch.device("meta"):
-            shape = build_encoder(encoder)(torch.empty(1, 4, 84, 84)).shape
-        self.head = DuelingHead(head, shape[1:].numel(), num_actions)
+            channels, *size = build_encoder(encoder)(torch.empty(1, FRAMES, SIDE, SIDE)).shape[1:]
+        features = channels * size[0] * size[1]
+        self.head = QHead(head, features, num_actions)
+        self.injections = nn.ModuleList(QHead(head, features, num_actions) for _ in range(2 * injectable))
+        self.injected = False
         self.register_buffer("atoms", torch.linspace(-head.support, head.support, head.atoms), persistent=False)
+        self.transition: TransitionModel | None = None
+        self.predictor: nn.Linear | None = None
         if prediction is not None:
-            self.transition = TransitionModel(shape[1], num_actions, prediction.batch_norm)
+            self.transition = TransitionModel(channels, num_actions, encoder, prediction.batch_norm)
             self.predictor = nn.Linear(self.head.width, self.head.width)
 
-    def initialise_(self, generator: torch.Generator) -> None:
-        """Draw every parameter anew from `generator`: PyTorch's default distributions, NoisyLinear's own."""
+    def initialise_(self, generator: torch.Generator, rule: Literal["uniform", "xavier"] = "uniform") -> None:
+        """Draw every parameter anew from `generator`; noisy layers by their own rule.
+
+        uniform: PyTorch's default, weights and biases uniform in +-1/sqrt(fan_in). xavier: weights uniform in
+        +-sqrt(6 / (fan_in + fan_out)), biases 0, as the JAX agents.
+        """
         for module in self.modules():
             if isinstance(module, NoisyLinear):
                 module.initialise_(generator)
             elif isinstance(module, nn.Conv2d | nn.Linear):
-                bound = module.weight[0].numel() ** -0.5
-                nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+                bound = module.weight[0].numel() ** -0.5 if rule == "uniform" else 0.0
+                if rule == "uniform":
+                    nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+                else:
+                    nn.init.xavier_uniform_(module.weight, generator=generator)
                 nn.init.uniform_(module.bias, -bound, bound, generator=generator)
-            elif isinstance(module, nn.BatchNorm2d):
+            elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
                 module.reset_parameters()
+        if self.injections:
+            self.injections[1].load_state_dict(self.injections[0].state_dict())
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters of `body` and of `head`; together all of them."""
-        body = ("encoder.", "transition.")
-        named = list(self.named_parameters())
-        return {
-            "body": [p for name, p in named if name.startswith(body)],
-            "head": [p for name, p in named if not name.startswith(body)],
-        }
+        """The parameters of `body`, `neck` and `head`; together all of them."""
+        found: dict[str, list[nn.Parameter]] = {"body": [], "neck": [], "head": []}
+        for name, parameter in self.named_parameters():
+            body = name.startswith(("encoder.", "transition."))
+            found["body" if body else "head" if ".outputs." in name else "neck"].append(parameter)
+        return found
 
-    def draw_noise(self, generator: torch.Generator) -> Tensor:
-        """Noise for one pass of every noisy layer, each layer its own; float32 [sum of the head's noise sizes]."""
-        return factorised_noise(sum(self.head.noise_sizes), generator)
+    def units(self) -> list[Units]:
+        """The hidden units of encoder and head, layer by layer.
+
+        In a residual encoder only those between the two convolutions of a block: the others are carried past layers that
+        would have to change with them. Behind the encoder stand the head's hidden layers and the transition model.
+        """
+        layers = list(self.encoder)
+        behind = [stream.hidden for stream in self.head.streams] + ([self.transition.first] if self.transition else [])
+        found = [Units(b.first, b.between, [b.second]) for b in layers if isinstance(b, Residual)] or [
+            Units(layers[i], layers[i + 1], layers[i + 2 : i + 3] or behind) for i in range(0, len(layers), 2)
+        ]
+        return found + [Units(s.hidden, s.activation, list(s.outputs.values())) for s in self.learning_head.streams]
+
+    @property
+    def learning_head(self) -> QHead:
+        """The head that gradients change."""
+        return self.injections[0] if self.injected else self.head
+
+    def inject_(self, *, learns: bool) -> None:
+        """From here on add the first injection to the head and subtract the second. Of the three only the first `learns`."""
+        added, subtracted = self.injections
+        self.injected = True
+        self.head.requires_grad_(False)
+        subtracted.requires_grad_(False)
+        added.requires_grad_(learns)
+
+    def draw_noise(self, generator: torch.Generator) -> Tensor | None:
+        """Noise for one pass of every noisy layer, each its own; float32 [sum of the head's noise sizes], None without such."""
+        size = sum(self.head.noise_sizes)
+        return factorised_noise(size, generator) if size else None
 
     def encode(self, x: Tensor) -> Tensor:
         """Observations, float32 [M, 4, 84, 84] in [0, 1], to latents, float32 [M, C, h, w]."""
@@ -59,18 +117,28 @@ class QNetwork(nn.Module):
         return renormalise(latent) if self.renormalise else latent
 
     def logits(self, latent: Tensor, noise: Tensor | None) -> Tensor:
-        """Latents, float32 [M, C, h, w], to logits of the return distributions, float32 [M, A, atoms]."""
-        return self.head(latent.flatten(1), noise)
+        """Latents, float32 [M, C, h, w], to float32 [M, A, atoms]: logits of return distributions, or returns if atoms is 1."""
+        x = latent.flatten(1)
+        if self.injected:
+            added, subtracted = self.injections
+            return self.head(x, noise) + (added(x, noise) - subtracted(x, noise))
+        return self.head(x, noise)
 
     def values(self, logits: Tensor) -> Tensor:
-        """Expected returns, float32 [M, A], of logits [M, A, atoms]."""
-        return logits.softmax(2) @ self.atoms
+        """Expected returns, float32 [M, A], of what `logits` gives, [M, A, atoms]."""
+        return logits.squeeze(2) if len(self.atoms) == 1 else logits.softmax(2) @ self.atoms
 
     def project(self, latent: Tensor) -> Tensor:
         """Latents, float32 [M, C, h, w], to the vectors that self-prediction compares, float32 [M, width]."""
-        return self.head.project(latent.flatten(1))
+        x = latent.flatten(1)
+        if self.injected:
+            added, subtracted = self.injections
+            return self.head.project(x) + (added.project(x) - subtracted.project(x))
+        return self.head.project(x)
 
     def predict(self, latent: Tensor, action: Tensor) -> Tensor:
         """Predicted projections of the K steps after `latent` [B, C, h, w] under `action` int64 [B, K]; [K, B, width]."""
+        assert self.transition is not None, "this network does not predict"
+        assert self.predictor is not None
         later = self.transition.unroll(latent, action)
         return rearrange(self.predictor(self.project(later)), "(k b) d -> k b d", b=len(action))

@@ -8,26 +8,42 @@ from typing import Literal
 class Encoder:
     """From four frames to a latent image."""
 
-    kind: Literal["data_efficient", "nature"] = "nature"
-    """data_efficient: conv 32@5x5/5, 64@5x5/5; nature: conv 32@8x8/4, 64@4x4/2, 64@3x3/1; ReLU after each, no padding"""
+    kind: Literal["data_efficient", "nature", "impala"] = "nature"
+    """data_efficient: conv 32@5x5/5, 64@5x5/5; nature: conv 32@8x8/4, 64@4x4/2, 64@3x3/1; impala: 15 layers, residual"""
+    padding: Literal["valid", "same"] = "valid"
+    """none, or TensorFlow's SAME, whose odd pixel goes to the bottom and the right; impala is always padded"""
+    width: int = 1
+    """factor on the channels of every layer; impala has 16, 32, 32"""
     renormalise: bool = False
     """scale each sample's latent to [0, 1]"""
+    activation: Literal["relu", "crelu"] = "relu"
+    """crelu: the positive and the negative part side by side, with layers narrower by the root of 2"""
+    layer_norm: bool = False
+    """normalise each sample before every activation"""
 
 
 @dataclass(frozen=True)
 class Head:
-    """From a latent to the distribution of returns of each action: dueling, noisy, categorical."""
+    """From a latent to the return of each action, its distribution or its mean."""
 
+    dueling: Literal["streams", "last", "none"] = "streams"
+    """value and advantage with a hidden layer each, with one in common, or no value stream"""
     hidden: int = 256
-    """units of the hidden layer of each of the two streams"""
-    noise: float = 0.1
-    """initial sigma of the noisy layers, before division by sqrt(fan) (sigma_0 of Fortunato et al. 2018)"""
+    """units of a hidden layer"""
+    noise: float | None = 0.1
+    """initial sigma of the noisy layers, before division by sqrt(fan) (sigma_0 of Fortunato et al. 2018); None: no noise"""
+    noise_bias: Literal["fan_in", "fan_out"] = "fan_out"
+    """which fan divides the initial sigma of the biases"""
     atoms: int = 51
-    """points of the support of the return distribution"""
+    """points of the support of the return distribution; 1: a mean, learnt with the Huber loss"""
     support: float = 10.0
     """the support is [-support, support], in clipped rewards"""
     gradient_scale: float = 1.0
     """factor on the gradient from the head into the encoder"""
+    activation: Literal["relu", "crelu"] = "relu"
+    """as in the encoder"""
+    layer_norm: bool = False
+    """as in the encoder"""
 
 
 @dataclass(frozen=True)

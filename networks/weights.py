@@ -28,6 +28,18 @@ def reset_(hare: Sequence[Tensor], source: Sequence[Tensor], keep: float) -> Non
 
 
 @torch.no_grad()
+def pull_gradient_(hare: Sequence[Tensor], towards: Sequence[Tensor], strength: float) -> None:
+    """Add to each gradient that of strength * (sum of the squared distances of `hare` from `towards`), in place.
+
+    The same as that sum in the loss (L2 Init, Kumar et al. 2023), without a graph for it. Tensors without a gradient, which
+    do not learn, are left alone.
+    """
+    learns = [(p, p.grad, source) for p, source in zip(hare, towards, strict=True) if p.grad is not None]
+    away = torch._foreach_sub([p for p, _, _ in learns], [source for _, _, source in learns])
+    torch._foreach_add_([gradient for _, gradient, _ in learns], away, alpha=2 * strength)
+
+
+@torch.no_grad()
 def zero_moments_(optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor]) -> None:
     """Set Adam's moments and its count of updates back to 0 for `parameters`, as in a new optimizer."""
     for parameter in parameters:

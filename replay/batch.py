@@ -61,8 +61,13 @@ def first_frames(jumps: int, device: torch.device | str = "cpu") -> Tensor:
 class Source(Protocol):
     """Where a learner draws its batches from."""
 
-    def sample(self, batch_size: int, n: Tensor, gamma: Tensor, beta: Tensor) -> Batch:
-        """A batch of windows. `n` int64 [], `gamma` and `beta` float32 []: return length, discount, importance exponent."""
+    def sample(
+        self, batch_size: int, n: Tensor, gamma: Tensor, beta: Tensor, generator: torch.Generator | None = None
+    ) -> Batch:
+        """A batch of windows. `n` int64 [], `gamma` and `beta` float32 []: return length, discount, importance exponent.
+
+        The draw is from `generator`, or else from the source's own.
+        """
         ...
 
     def reprioritise_(self, index: Tensor, priority: Tensor) -> None:

@@ -69,9 +69,14 @@ class ReplayBuffer:
         unfinished = (1 - terminal).cumprod(1)  # 1 up to the first terminal, that one not included
         return self.priorities.largest * ((ended * unfinished).amax(1) == 0)
 
-    def sample(self, batch_size: int, n: Tensor, gamma: Tensor, beta: Tensor) -> Batch:
-        """Draw a batch. `n` int64 [] at most n_max, `gamma` and `beta` float32 []; no value is read on the host."""
-        index = self.priorities.draw(batch_size, self.generator)
+    def sample(
+        self, batch_size: int, n: Tensor, gamma: Tensor, beta: Tensor, generator: torch.Generator | None = None
+    ) -> Batch:
+        """Draw a batch. `n` int64 [] at most n_max, `gamma` and `beta` float32 []; no value is read on the host.
+
+        The draw is from `generator`, or else from the replay's own.
+        """
+        index = self.priorities.draw(batch_size, generator if generator is not None else self.generator)
         return self.gather(index, n, gamma, self.priorities.weights(index, beta))
 
     def gather(self, index: Tensor, n: Tensor, gamma: Tensor, weight: Tensor) -> Batch:

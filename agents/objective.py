@@ -1,0 +1,77 @@
+"""What a hare is asked to lower: the loss of one batch."""
+
+from typing import NamedTuple
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from agents.config import AgentConfig
+from agents.losses import categorical_td, huber_td, project_categorical, self_prediction
+from networks.qnetwork import QNetwork
+from replay.batch import Batch
+
+Noise = tuple[Tensor | None, Tensor | None]
+
+
+class Objective(NamedTuple):
+    """The loss of a batch of B windows, and what it is made of; only `loss` has a graph."""
+
+    loss: Tensor
+    """float32 [], what is differentiated"""
+    td: Tensor
+    """float32 [B], value loss of each window"""
+    spr: Tensor
+    """float32 [B], self-prediction loss, without its weight"""
+    priority: Tensor
+    """float32 [B], new priorities of the windows"""
+    q: Tensor
+    """float32 [], mean over the batch of the largest value"""
+
+
+def objective(config: AgentConfig, hare: QNetwork, tortoise: QNetwork, batch: Batch, states: Tensor, noise: Noise) -> Objective:
+    """The loss of `hare` on `batch`.
+
+    `states` float32 [K + 2, B, 4, 84, 84] are the observations s_t .. s_{t+K}, s_{t+n}; `noise` the hare's and the tortoise's.
+    """
+    target, goal = _targets(config, hare, tortoise, batch, states[1:], noise)
+    latent = hare.encode(states[0])
+    logits = hare.logits(latent, noise[0])
+    chosen = logits[torch.arange(len(batch.action), device=logits.device), batch.action[:, 0]]
+    if config.head.atoms == 1:
+        td = priority = huber_td(chosen.squeeze(1), target)
+    else:
+        td, divergence = categorical_td(chosen, target)
+        priority = divergence if config.replay.priority == "kl" else td
+    spr = torch.zeros_like(td)
+    total = td
+    if config.prediction is not None:
+        spr = self_prediction(hare.predict(latent, batch.action), goal, batch.mask)
+        total = total + config.prediction.weight * spr
+    loss = (batch.weight * total).mean()
+    if config.penalties.logits:
+        loss = loss + config.penalties.logits * logits.square().mean()
+    q = hare.values(logits.detach()).amax(1).mean()
+    return Objective(loss, td.detach(), spr.detach(), priority.detach(), q)
+
+
+@torch.no_grad()
+def _targets(
+    config: AgentConfig, hare: QNetwork, tortoise: QNetwork, batch: Batch, later: Tensor, noise: Noise
+) -> tuple[Tensor, Tensor]:
+    """What the losses aim at: returns, float32 [B, atoms] or [B] if they are means, and projections, float32 [K, B, width].
+
+    `later` float32 [K + 1, B, 4, 84, 84] are the observations s_{t+1} .. s_{t+K}, s_{t+n}.
+    """
+    jumps, b = len(later) - 1, later.shape[1]
+    latent = tortoise.encode(rearrange(later, "s b c h w -> (s b) c h w"))
+    logits = tortoise.logits(latent[-b:], noise[1])
+    chooser = hare.logits(hare.encode(later[-1]), noise[0]) if config.target.double else logits
+    best = hare.values(chooser).argmax(1)
+    value = logits[torch.arange(b, device=logits.device), best]
+    if config.head.atoms == 1:
+        target = batch.ret + batch.discount * value.squeeze(1)
+    else:
+        target = project_categorical(value.softmax(1), tortoise.atoms, batch.ret, batch.discount)
+    goal = rearrange(tortoise.project(latent[:-b]), "(k b) d -> k b d", b=b) if jumps else batch.mask
+    return target, goal

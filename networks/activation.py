@@ -1,0 +1,35 @@
+"""What stands between two layers: an optional normalisation, then ReLU or CReLU."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from networks.settings import Encoder, Head
+
+
+def narrowed(width: int, settings: Encoder | Head) -> int:
+    """Outputs that a layer of nominal `width` has: fewer under CReLU, which doubles them again.
+
+    Fewer by the root of 2, so that the product of inputs and outputs, the parameter count of an inner layer, stays the same.
+    """
+    return round(width / 2**0.5) if settings.activation == "crelu" else width
+
+
+class Activation(nn.Module):
+    """ReLU, or CReLU (Shang et al. 2016): the ReLU of x and of -x side by side.
+
+    With `layer_norm` each sample is first normalised over all its features, channels and pixels, with a learnt gain and
+    bias for each channel (Ba et al. 2016).
+    """
+
+    def __init__(self, width: int, settings: Encoder | Head) -> None:
+        super().__init__()
+        self.concatenates = settings.activation == "crelu"
+        self.units = width
+        self.width = 2 * width if self.concatenates else width
+        self.norm = nn.GroupNorm(1, width) if settings.layer_norm else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` float32 [M, units, ...]; float32 [M, width, ...]."""
+        x = self.norm(x)
+        return functional.relu(torch.cat((x, -x), 1) if self.concatenates else x)

@@ -1,0 +1,70 @@
+"""Linear layers, with noise in their weights or without."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from networks.settings import Head
+
+
+def factorised_noise(size: int, generator: torch.Generator) -> Tensor:
+    """f(x) = sign(x) sqrt|x| of `size` standard normal draws (Fortunato et al. 2018); float32 [size]."""
+    x = torch.randn(size, generator=generator, device=generator.device)
+    return x.sign() * x.abs().sqrt()
+
+
+class Dense(nn.Linear):
+    """A linear layer that takes no noise."""
+
+    noise_sizes = (0, 0)
+
+    def forward(self, x: Tensor, noise: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """`x` float32 [M, fan_in]; float32 [M, fan_out]. `noise` is not looked at."""
+        return functional.linear(x, self.weight, self.bias)
+
+
+class NoisyLinear(nn.Module):
+    """A linear layer with weight mu + sigma * (out noise x in noise) and bias mu + sigma * out noise.
+
+    The noise is an argument, so the layer has no state but its parameters. Initial values: mu uniform in +-1/sqrt(fan_in);
+    sigma constant, sigma_0/sqrt(fan_in) for weights and sigma_0/sqrt(fan) for biases, where fan is the outputs' number in
+    Kaixhin/Rainbow and mila-iqia/spr and the inputs' in Dopamine.
+    """
+
+    def __init__(self, fan_in: int, fan_out: int, sigma: float, bias_fan: str) -> None:
+        super().__init__()
+        self.sigma, self.bias_fan = sigma, bias_fan
+        self.weight = nn.Parameter(torch.empty(fan_out, fan_in))
+        self.bias = nn.Parameter(torch.empty(fan_out))
+        self.weight_sigma = nn.Parameter(torch.empty(fan_out, fan_in))
+        self.bias_sigma = nn.Parameter(torch.empty(fan_out))
+
+    @property
+    def noise_sizes(self) -> tuple[int, int]:
+        """How much noise a draw needs: fan_in, fan_out."""
+        return self.weight.shape[1], self.weight.shape[0]
+
+    def initialise_(self, generator: torch.Generator) -> None:
+        """Draw every parameter anew."""
+        fan_out, fan_in = self.weight.shape
+        for mean in (self.weight, self.bias):
+            nn.init.uniform_(mean, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in), generator=generator)
+        nn.init.constant_(self.weight_sigma, self.sigma / math.sqrt(fan_in))
+        nn.init.constant_(self.bias_sigma, self.sigma / math.sqrt(fan_in if self.bias_fan == "fan_in" else fan_out))
+
+    def forward(self, x: Tensor, noise: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """`x` float32 [M, fan_in]; `noise` float32 [fan_in] and [fan_out], or None for the mean weights; [M, fan_out]."""
+        y = functional.linear(x, self.weight, self.bias)
+        if noise is None:
+            return y
+        # The noisy part as a second product: the perturbed weight matrix is never formed.
+        return y + functional.linear(x * noise[0], self.weight_sigma, self.bias_sigma) * noise[1]
+
+
+def dense(fan_in: int, fan_out: int, settings: Head) -> Dense | NoisyLinear:
+    """A linear layer, noisy if `settings` say so."""
+    if settings.noise is None:
+        return Dense(fan_in, fan_out)
+    return NoisyLinear(fan_in, fan_out, settings.noise, settings.noise_bias)

@@ -1,0 +1,107 @@
+"""The command line of training: what a run is, as one frozen value."""
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from agents.catalogue import AGENTS, find_agent, help_text
+from agents.checks import require
+from agents.config import AgentConfig
+from envs.games import find_game
+from experiment.command import UserError, parse
+
+
+@dataclass(frozen=True)
+class Run:
+    """Train one agent on one game, evaluate it, and keep everything in OUT/AGENT/GAME/seedN."""
+
+    game: str = "Pong"
+    """one of the 26 games, in any usual spelling; or Catch, a small game with a known answer"""
+    agent: str = "spr_ht"
+    """a name of the catalogue, as spr, spr_ht, der_wd; `help` prints them all"""
+    seed: int = 0
+    """decides weights, draws and the emulators' no-ops"""
+    env_steps: int = 100_000
+    """decisions of the agent, 4 emulator frames each, over all lanes"""
+    num_lanes: int = 1
+    """games played side by side; env steps must divide into them"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where to learn; auto takes CUDA if there is any"""
+    out: Path = Path("runs")
+    """where run folders are kept"""
+    eval_episodes: int = 100
+    """whole games played at the end; their mean raw return is the score"""
+    wandb: Literal["off", "offline", "online"] = "off"
+    """mirror the metrics to Weights & Biases"""
+    log_every: int = 1_000
+    """env steps between two rows of metrics"""
+    checkpoint_every: int = 10_000
+    """env steps between two checkpoints"""
+    measure_every: int = 1_000
+    """env steps between two measurements of plasticity, taken with a log; 0 for none"""
+    hessian_rounds: int = 0
+    """rounds of power iteration for the Hessian's top eigenvalue in a measurement; 0 leaves it out"""
+    fresh: bool = False
+    """start over, deleting what an earlier run left in the folder"""
+    config: Annotated[AgentConfig, tyro.conf.arg(name="")] = AGENTS["spr_ht"]
+
+    def __post_init__(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        replay = self.config.replay
+        require(self.seed >= 0, f"--seed must not be negative, not {self.seed}")
+        require(self.num_lanes >= 1, f"--num-lanes must be at least 1, not {self.num_lanes}")
+        require(self.env_steps >= 0, f"--env-steps must not be negative, not {self.env_steps}")
+        require(self.eval_episodes >= 0, f"--eval-episodes must not be negative, not {self.eval_episodes}")
+        require(self.log_every >= 1, f"--log-every must be at least 1, not {self.log_every}")
+        require(self.checkpoint_every >= 1, f"--checkpoint-every must be at least 1, not {self.checkpoint_every}")
+        require(self.measure_every >= 0, f"--measure-every must not be negative, not {self.measure_every}")
+        require(self.hessian_rounds >= 0, f"--hessian-rounds must not be negative, not {self.hessian_rounds}")
+        require(
+            self.env_steps % self.num_lanes == 0,
+            f"--env-steps must divide into --num-lanes, not {self.env_steps} into {self.num_lanes}",
+        )
+        if self.config.optimizer is not None:
+            require(
+                replay.warmup_steps < self.env_steps,
+                f"--replay.warmup-steps must be less than --env-steps, not {replay.warmup_steps} of {self.env_steps}",
+            )
+            rows = (self.config.horizon + 5) * self.num_lanes  # a window with its stack, in each lane
+            require(replay.warmup_steps >= rows, f"--replay.warmup-steps must be at least {rows} for such windows")
+            require(replay.capacity >= rows, f"--replay.capacity must be at least {rows} for such windows")
+
+    @property
+    def folder(self) -> Path:
+        """Where this run is kept."""
+        return self.out / self.agent / self.game / f"seed{self.seed}"
+
+    def identity(self) -> dict[str, Any]:
+        """All that the result depends on, as plain values; what a run folder is recognised by."""
+        names = ("agent", "game", "seed", "env_steps", "num_lanes", "eval_episodes")
+        return {**{name: getattr(self, name) for name in names}, "config": dataclasses.asdict(self.config)}
+
+
+def read_command_line(argv: Sequence[str]) -> Run:
+    """The run that `argv` asks for, in two passes: the agent decides what the other flags are. Raises UserError."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument("--agent", default=Run.agent)
+    try:
+        agent = first.parse_known_args(argv)[0].agent
+    except argparse.ArgumentError as error:
+        raise UserError(str(error)) from error
+    if agent == "help":
+        print(help_text())
+        raise SystemExit(0)
+    try:
+        config = find_agent(agent)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    asked = parse(Run, argv, Run(agent=agent, config=config))
+    try:
+        return dataclasses.replace(asked, game=find_game(asked.game).name)
+    except ValueError as error:
+        raise UserError(str(error)) from error
