@@ -70,7 +70,7 @@ def test_the_share_of_random_actions_is_epsilon(training: float, evaluation: flo
 def test_greedy_actions_without_noise_have_the_largest_mean_value(name: str) -> None:
     agent = agent_of(small(name, exploration=exploring(0, 0)))
     with torch.no_grad():
-        agent.hare.head.advantage.weight.mul_(20)  # so that the states differ in their best action
+        agent.hare.head.streams[0].outputs["advantage"].weight.mul_(20)  # so that the states differ in their best action
     frames = frames_of(64)
     x = torch.stack([frame.double() / 255 for frame in frames]).float()
     logits = agent.hare.logits(agent.hare.encode(x), None)

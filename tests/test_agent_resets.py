@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from agents.agent import Agent
-from agents.catalogue import AGENTS, with_hare_tortoise
+from agents.catalogue import AGENTS
 from agents.config import AgentConfig, Optimizer, Resets, Tortoise
+from agents.methods import with_hare_tortoise
 from networks.qnetwork import QNetwork
 from tests.fake_replay import ACTIONS, fake_replay, small
 
@@ -44,9 +45,14 @@ def fresh_draws(agent: Agent, count: int) -> list[Weights]:
     return draws
 
 
-def mixed(old: Weights, source: Weights, keep_body: float, keep_head: float) -> Weights:
-    keep = {name: keep_body if name.startswith(BODY) else keep_head for name in old}
+def mixed(old: Weights, source: Weights, body: float, neck: float, head: float) -> Weights:
+    keep = {name: share_of(name, body, neck, head) for name in old}
     return {name: keep[name] * old[name] + (1 - keep[name]) * source[name] for name in old}
+
+
+def share_of(name: str, body: float, neck: float, head: float) -> float:
+    """Which of the three shares a parameter keeps, by its name: the output layers are the head, what is left the neck."""
+    return body if name.startswith(BODY) else head if ".outputs." in name else neck
 
 
 def assert_near(found: Weights, expected: Weights) -> None:
@@ -90,11 +96,11 @@ def test_resets_fire_at_multiples_of_their_interval(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["fresh", "initial", "tortoise"])
-@pytest.mark.parametrize(("keep_body", "keep_head"), [(0.0, 0.0), (0.8, 0.0), (0.5, 0.2), (1.0, 0.0), (0.0, 1.0)])
+@pytest.mark.parametrize("keeps", [(0.0, 0.0, 0.0), (0.8, 0.0, 0.0), (0.5, 0.3, 0.2), (1.0, 1.0, 0.0), (0.0, 1.0, 1.0)])
 @pytest.mark.parametrize("name", ["der", "spr"])
-def test_a_reset_mixes_its_source_into_the_hare(name: str, keep_body: float, keep_head: float, source: str) -> None:
+def test_a_reset_mixes_its_source_into_the_hare(name: str, keeps: tuple[float, float, float], source: str) -> None:
     base = small(name, tortoise=Tortoise(decay=0.9, every=1))
-    agent = agent_of(replace(base, resets=Resets(source, every=3, keep_body=keep_body, keep_head=keep_head)))
+    agent = agent_of(replace(base, resets=Resets(source, 3, *keeps)))
     twin = agent_of(base)  # never reset, equal until then
     first = copy(agent.hare)
     one, two = fake_replay(base), fake_replay(base)
@@ -108,9 +114,9 @@ def test_a_reset_mixes_its_source_into_the_hare(name: str, keep_body: float, kee
     values = {"fresh": draw, "initial": first, "tortoise": tortoise}[source]
     assert differ_everywhere(hare, tortoise)
     found = copy(agent.hare)
-    assert_near(found, mixed(hare, values, keep_body, keep_head))
+    assert_near(found, mixed(hare, values, *keeps))
     for name, value in found.items():  # copied or kept to the last bit
-        keep = keep_body if name.startswith(BODY) else keep_head
+        keep = share_of(name, *keeps)
         if keep in (0, 1):
             assert torch.equal(value, hare[name] if keep == 1 else values[name])
     assert same(copy(agent.tortoise), tortoise)  # it only follows
@@ -148,9 +154,10 @@ def test_the_tortoise_is_reset_too_if_told_with_another_draw(source: str) -> Non
     for _ in range(2):
         agent.update(one)
         twin.update(two)
-    assert_near(copy(agent.hare), mixed(copy(twin.hare), draws[0], 0.8, 0.0))
-    assert_near(copy(agent.tortoise), mixed(copy(twin.tortoise), draws[1], 0.8, 0.0))
-    equal_heads = torch.equal(agent.hare.head.value.weight, agent.tortoise.head.value.weight)
+    assert_near(copy(agent.hare), mixed(copy(twin.hare), draws[0], 0.8, 0.0, 0.0))
+    assert_near(copy(agent.tortoise), mixed(copy(twin.tortoise), draws[1], 0.8, 0.0, 0.0))
+    heads = [network.head.streams[1].outputs["value"].weight for network in (agent.hare, agent.tortoise)]
+    equal_heads = torch.equal(*heads)
     assert equal_heads == (source == "initial")
 
 
@@ -160,7 +167,7 @@ def test_each_fresh_reset_is_a_new_draw() -> None:
     agent.update(replay)
     one = copy(agent.hare)
     agent.update(replay)
-    assert not torch.equal(one["head.value.weight"], agent.hare.head.value.weight)
+    assert not torch.equal(one["head.streams.1.outputs.value.weight"], agent.hare.head.streams[1].outputs["value"].weight)
     assert not torch.equal(one["encoder.0.weight"], agent.hare.encoder[0].weight)
 
 
@@ -187,9 +194,10 @@ def test_the_hare_set_back_to_the_tortoise_shares_values_and_no_storage() -> Non
 
 @pytest.mark.parametrize("name", list(AGENTS))
 def test_hare_and_tortoise_changes_tortoise_and_resets_only(name: str) -> None:
-    base = replace(AGENTS[name], tortoise=Tortoise(decay=0.5, every=7), resets=Resets("fresh", 3, 0.8, 0.5, moments="zero"))
+    resets = Resets("fresh", 3, 0.8, 0.6, 0.5, moments="zero")
+    base = replace(AGENTS[name], tortoise=Tortoise(decay=0.5, every=7), resets=resets)
     before, after = asdict(base), asdict(with_hare_tortoise(base))
     assert {key for key in before if before[key] != after[key]} == {"tortoise", "resets"}
     assert after["tortoise"] == {"decay": 0.999, "every": 1, "acts": True}
-    whole = {"keep_body": 0.0, "keep_head": 0.0, "tortoise_too": False, "moments": "keep"}
+    whole = {"keep_body": 0.0, "keep_neck": 0.0, "keep_head": 0.0, "tortoise_too": False, "moments": "keep", "restart": False}
     assert after["resets"] == {"source": "tortoise", "every": 4000, **whole}

@@ -19,6 +19,8 @@ Noise = list[Tensor] | None
 STRIDES = {"data_efficient": (5, 5), "nature": (4, 2, 1)}
 ATOMS = torch.linspace(-10, 10, 51, dtype=torch.float64)
 HIDDEN = 16
+ADVANTAGE_HIDDEN, ADVANTAGE = "streams.0.hidden", "streams.0.outputs.advantage"
+VALUE_HIDDEN, VALUE = "streams.1.hidden", "streams.1.outputs.value"
 
 
 def observations(batch: Batch, config: AgentConfig, g: torch.Generator) -> Tensor:
@@ -72,14 +74,14 @@ def distributions(w: Weights, latent: Tensor, noise: Noise) -> Tensor:
     """Log probabilities, [M, A, 51]."""
     x = latent.flatten(1)
     pairs = [noise[i : i + 2] for i in range(0, 8, 2)] if noise is not None else [None] * 4
-    advantage = noisy(w, "advantage", noisy(w, "advantage_hidden", x, pairs[0]).relu(), pairs[1]).view(-1, ACTIONS, 51)
-    value = noisy(w, "value", noisy(w, "value_hidden", x, pairs[2]).relu(), pairs[3])
+    advantage = noisy(w, ADVANTAGE, noisy(w, ADVANTAGE_HIDDEN, x, pairs[0]).relu(), pairs[1]).view(-1, ACTIONS, 51)
+    value = noisy(w, VALUE, noisy(w, VALUE_HIDDEN, x, pairs[2]).relu(), pairs[3])
     return (value[:, None] + advantage - advantage.mean(1, keepdim=True)).log_softmax(2)
 
 
 def project(w: Weights, latent: Tensor) -> Tensor:
     x = latent.flatten(1)
-    return torch.cat((noisy(w, "advantage_hidden", x, None), noisy(w, "value_hidden", x, None)), 1)
+    return torch.cat((noisy(w, ADVANTAGE_HIDDEN, x, None), noisy(w, VALUE_HIDDEN, x, None)), 1)
 
 
 def transition(w: Weights, latent: Tensor, action: Tensor) -> Tensor:

@@ -7,14 +7,18 @@ from typing import Any
 import pytest
 
 from agents.catalogue import AGENTS
-from agents.config import AgentConfig, Resets
+from agents.config import AgentConfig, Injection, Recycling, Resets, TargetEnd
+from networks.settings import Encoder
 
 NAN = float("nan")
 
 # A flag's path, values out of its range, values at its ends.
 RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "target.n": ([0, -3], [1]),
-    "target.gamma": ([-0.01, 1.01, NAN], [0, 1]),
+    "target.gamma": ([-0.01, 1.01, NAN], [0, 0.999]),
+    "target.end.n": ([0, -1], [1]),
+    "target.end.gamma": ([-0.01, 1, NAN], [0, 0.9999]),
+    "target.end.updates": ([0, -1], [1]),
     "replay.ratio": ([0, -1, 1025, NAN], [0.01, 1024]),
     "replay.batch_size": ([0, -1], [1]),
     "replay.warmup_steps": ([0, -1], [1]),
@@ -32,10 +36,14 @@ RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "optimizer.beta1": ([-0.1, 1, NAN], [0, 0.9999]),
     "optimizer.beta2": ([-0.1, 1, NAN], [0, 0.9999]),
     "optimizer.clip": ([0, -10, NAN], [1e-6, None]),
+    "optimizer.weight_decay": ([-0.1, NAN], [0]),
+    "penalties.initial": ([-1, NAN], [0]),
+    "penalties.logits": ([-1, NAN], [0]),
     "head.hidden": ([0, -1], [1]),
-    "head.atoms": ([1, 0], [2]),
+    "encoder.width": ([0, 65], [1, 64]),
+    "head.atoms": ([0, -1], [1, 2]),
     "head.support": ([0, -10, NAN], [0.1]),
-    "head.noise": ([-0.1, NAN], [0]),
+    "head.noise": ([-0.1, NAN], [0, None]),
     "head.gradient_scale": ([-0.1, 1.1, NAN], [0, 1]),
     "augmentation.pad": ([-1, 85], [0, 84]),
     "augmentation.intensity": ([-0.01, 0.5, NAN], [0, 0.49]),
@@ -45,7 +53,10 @@ RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "tortoise.every": ([0, -1], [1]),
     "resets.every": ([0, -1], [1]),
     "resets.keep_body": ([-0.1, 1.1, NAN], [0, 1]),
+    "resets.keep_neck": ([-0.1, 1.1, NAN], [0, 1]),
     "resets.keep_head": ([-0.1, 1.1, NAN], [0, 1]),
+    "recycling.every": ([0, -1], [1]),
+    "recycling.tau": ([-0.1, NAN], [0]),
 }
 BAD = [(path, value) for path, (bad, _) in RANGES.items() for value in bad]
 GOOD = [(path, value) for path, (_, good) in RANGES.items() for value in good]
@@ -64,7 +75,9 @@ def reached(piece: Any, path: str) -> Any:
 
 def everything() -> AgentConfig:
     """An agent with every optional piece, so that each flag exists."""
-    return replace(AGENTS["spr"], resets=Resets("fresh", every=100))
+    spr = AGENTS["spr"]
+    target = replace(spr.target, end=TargetEnd())
+    return replace(spr, target=target, resets=Resets("fresh", every=100), recycling=Recycling())
 
 
 @pytest.mark.parametrize(("path", "value"), BAD)
@@ -85,6 +98,20 @@ def test_the_tortoise_can_be_reset_too_but_not_from_itself(source: str) -> None:
     assert replace(everything(), resets=both).resets == both
     with pytest.raises(ValueError, match=r"^--resets\.tortoise-too .*--resets\.source tortoise"):
         replace(everything(), resets=Resets("tortoise", every=1, tortoise_too=True))
+
+
+def test_injection_has_a_range_and_no_place_beside_recycling() -> None:
+    spr = AGENTS["spr"]
+    assert replace(spr, injection=Injection(at=1)).injection == Injection(at=1)
+    with pytest.raises(ValueError, match=r"^--injection\.at must "):
+        replace(spr, injection=Injection(at=0))
+    with pytest.raises(ValueError, match=r"^recycling and injection fight for the head"):
+        replace(everything(), injection=Injection())
+
+
+def test_impala_needs_padding() -> None:
+    with pytest.raises(ValueError, match=r"^--encoder\.kind impala needs --encoder\.padding same"):
+        replace(AGENTS["spr"], encoder=Encoder(kind="impala"))
 
 
 def test_every_number_of_a_configuration_has_a_range() -> None:

@@ -51,7 +51,7 @@ def functional_transition(p: dict[str, Tensor], latent: Tensor, action: Tensor, 
 
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_the_transition_model_equals_a_functional_twin(batch_norm: bool) -> None:
-    model = TransitionModel(6, ACTIONS, batch_norm).requires_grad_(False)
+    model = TransitionModel(6, ACTIONS, Encoder(), batch_norm).requires_grad_(False)
     for seed, p in enumerate(model.parameters()):
         p.copy_(0.3 * normal(seed, *p.shape) + (p.dim() == 1))  # batch norm's scale and shift are not 1 and 0
     latent, action = normal(20, 4, 6, 5, 5), torch.tensor([[0, 2], [1, 1], [2, 0], [0, 0]])
@@ -65,7 +65,7 @@ def test_the_transition_model_equals_a_functional_twin(batch_norm: bool) -> None
 
 
 def test_the_transition_model_keeps_no_running_statistics() -> None:
-    model = TransitionModel(6, ACTIONS, batch_norm=True)
+    model = TransitionModel(6, ACTIONS, Encoder(), batch_norm=True)
     assert list(model.buffers()) == []
 
 
@@ -95,7 +95,7 @@ def test_project_has_neither_noise_nor_relu() -> None:
     latent = normal(3, 4, 64, 3, 3)
     projected = net.project(latent).detach().numpy()
     x = latent.flatten(1).double().numpy()
-    layers = (net.head.advantage_hidden, net.head.value_hidden)
+    layers = [stream.hidden for stream in net.head.streams]
     hidden = [x @ m.weight.detach().double().numpy().T + m.bias.detach().double().numpy() for m in layers]
     np.testing.assert_allclose(projected, np.concatenate(hidden, 1), rtol=1e-4, atol=1e-5)
     assert projected.shape == (4, net.head.width)

@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 from agents.catalogue import AGENTS
-from networks.encoders import build_encoder
-from networks.heads import DuelingHead, NoisyLinear, factorised_noise
+from networks.activation import Activation
+from networks.encoders import Convolution, build_encoder
+from networks.heads import QHead
+from networks.layers import NoisyLinear, factorised_noise
 from networks.qnetwork import QNetwork
 from networks.settings import Encoder, Head, SelfPrediction
 
@@ -45,7 +47,7 @@ def network(prediction: SelfPrediction | None = None, seed: int = 0) -> QNetwork
 
 @pytest.mark.parametrize("with_noise", [True, False])
 def test_noisy_linear_equals_the_perturbed_matrix(with_noise: bool) -> None:
-    layer = NoisyLinear(5, 7, 0.5)
+    layer = NoisyLinear(5, 7, 0.5, "fan_out")
     layer.initialise_(generator(0))
     x, out = normal(1, 4, 5).requires_grad_(), normal(2, 4, 7)
     noise = (normal(3, 5), normal(4, 7)) if with_noise else None
@@ -77,14 +79,14 @@ def test_noise_is_the_signed_root_of_a_normal_draw() -> None:
 
 def test_noise_of_a_network_is_one_draw_for_each_input_and_output() -> None:
     net = network()
-    assert net.head.noise_sizes == (576, 8, 8, 3 * 51, 576, 8, 8, 51)
+    assert net.head.noise_sizes == [576, 8, 8, 3 * 51, 576, 8, 8, 51]
     noise = net.draw_noise(generator(1))
     assert torch.equal(noise, factorised_noise(576 + 8 + 8 + 153 + 576 + 8 + 8 + 51, generator(1)))
     assert not torch.equal(noise, net.draw_noise(generator(2)))
 
 
 def test_initial_values_of_a_noisy_layer() -> None:
-    layer = NoisyLinear(400, 100, 0.5)
+    layer = NoisyLinear(400, 100, 0.5, "fan_out")
     layer.initialise_(generator(0))
     bound = 1 / math.sqrt(400)
     assert 0.99 * bound < layer.weight.abs().max() <= bound
@@ -96,19 +98,20 @@ def test_initial_values_of_a_noisy_layer() -> None:
 
 @pytest.mark.parametrize("with_noise", [True, False])
 def test_dueling_head_equals_numpy(with_noise: bool) -> None:
-    head = DuelingHead(Head(hidden=6, noise=0.8, atoms=5), 10, 3)
+    head = QHead(Head(hidden=6, noise=0.8, atoms=5), 10, 3)
     sizes = [10, 6, 6, 15, 10, 6, 6, 5]
-    for seed, layer in enumerate((head.advantage_hidden, head.advantage, head.value_hidden, head.value)):
+    first, second = head.streams
+    for seed, layer in enumerate((first.hidden, first.outputs["advantage"], second.hidden, second.outputs["value"])):
         layer.initialise_(generator(seed))
     x, noise = normal(7, 4, 10), normal(8, sum(sizes))
     logits = head(x, noise if with_noise else None).detach().numpy()
 
     p, eps = arrays(head), np.split(noise.double().numpy(), np.cumsum(sizes)[:-1])
     pairs = [(eps[i], eps[i + 1]) if with_noise else None for i in range(0, 8, 2)]
-    hidden = np.maximum(noisy(p, "advantage_hidden.", x.double().numpy(), pairs[0]), 0)
-    advantage = noisy(p, "advantage.", hidden, pairs[1]).reshape(4, 3, 5)
-    hidden = np.maximum(noisy(p, "value_hidden.", x.double().numpy(), pairs[2]), 0)
-    value = noisy(p, "value.", hidden, pairs[3])
+    hidden = np.maximum(noisy(p, "streams.0.hidden.", x.double().numpy(), pairs[0]), 0)
+    advantage = noisy(p, "streams.0.outputs.advantage.", hidden, pairs[1]).reshape(4, 3, 5)
+    hidden = np.maximum(noisy(p, "streams.1.hidden.", x.double().numpy(), pairs[2]), 0)
+    value = noisy(p, "streams.1.outputs.value.", hidden, pairs[3])
     np.testing.assert_allclose(logits, value[:, None] + advantage - advantage.mean(1, keepdims=True), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(logits.mean(1), value, rtol=1e-4, atol=1e-5)  # the advantages cancel
 
@@ -139,8 +142,8 @@ def test_an_encoder_is_relu_convolutions_without_padding(kind: str) -> None:
     layers = list(build_encoder(Encoder(kind)))
     found = [(c.in_channels, c.out_channels, c.kernel_size[0], c.stride[0]) for c in layers[::2]]
     assert found == LAYERS[kind]
-    assert all(c.padding == (0, 0) and c.dilation == (1, 1) and c.groups == 1 for c in layers[::2])
-    assert [type(layer) for layer in layers] == [nn.Conv2d, nn.ReLU] * len(found)
+    assert all(c.padding == (0, 0) and c.odd == 0 and c.dilation == (1, 1) and c.groups == 1 for c in layers[::2])
+    assert [type(layer) for layer in layers] == [Convolution, Activation] * len(found)
 
 
 def noisy_size(fan_in: int, fan_out: int) -> int:
@@ -184,7 +187,9 @@ def test_parts_share_out_every_parameter_once(prediction: SelfPrediction | None)
     ids = [id(p) for part in parts.values() for p in part]
     assert sorted(ids) == sorted(id(p) for p in net.parameters())
     body = [net.encoder, net.transition] if prediction is not None else [net.encoder]
-    assert set(parts) == {"body", "head"}
+    assert set(parts) == {"body", "neck", "head"}
+    outputs = [layer for stream in net.head.streams for layer in stream.outputs.values()]
+    assert {id(p) for p in parts["head"]} == {id(p) for layer in outputs for p in layer.parameters()}
     assert {id(p) for p in parts["body"]} == {id(p) for module in body for p in module.parameters()}
 
 
