@@ -134,15 +134,15 @@ BBF = replace(
 )
 
 BASES: dict[str, Base] = {
-    "otrainbow": Base(OTRAINBOW, "overtrained Rainbow", "Kielak 2020, in Dopamine", 0),
-    "der": Base(DER, "data-efficient Rainbow", "van Hasselt et al. 2019", 0),
-    "der_dopamine": Base(DER_DOPAMINE, "data-efficient Rainbow of Dopamine", "Agarwal et al. 2021", 0),
-    "drq": Base(DRQ, "augmented Q-learning", "Kostrikov et al. 2021, in Dopamine", 0),
-    "drq_eps": Base(DRQ_EPS, "the same, less random", "Agarwal et al. 2021", 0),
-    "spr": Base(SPR, "self-predictive representations", "Schwarzer et al. 2021", 0),
-    "spr_jax": Base(SPR_JAX, "the same, in Dopamine's form", "Nikishin et al. 2022", 0),
-    "sr_spr": Base(SR_SPR, "SPR with an average target and resets", "D'Oro et al. 2023", 0),
-    "bbf": Base(BBF, "bigger, better, faster", "Schwarzer et al. 2023", 0),
+    "otrainbow": Base(OTRAINBOW, "overtrained Rainbow", "Kielak 2020, in Dopamine", 3.986),
+    "der": Base(DER, "data-efficient Rainbow", "van Hasselt et al. 2019", 0.7048),
+    "der_dopamine": Base(DER_DOPAMINE, "data-efficient Rainbow of Dopamine", "Agarwal et al. 2021", 6.476),
+    "drq": Base(DRQ, "augmented Q-learning", "Kostrikov et al. 2021, in Dopamine", 4.893),
+    "drq_eps": Base(DRQ_EPS, "the same, less random", "Agarwal et al. 2021", 4.893),
+    "spr": Base(SPR, "self-predictive representations", "Schwarzer et al. 2021", 12.19),
+    "spr_jax": Base(SPR_JAX, "the same, in Dopamine's form", "Nikishin et al. 2022", 25.42),
+    "sr_spr": Base(SR_SPR, "SPR with an average target and resets", "D'Oro et al. 2023", 25.42),
+    "bbf": Base(BBF, "bigger, better, faster", "Schwarzer et al. 2023", 604.9),
 }
 
 # The policy of the published random scores.

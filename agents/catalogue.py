@@ -1,8 +1,12 @@
-"""Every agent by name: a base, and any methods behind it, as in `spr`, `spr_ht`, `der_dopamine_ht_wd`."""
+"""Every agent by name: a base, and any methods behind it, as in `spr`, `spr_ht`, `der_dopamine_ht_wd`.
+
+python -m agents.catalogue     writes the tables of agents into README
+"""
 
 import textwrap
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from agents.bases import BASES, RANDOM
 from agents.config import AgentConfig
@@ -73,6 +77,13 @@ def tables() -> str:
     return "\n\n".join("\n".join(f"| {' | '.join(row)} |" for row in table) for table in (bases, methods))
 
 
+def in_readme(text: str) -> str:
+    """README's `text` with these tables between its two marks."""
+    begin, end = "<!-- agents: python -m agents.catalogue -->", "<!-- end of agents -->"
+    before, after = text.split(begin)[0], text.split(end)[1]
+    return f"{before}{begin}\n{tables()}\n{end}{after}"
+
+
 def help_text() -> str:
     """What `--agent help` prints: the tables for a terminal of 100 columns."""
     lines = ["An agent is a base and any methods behind it, in this order: spr, spr_ht, der_dopamine_ht_wd.", "", "Bases"]
@@ -88,3 +99,8 @@ def help_text() -> str:
 
 def _entry(name: str, text: str) -> list[str]:
     return textwrap.wrap(text, 100, initial_indent=f"  {name:14}", subsequent_indent=" " * 16)
+
+
+if __name__ == "__main__":
+    readme = Path(__file__).parent.parent / "README.md"
+    readme.write_text(in_readme(readme.read_text()))

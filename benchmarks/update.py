@@ -1,4 +1,4 @@
-"""What an update costs beside the bare forward, backward and Adam of the same networks; and what an action costs.
+"""What an update costs beside the bare forward, backward and Adam of the same networks, and beside the machine's peak.
 
     python -m benchmarks.update --agents der spr
 
@@ -8,6 +8,7 @@ what the ratio shows.
 """
 
 import argparse
+import statistics
 from collections.abc import Callable
 
 import torch
@@ -15,26 +16,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.agent import Agent
-from agents.catalogue import AGENTS
+from agents.bases import BASES
+from agents.catalogue import find_agent
+from benchmarks.flops import filled, flops_of_an_update, matrix_peak
 from benchmarks.timing import circumstances, interleaved, ratio, spread
 from experiment.device import keep_freed_memory
 from networks.qnetwork import QNetwork
-from replay.batch import Window
-from replay.buffer import ReplayBuffer
 
 ACTIONS = 9
-
-
-def filled(config_window: Window, alpha: float, rows: int, device: torch.device) -> ReplayBuffer:
-    """A replay of `rows` random rows with a game over every hundred or so."""
-    replay = ReplayBuffer(rows, 1, config_window, alpha, device=device, seed=0)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(rows):
-        frame = torch.randint(256, (1, 84, 84), dtype=torch.uint8, generator=generator)
-        action = torch.randint(ACTIONS, (1,), generator=generator)
-        reward = torch.randn(1, generator=generator).clamp(-1, 1)
-        replay.append(frame, action, reward, torch.rand(1, generator=generator) < 0.01, torch.zeros(1, dtype=torch.bool))
-    return replay
 
 
 def bare(agent: Agent) -> Callable[[], None]:
@@ -42,6 +31,8 @@ def bare(agent: Agent) -> Callable[[], None]:
     config, device = agent.config, agent.device
     b, jumps = config.replay.batch_size, config.jumps
     networks = [QNetwork(config.encoder, config.head, config.prediction, ACTIONS) for _ in range(2)]
+    for network in networks:
+        network.initialise_(torch.Generator().manual_seed(0), config.initialisation)
     hare, tortoise = (network.to(device, memory_format=torch.channels_last) for network in networks)
     assert config.optimizer is not None
     adam = torch.optim.Adam(hare.parameters(), lr=config.optimizer.learning_rate, eps=config.optimizer.epsilon, fused=True)
@@ -52,16 +43,18 @@ def bare(agent: Agent) -> Callable[[], None]:
     rows = torch.arange(b, device=device)
 
     def targets() -> tuple[Tensor, Tensor]:
-        best = hare.values(hare.logits(hare.encode(bootstrap), noise)).argmax(1)
         latent = tortoise.encode(later)
-        probs = tortoise.logits(latent[-b:], noise)[rows, best].softmax(1)
-        return probs, tortoise.project(latent[:-b]) if jumps else probs
+        logits = tortoise.logits(latent[-b:], noise)
+        chooser = hare.logits(hare.encode(bootstrap), noise) if config.target.double else logits
+        aim = logits[rows, hare.values(chooser).argmax(1)]
+        return aim if config.head.atoms == 1 else aim.softmax(1), tortoise.project(latent[:-b]) if jumps else aim
 
     def step() -> None:
         with torch.no_grad():
-            probs, goal = targets()
+            aim, goal = targets()
         latent = hare.encode(now)
-        loss = functional.cross_entropy(hare.logits(latent, noise)[rows, action[:, 0]], probs)
+        learnt = hare.logits(latent, noise)[rows, action[:, 0]]
+        loss = functional.huber_loss(learnt, aim) if config.head.atoms == 1 else functional.cross_entropy(learnt, aim)
         if jumps:
             loss = loss - functional.cosine_similarity(hare.predict(latent, action).flatten(0, 1), goal).mean()
         adam.zero_grad(set_to_none=True)
@@ -74,20 +67,20 @@ def bare(agent: Agent) -> Callable[[], None]:
 def main() -> None:
     """Print one row for each agent."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--agents", nargs="+", default=["der", "spr"], choices=[n for n, c in AGENTS.items() if c.optimizer])
+    parser.add_argument("--agents", nargs="+", default=list(BASES))
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--rounds", type=int, default=40)
     asked = parser.parse_args()
     device = torch.device(asked.device)
     keep_freed_memory()  # as in a run
     print(circumstances())
-    print("milliseconds: median (quartiles)")
-    print(f"{'agent':10}  {'update':24}  {'bare':24}  {'ratio':6}  act, one lane")
+    peak = matrix_peak(device)
+    print(f"matrix product at its best: {peak / 1e9:.1f} GFLOP/s; milliseconds: median (quartiles)")
+    print(f"{'agent':12}  {'update':22}  {'bare':22}  {'ratio':6}  {'act, one lane':22}  {'GFLOP':>7}  share of peak")
     for name in asked.agents:
-        config = AGENTS[name]
+        config = find_agent(name)
         agent = Agent(config, ACTIONS, device=device, seed=0)
-        window = Window(config.target.n_max, config.jumps)
-        replay = filled(window, config.replay.alpha, 2_000, device)
+        replay = filled(config, ACTIONS, 2_000, device)
         frames = torch.randint(256, (1, 4, 84, 84), dtype=torch.uint8, device=device)
         agent.epsilon = 0.0
         work = {
@@ -96,8 +89,10 @@ def main() -> None:
             "act": lambda agent=agent, frames=frames: agent.act(frames),
         }
         took = interleaved(work, asked.rounds, device=device)
-        times = f"{spread(took['update']):24}  {spread(took['bare']):24}  {ratio(took['update'], took['bare']):<6.3f}"
-        print(f"{name:10}  {times}  {spread(took['act'])}", flush=True)
+        times = f"{spread(took['update']):22}  {spread(took['bare']):22}  {ratio(took['update'], took['bare']):<6.3f}"
+        flops = flops_of_an_update(config, ACTIONS)
+        reached = flops / statistics.median(took["update"]) / peak
+        print(f"{name:12}  {times}  {spread(took['act']):22}  {flops / 1e9:7.4g}  {reached:.1%}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,34 @@
+"""Numbers that documents repeat: README's tables of agents, and the work of an update."""
+
+from pathlib import Path
+
+import pytest
+
+from agents.bases import BASES
+from agents.catalogue import in_readme
+from benchmarks.flops import flops_of_an_update
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_readme_has_the_tables_of_the_catalogue() -> None:
+    text = README.read_text()
+    assert in_readme(text) == text, "run: python -m agents.catalogue"
+    assert in_readme(text.replace("van Hasselt et al. 2019 | data_efficient", "x")) == text
+
+
+@pytest.mark.parametrize("name", list(BASES))
+def test_the_table_counts_what_torch_counts(name: str) -> None:
+    assert flops_of_an_update(BASES[name].config, 18) / 1e9 == pytest.approx(BASES[name].gflop, rel=1e-3)
+
+
+def test_the_count_is_that_of_the_layers() -> None:
+    """`der`, 18 actions, batch 32, by hand: two operations for each multiplication."""
+    first = 2 * 16 * 16 * 32 * (4 * 25)
+    second = 2 * 3 * 3 * 64 * (32 * 25)
+    head = 2 * 2 * (2 * 576 * 256 + 256 * 51 * (18 + 1))  # means and sigmas
+    forward = first + second + head
+    backward = 2 * forward - first  # the frames need no gradient
+    passes = 32 * (3 * forward + backward)  # hare at s_t and s_{t+n}, tortoise at s_{t+n}
+    projection = 2 * 32 * 51 * 51
+    assert flops_of_an_update(BASES["der"].config, 18) == passes + projection
