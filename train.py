@@ -4,20 +4,24 @@
     python train.py --agent der --help        every flag with the agent's own values
     python train.py --agent help              every agent
 
-torch is imported only once the command line has been read and found good.
+The same command continues a run that was interrupted, to the bit. torch is imported only once the command line has been read
+and found good.
 """
 
+import json
+import secrets
 import time
 from typing import Any
 
 import numpy as np
 
 from agents.schedules import updates_due
-from envs.lanes import SIDE
+from envs.lanes import SIDE, Step
 from envs.make import make_lanes
 from experiment.command import UserError, run
 from experiment.folder import CHECKPOINT, METRICS, SCORE, RunFolder, commit, provenance
 from experiment.metrics import Metrics, Progress
+from experiment.signals import Signals
 from options import Run, read_command_line
 
 
@@ -28,6 +32,7 @@ class Training:
         """UserError if the device or the game's ROM is absent."""
         from agents.agent import Agent  # from here on torch is loaded
         from experiment.device import choose_device, device_name, keep_freed_memory
+        from experiment.past import Past
         from replay.batch import Window
         from replay.buffer import ReplayBuffer
         from replay.stack import FrameStack
@@ -45,26 +50,26 @@ class Training:
         rows = min(c.replay.capacity, max(asked.env_steps, (window.horizon + 5) * asked.num_lanes))
         self.replay = ReplayBuffer(rows, asked.num_lanes, window, c.replay.alpha, device=device, seed=asked.seed)
         self.stack = FrameStack(asked.num_lanes, SIDE, device)
+        self.past = Past(asked.env_steps // asked.num_lanes, asked.num_lanes)
+        self.env_step = 0  # env steps done, over all lanes
         self.returns: list[float] = []  # of the games finished since metrics were last written
         self.started = time.monotonic()
+        self.stack.push_(self.lanes.reset(), np.ones(asked.num_lanes, bool))
 
-    def learn(self, metrics: Metrics) -> None:
-        """The loop. UserError, code 1, if a loss is not finite."""
-        asked, agent, lanes, replay, stack = self.asked, self.agent, self.lanes, self.replay, self.stack
-        progress = Progress(f"{asked.agent} {asked.game} seed {asked.seed}", asked.env_steps, "env steps")
-        stack.push_(lanes.reset(), np.ones(asked.num_lanes, bool))
-        for env_step in range(0, asked.env_steps, asked.num_lanes):  # this many are done
+    def learn(self, metrics: Metrics, signals: Signals) -> None:
+        """The loop; it saves and ends early if `signals` ask for it. UserError, code 1, if a loss is not finite."""
+        asked, agent, lanes = self.asked, self.agent, self.lanes
+        progress = Progress(f"{asked.agent} {asked.game} seed {asked.seed}", asked.env_steps, "env steps", self.env_step)
+        for env_step in range(self.env_step, asked.env_steps, asked.num_lanes):
             after = env_step + asked.num_lanes
             agent.anneal_(env_step)
-            action = agent.act(stack.frames).numpy(force=True)
+            action = agent.act(self.stack.frames).numpy(force=True)
             lanes.send(action)
             # While the emulators run, the agent learns from all rows before this one.
             for _ in range(updates_due(asked.config, after) - agent.updates):
-                agent.update(replay)
+                agent.update(self.replay)
             step = lanes.recv()
-            terminal = step.life_lost | step.game_over
-            replay.append(stack.newest, action, step.reward.clip(-1, 1), terminal, step.truncated)
-            stack.push_(step.frame, terminal | step.truncated)
+            self._remember(action, step)
             for episode in step.finished:
                 self.returns.append(episode.score)
                 metrics.log("episode", after, {"return": episode.score, "length": episode.length, "lane": episode.lane})
@@ -73,8 +78,51 @@ class Training:
                 progress.restart_clock()
             if after % asked.log_every < asked.num_lanes or after == asked.env_steps:
                 self._log(metrics, progress, after)
-            if after % asked.checkpoint_every < asked.num_lanes or after == asked.env_steps:
-                self._save(after)
+            if after % asked.checkpoint_every < asked.num_lanes or after == asked.env_steps or signals.asked:
+                self._save(metrics)
+            if signals.asked:
+                break
+        progress.close()
+
+    def _remember(self, action: np.ndarray, step: Step) -> None:
+        """Keep the env step that `action`, int64 [L], was taken in."""
+        terminal = step.life_lost | step.game_over
+        self.replay.append(self.stack.newest, action, step.reward.clip(-1, 1), terminal, step.truncated)
+        self.stack.push_(step.frame, terminal | step.truncated)
+        self.past.add(action, step.frame, step.reward, terminal, step.truncated)
+        self.env_step += len(action)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `_save` saved. UserError if it is of another run, or if the games do not repeat themselves."""
+        if state["settings"] != json.loads(json.dumps(self.asked.identity())):
+            raise UserError(f"the checkpoint in {self.folder.path} is of another run; --fresh starts over")
+        self.agent.load_state_dict(state["agent"])
+        self.returns = state["returns"]
+        self.started -= state["seconds"]
+        if state["env_step"] == self.asked.env_steps:  # nothing more will be learnt
+            self.env_step = state["env_step"]
+            return
+        self._replay(state["past"]["actions"].numpy().astype(np.int64))
+        if self.past.hash != state["past"]["hash"]:
+            then, now = state["versions"]["ale-py"], provenance()["versions"]["ale-py"]
+            raise UserError(
+                f"the games do not go as they went before the interruption: this is ale-py {now}, the checkpoint is of "
+                f"{then}; install that one, or start over with --fresh"
+            )
+        self.replay.load_state_dict(state["replay"])
+
+    def _replay(self, actions: np.ndarray) -> None:
+        """Play `actions`, int64 [time, L], again: emulators, frames and hash come to be what they were."""
+        progress = Progress("playing again", len(actions), "env steps")
+        self.lanes.send(actions[0])
+        for action, following in zip(actions, [*actions[1:], None], strict=True):
+            step = self.lanes.recv()
+            if following is not None:
+                self.lanes.send(following)  # the emulators run while this env step is remembered
+            self._remember(action, step)
+            progress.advance(1)
+            if self.past.time % 20_000 == 0:
+                progress.note({})
         progress.close()
 
     def _log(self, metrics: Metrics, progress: Progress, env_step: int) -> None:
@@ -101,11 +149,21 @@ class Training:
             told = f"the last checkpoint is kept at {kept}" if kept.exists() else "there is no checkpoint yet"
             raise UserError(f"the loss of update {broken} is not finite; {told}", code=1)
 
-    def _save(self, env_step: int) -> None:
+    def _save(self, metrics: Metrics) -> None:
         from experiment.checkpoint import save_checkpoint
 
         self._require_finite()
-        state = {"env_step": env_step, "settings": self.asked.identity(), "agent": self.agent.state_dict()}
+        state = {
+            "env_step": self.env_step,
+            "settings": json.loads(json.dumps(self.asked.identity())),
+            "agent": self.agent.state_dict(),
+            "replay": self.replay.state_dict(),
+            "past": self.past.state_dict(),
+            "returns": list(self.returns),
+            "seconds": time.monotonic() - self.started,
+            "metrics": metrics.size(),
+            "versions": provenance()["versions"],
+        }
         save_checkpoint(self.folder.path / CHECKPOINT, state)
 
     def evaluate(self, metrics: Metrics) -> dict[str, Any]:
@@ -132,27 +190,52 @@ class Training:
 def main(argv: list[str]) -> None:
     """Run what the command line asks for."""
     asked = read_command_line(argv)
-    with RunFolder(asked.folder) as folder:
+    with Signals() as signals, RunFolder(asked.folder) as folder:
         result = None if asked.fresh else folder.check(asked.identity())
         if result is None:
-            result = carry_out(asked, folder)
+            result = carry_out(asked, folder, signals)
     told = f"score {result['score']:,.1f}, hns {result['hns']:.3f}" if result else "trained, not evaluated"
     print(f"{asked.agent} on {asked.game}: {told} ({asked.folder})")
 
 
-def carry_out(asked: Run, folder: RunFolder) -> dict[str, Any] | None:
-    """Train and evaluate; what score.json holds, or None without an evaluation."""
+def carry_out(asked: Run, folder: RunFolder, signals: Signals) -> dict[str, Any] | None:
+    """Train, from the last checkpoint on if there is one, and evaluate; what score.json holds, None without an evaluation."""
     training = Training(asked, folder)
-    folder.begin(asked.identity(), provenance() | {"device": training.device})
-    name = f"{asked.agent}-{asked.game}-seed{asked.seed}"
-    mirror = {"mode": asked.wandb, "project": "hare-and-tortoise", "name": name, "dir": str(folder.path)}
-    metrics = Metrics(folder.path / METRICS, mirror | {"config": asked.identity()} if asked.wandb != "off" else None)
+    made = provenance() | {"device": training.device}
+    kept = 0
+    if folder.checkpoint is not None and not asked.fresh:
+        from experiment.checkpoint import load_checkpoint
+
+        state = load_checkpoint(folder.checkpoint, "cpu")
+        training.restore(state)
+        kept = state["metrics"]
+        del state  # as large as the agent
+        folder.go_on(made | {"env_step": training.env_step})
+    else:
+        folder.begin(asked.identity(), made | {"wandb": secrets.token_hex(4)})
+    metrics = Metrics(folder.path / METRICS, _mirror(asked, folder), kept)
     try:
-        training.learn(metrics)
+        with signals.patient():
+            training.learn(metrics, signals)
         return training.evaluate(metrics) if asked.eval_episodes else None
     finally:
         metrics.close()
         training.lanes.close()
+
+
+def _mirror(asked: Run, folder: RunFolder) -> dict[str, Any] | None:
+    """Where the metrics are mirrored to, None for nowhere; a run that is continued goes on under its own name there."""
+    if asked.wandb == "off":
+        return None
+    return {
+        "mode": asked.wandb,
+        "project": "hare-and-tortoise",
+        "name": f"{asked.agent}-{asked.game}-seed{asked.seed}",
+        "id": folder.made()["wandb"],
+        "resume": "allow",
+        "dir": str(folder.path),
+        "config": asked.identity(),
+    }
 
 
 if __name__ == "__main__":

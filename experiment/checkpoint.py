@@ -1,36 +1,101 @@
-"""Checkpoints: written whole or not at all, read without running code."""
+"""Checkpoints: written whole or not at all, each with its checksum, the last two kept; read without running code."""
 
+import hashlib
+import sys
 import warnings
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from experiment.command import UserError
-from experiment.folder import atomic
+from experiment.folder import atomic, older
 
-FORMAT = 1
+FORMAT = 2
+MARK = b"blake2b:"  # what follows it, to the end of the file, is the checksum of what stands before it
+DIGEST = 32  # bytes
+
+
+class DamagedError(UserError):
+    """A checkpoint that is not what was written: the one before it may still be good."""
+
+
+class _Summed:
+    """A file that is written to and sums up what is."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.sum = hashlib.blake2b(digest_size=DIGEST)
+
+    def write(self, data: bytes) -> int:
+        self.sum.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` (tensors and plain values) to `path`, atomically."""
-    with atomic(path) as file:
-        torch.save({"format": FORMAT, **state}, file)
+    """Write `state` (tensors and plain values) to `path`, atomically; what stood there becomes `older(path)`.
+
+    UserError, code 1, if it cannot be written; then nothing is changed.
+    """
+    try:
+        with atomic(path, keep=older(path)) as file:
+            summed = _Summed(file)
+            torch.save({"format": FORMAT, **state}, summed)
+            file.write(MARK + summed.sum.digest())
+    except (OSError, RuntimeError) as error:  # torch wraps what the file raises
+        reason = next(iter(str(error.__context__ or error).splitlines()), "it failed")
+        kept = f"the last checkpoint is kept at {path}" if path.exists() else "there is no checkpoint yet"
+        raise UserError(f"cannot write a checkpoint: {reason}; {kept}", code=1) from error
 
 
 def load_checkpoint(path: Path, device: torch.device | str) -> dict[str, Any]:
-    """What `save_checkpoint` wrote, its tensors on `device`. UserError if it is absent, damaged or of another format."""
+    """The newest whole state of those that were saved at `path`, its tensors on `device`; damage is told in a line.
+
+    UserError if there is none, or if it is of another format or holds code.
+    """
+    try:
+        return _load(path, device)
+    except DamagedError as error:
+        if not older(path).exists():
+            raise
+        if path.exists():
+            print(f"{error}; the checkpoint before it is used", file=sys.stderr)
+    return _load(older(path), device)
+
+
+def _load(path: Path, device: torch.device | str) -> dict[str, Any]:
+    _check_sum(path)
     try:
         with warnings.catch_warnings():  # torch warns of foreign pickles before it refuses them
             warnings.simplefilter("ignore")
             state = torch.load(path, map_location=device, weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"there is no checkpoint at {path}") from None
     except (OSError, RuntimeError, EOFError, UnpicklingError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), "it is empty")
-        raise UserError(f"{path} is no checkpoint, or a damaged one ({reason})") from error
+        raise UserError(f"{path} is no checkpoint ({reason})") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         found = state.get("format") if isinstance(state, dict) else None
         raise UserError(f"{path} has checkpoint format {found}; this version reads {FORMAT}")
     return state
+
+
+def _check_sum(path: Path) -> None:
+    """DamagedError unless `path` ends with the checksum of what it holds."""
+    tail = len(MARK) + DIGEST
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size - tail
+            summed, left = hashlib.blake2b(digest_size=DIGEST), size
+            while left > 0 and (block := file.read(min(left, 1 << 20))):
+                summed.update(block)
+                left -= len(block)
+            sound = size > 0 and file.read() == MARK + summed.digest()
+    except FileNotFoundError:
+        raise DamagedError(f"there is no checkpoint at {path}") from None
+    except OSError as error:
+        raise DamagedError(f"{path} cannot be read ({error.strerror})") from error
+    if not sound:
+        raise DamagedError(f"{path} is no checkpoint, or a damaged one (its checksum is wrong)")

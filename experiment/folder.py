@@ -48,9 +48,9 @@ class RunFolder:
         os.close(self._lock)
 
     def check(self, settings: dict[str, Any]) -> dict[str, Any] | None:
-        """The score if the folder holds this very run, finished; None if it holds none.
+        """The score if the folder holds this very run, finished; None if it holds none, or an unfinished one.
 
-        UserError if it holds one with other `settings`, or an unfinished one.
+        UserError if it holds one with other `settings`.
         """
         config, score = self.path / CONFIG, self.path / SCORE
         if not config.exists():
@@ -64,15 +64,29 @@ class RunFolder:
         if differing:
             names = ", ".join(differing[:4])
             raise UserError(f"{self.path} holds a run with another {names}; choose another --out, or --fresh to replace it")
-        if result is None:
-            raise UserError(f"{self.path} holds an unfinished run; --fresh starts it over")
         return result
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Where the checkpoints of the run are, None if it has none."""
+        path = self.path / CHECKPOINT
+        return path if (self.path / CONFIG).exists() and (path.exists() or older(path).exists()) else None
 
     def begin(self, settings: dict[str, Any], made: dict[str, Any]) -> None:
         """Delete what an earlier run left and write config.json; `made` tells how the run is made (commit, device)."""
-        for name in (SCORE, METRICS, CHECKPOINT):
-            (self.path / name).unlink(missing_ok=True)
-        self.write_json(CONFIG, {"settings": settings, "made": made})
+        checkpoint = self.path / CHECKPOINT
+        for path in (self.path / CONFIG, self.path / SCORE, self.path / METRICS, checkpoint, older(checkpoint)):
+            path.unlink(missing_ok=True)  # the configuration first: without it the rest belongs to no run
+        self.write_json(CONFIG, {"settings": settings, "made": made, "continued": []})
+
+    def go_on(self, made: dict[str, Any]) -> None:
+        """Note in config.json that the run is continued, and how that is made."""
+        config = json.loads((self.path / CONFIG).read_text())
+        self.write_json(CONFIG, config | {"continued": [*config["continued"], made]})
+
+    def made(self) -> dict[str, Any]:
+        """How the run was begun."""
+        return json.loads((self.path / CONFIG).read_text())["made"]
 
     def write_json(self, name: str, value: Any) -> None:
         """Write `value` as JSON to the file `name`, atomically."""
@@ -80,15 +94,25 @@ class RunFolder:
             file.write(json.dumps(value, indent=2).encode() + b"\n")
 
 
+def older(path: Path) -> Path:
+    """Where the last but one version of the file `path` is kept."""
+    return path.with_stem(path.stem + ".older")
+
+
 @contextmanager
-def atomic(path: Path) -> Iterable[IO[bytes]]:
-    """A file to write to that takes the place of `path` only when it is whole and on the disk."""
+def atomic(path: Path, keep: Path | None = None) -> Iterable[IO[bytes]]:
+    """A file to write to that takes the place of `path` only when it is whole and on the disk.
+
+    What stood there goes to `keep`, if that is given.
+    """
     temporary = path.with_name(path.name + ".tmp")
     try:
         with temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            path.replace(keep)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

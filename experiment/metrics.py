@@ -1,6 +1,7 @@
 """Metrics: metrics.jsonl is the source of truth, wandb mirrors it, a progress line shows the latest."""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -8,12 +9,23 @@ from typing import Any
 
 from tqdm import tqdm
 
+from experiment.command import UserError
+
 
 class Metrics:
-    """Appends rows to a JSON-lines file. `mirror` None, or the keyword arguments of wandb.init, among them `mode`."""
+    """Appends rows to a JSON-lines file. `mirror` None, or the keyword arguments of wandb.init, among them `mode`.
 
-    def __init__(self, path: Path, mirror: dict[str, Any] | None = None) -> None:
+    Of what the file holds only the first `keep` bytes stay: what was written after a checkpoint will be written again.
+    UserError if there are fewer.
+    """
+
+    def __init__(self, path: Path, mirror: dict[str, Any] | None = None, keep: int = 0) -> None:
         self._file = path.open("a", buffering=1)  # a row is whole on the disk or not there
+        if self._file.tell() < keep:
+            self._file.close()
+            raise UserError(f"{path} is shorter than it was at the checkpoint: rows are lost; --fresh starts the run over")
+        self._file.truncate(keep)
+        self._file.seek(0, os.SEEK_END)
         self._run = _start_wandb(mirror) if mirror else None
 
     def log(self, kind: str, env_step: int, values: dict[str, Any]) -> None:
@@ -25,6 +37,12 @@ class Metrics:
             except Exception as error:
                 _warn(error)
                 self._run = None
+
+    def size(self) -> int:
+        """Bytes written so far, all of them on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
 
     def close(self) -> None:
         """Close the file and finish the mirror."""
@@ -57,11 +75,12 @@ def _warn(error: Exception) -> None:
 class Progress:
     """How far a job is and how long it still takes: a bar on a terminal, a line at each `note` elsewhere."""
 
-    def __init__(self, label: str, total: int, unit: str) -> None:
+    def __init__(self, label: str, total: int, unit: str, done: int = 0) -> None:
         self._label, self._total, self._unit = label, total, unit
-        self._bar = tqdm(total=total, desc=label, unit=f" {unit}", smoothing=0.1) if sys.stderr.isatty() else None
-        self._done = 0
-        self._pace = (time.monotonic(), 0)  # since when, and from which count on, the speed is taken
+        bar = sys.stderr.isatty()
+        self._bar = tqdm(total=total, initial=done, desc=label, unit=f" {unit}", smoothing=0.1) if bar else None
+        self._done = done
+        self._pace = (time.monotonic(), done)  # since when, and from which count on, the speed is taken
 
     def restart_clock(self) -> None:
         """Take the speed from here on: what comes next goes at another pace."""

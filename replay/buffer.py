@@ -125,6 +125,15 @@ class ReplayBuffer:
         seen = gaps.flip(2).cumprod(2).flip(2)
         return torch.cat((seen, torch.ones_like(seen[:, :, :1])), 2).transpose(0, 1)
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """What the rows do not tell: priorities, the largest of them, and the state of the draws."""
+        return {**self.priorities.state_dict(), "generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take over what `state_dict` gave, once the same rows have been appended."""
+        self.priorities.load_state_dict(state)
+        self.generator.set_state(state["generator"])
+
     def reprioritise_(self, index: Tensor, priority: Tensor) -> None:
         """Write new priorities, float32 [B] before the exponent alpha, to the rows `index`, int64 [B]."""
         self.priorities.write_(index, priority)

@@ -38,6 +38,15 @@ class Priorities:
         p = self.value[index].double()
         return (p.min() / p).pow(beta).float()
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Every priority, and the largest ever written."""
+        return {"value": self.value, "largest": self.largest}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take over what `state_dict` gave."""
+        self.value.copy_(state["value"])
+        self.largest.copy_(state["largest"])
+
     def write_(self, index: Tensor, priority: Tensor) -> None:
         """Set rows `index`, int64 [B], to `priority`^alpha, float32 [B]; of a row that comes twice the larger one stays.
 

@@ -130,18 +130,6 @@ def test_another_configuration_is_refused_and_nothing_is_lost(
     assert json.loads((folder / "config.json").read_text())["settings"]["config"]["tortoise"]["decay"] == 0.5
 
 
-def test_an_unfinished_run_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    train.main([*TOY, "--out", str(tmp_path)])
-    capsys.readouterr()
-    folder = tmp_path / "der" / "Catch" / "seed0"
-    (folder / "score.json").unlink()
-    told = refuse(train.main, [*TOY, "--out", str(tmp_path)], capsys, monkeypatch)
-    assert told.count("\n") == 0
-    assert "unfinished" in told
-    assert "--fresh" in told
-    assert (folder / "checkpoint.pt").exists()
-
-
 @pytest.mark.parametrize("content", [None, b"", b"not a checkpoint", b"PK\x03\x04 cut short"])
 def test_a_bad_checkpoint_is_refused(
     content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiment.checkpoint import load_checkpoint, save_checkpoint
 from experiment.command import UserError
 from experiment.device import choose_device
 from experiment.folder import RunFolder, atomic, commit, provenance
@@ -54,29 +52,6 @@ def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
         assert free.path == tmp_path
 
 
-def test_a_checkpoint_comes_back_and_runs_no_code(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, {"weights": torch.arange(3.0), "env_step": 7})
-    state = load_checkpoint(path, "cpu")
-    assert state["env_step"] == 7
-    assert state["weights"].tolist() == [0, 1, 2]
-
-    class Malicious:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return os.system, (f"touch {tmp_path / 'broken in'}",)
-
-    torch.save({"format": 1, "weights": Malicious()}, path)
-    with pytest.raises(UserError, match="no checkpoint, or a damaged one"):
-        load_checkpoint(path, "cpu")
-    path.write_bytes(pickle.dumps(Malicious()))
-    with pytest.raises(UserError, match="no checkpoint, or a damaged one"):
-        load_checkpoint(path, "cpu")
-    assert not (tmp_path / "broken in").exists()
-    torch.save({"format": 99}, path)
-    with pytest.raises(UserError, match="format 99"):
-        load_checkpoint(path, "cpu")
-
-
 def test_metrics_are_lines_of_json(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path / "metrics.jsonl")
     metrics.log("train", 10, {"loss": 0.5})
@@ -84,6 +59,22 @@ def test_metrics_are_lines_of_json(tmp_path: Path) -> None:
     metrics.log("episode", 20, {"return": 3.0})  # each row is on the disk at once
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
     metrics.close()
+
+
+def test_metrics_are_cut_back(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    metrics = Metrics(path)
+    metrics.log("train", 10, {"loss": 0.5})
+    kept = metrics.size()
+    metrics.log("train", 20, {"loss": 0.25})
+    metrics.close()
+    again = Metrics(path, keep=kept)
+    assert again.size() == kept == path.stat().st_size
+    again.log("train", 20, {"loss": 0.125})
+    again.close()
+    assert [json.loads(line)["loss"] for line in path.read_text().splitlines()] == [0.5, 0.125]
+    with pytest.raises(UserError, match="rows are lost"):
+        Metrics(path, keep=10_000)
 
 
 def test_progress_off_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ ALLOWED = {
     "envs": set(),
     "experiment": set(),
     "analysis": {"envs.games"},
-    "benchmarks": {"agents", "envs", "experiment", "networks", "replay", "train", "eval"},
+    "benchmarks": {"agents", "envs", "experiment", "networks", "replay", "train", "eval", "options"},
 }
 
 

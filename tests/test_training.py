@@ -27,16 +27,25 @@ def run(tmp_path: Path, *arguments: str) -> tuple[dict[str, Any], list[dict[str,
 # game: all else is the agent's own. A random policy scores -0.71 and the best one 1.
 LESSON = ["--game", "Catch", "--env-steps", "4400", "--num-lanes", "8", "--replay.warmup-steps", "800", "--target.n", "6"]
 LESSON += ["--optimizer.learning-rate", "1e-3", "--eval-episodes", "100", "--log-every", "800"]
+JUMP = ["--prediction.jumps", "1", "--tortoise.decay", "0.9"]  # a tortoise for hundreds of updates
+NARROW = ["--encoder.width", "1", "--head.hidden", "256"]
+FEW = ["--replay.batch-size", "16"]
 LESSONS = {
     "der": ["--replay.ratio", "0.2"],
-    "spr_ht": ["--replay.ratio", "0.35", "--prediction.jumps", "1", "--tortoise.decay", "0.9", "--resets.every", "200"],
+    "spr_ht": ["--replay.ratio", "0.35", *JUMP, "--resets.every", "200"],
+    "der_dopamine": ["--replay.ratio", "0.2", *FEW, "--tortoise.every", "50"],
+    "drq_eps": ["--replay.ratio", "0.35", *FEW, "--exploration.epsilon.steps", "2000"],
+    "sr_spr": ["--replay.ratio", "0.2", *FEW, *JUMP, "--resets.every", "400"],
+    # A sixteenth of its channels' products; the last reset leaves few updates, so it is far from perfect.
+    "bbf": ["--replay.ratio", "0.15", *FEW, *JUMP, "--resets.every", "300", "--target.end.updates", "80", *NARROW],
 }
+ENOUGH = {"der": 0.5, "spr_ht": 0.5, "sr_spr": 0.0, "bbf": -0.3}  # a hundred random games score -0.71 +- 0.07
 
 
 @pytest.mark.parametrize("agent", list(LESSONS))
-def test_the_toy_game_is_solved(agent: str, tmp_path: Path) -> None:
+def test_the_toy_game_is_learnt(agent: str, tmp_path: Path) -> None:
     score, rows, _ = run(tmp_path, "--agent", agent, *LESSON, *LESSONS[agent])
-    assert score["score"] > 0.5
+    assert score["score"] > ENOUGH.get(agent, 0.2)
     assert rows[-1]["kind"] == "evaluation"
     assert rows[-1]["score"] == score["score"]
     if agent == "spr_ht":

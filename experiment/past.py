@@ -1,0 +1,39 @@
+"""The past of a run, small enough for every checkpoint: what was done, and the hash of what came of it.
+
+Emulators are deterministic: from the actions alone they and the replay can be made again, and the hash proves that they are
+the same. A run of 100,000 env steps takes 100 kB.
+"""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import torch
+
+
+class Past:
+    """Every action since the start, and a running hash of all that the lanes gave back."""
+
+    def __init__(self, num_steps: int, num_lanes: int) -> None:
+        """Room for `num_steps` env steps of each of `num_lanes` lanes."""
+        self._actions = np.zeros((num_steps, num_lanes), np.uint8)
+        self.time = 0
+        self.hash = ""
+
+    def add(self, action: np.ndarray, *seen: np.ndarray) -> None:
+        """Add an env step of every lane: `action` int64 [L] below 256, and what came of it, arrays of any kind."""
+        self._actions[self.time] = action
+        self.time += 1
+        chain = hashlib.blake2b(self.hash.encode(), digest_size=16)
+        for array in seen:
+            chain.update(np.ascontiguousarray(array))
+        self.hash = chain.hexdigest()
+
+    @property
+    def actions(self) -> np.ndarray:
+        """The actions so far, int64 [time, L]."""
+        return self._actions[: self.time].astype(np.int64)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The actions, uint8 [time, L], and the hash."""
+        return {"actions": torch.from_numpy(self._actions[: self.time].copy()), "hash": self.hash}

@@ -1,0 +1,54 @@
+"""Being asked to stop: SIGTERM, SIGUSR1 (a scheduler's warning before the time limit) and Ctrl-C."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from experiment.command import UserError
+
+AGAIN = 75  # exit status: start the same command again (EX_TEMPFAIL of sysexits.h)
+INTERRUPTED = 130  # exit status after Ctrl-C
+NUMBERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+class Signals:
+    """A context in which the three signals end the program with one line and its exit status.
+
+    At once, or, within `patient`, when the program finds in `asked` that it should. A second Ctrl-C never waits.
+    """
+
+    def __init__(self) -> None:
+        self.asked: signal.Signals | None = None
+        self._patient = False
+
+    def __enter__(self) -> "Signals":
+        self._before = {number: signal.signal(number, self._handle) for number in NUMBERS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        again = self.asked is not None
+        if self._patient and not (again and number == signal.SIGINT):
+            self.asked = self.asked or signal.Signals(number)
+            return
+        raise _stopped(signal.Signals(number), "the same command goes on from the last checkpoint")
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """Within, a signal is only noted: `asked` tells. At its end, where all must be saved, it ends the program."""
+        self._patient = True
+        try:
+            yield
+        finally:
+            self._patient = False
+        if self.asked is not None:
+            raise _stopped(self.asked, "everything is saved, the same command goes on from there")
+
+
+def _stopped(number: signal.Signals, what: str) -> UserError:
+    """The error that ends a program which was asked to stop by signal `number`; `what` tells how to go on."""
+    return UserError(f"stopped by {number.name}; {what}", INTERRUPTED if number == signal.SIGINT else AGAIN)

@@ -1,0 +1,209 @@
+"""Checkpoints: whole, checked, two of them, without code; and what a run says when one cannot be written or read."""
+
+import json
+import os
+import pickle
+import resource
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import train
+from experiment.checkpoint import MARK, load_checkpoint, save_checkpoint
+from experiment.command import UserError
+from experiment.folder import older
+from experiment.past import Past
+from tests.test_command_line import TOY, refuse
+
+SHORT = [*TOY, "--checkpoint-every", "10", "--device", "cpu"]
+
+
+class Malicious:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, proof: Path) -> None:
+        self.proof = proof
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.proof}",)
+
+
+def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"weights": torch.arange(3.0), "env_step": 7})
+    state = load_checkpoint(path, "cpu")
+    assert state["env_step"] == 7
+    assert state["weights"].tolist() == [0, 1, 2]
+    assert not older(path).exists()
+    save_checkpoint(path, {"env_step": 8})
+    assert load_checkpoint(path, "cpu")["env_step"] == 8
+    assert load_checkpoint(older(path), "cpu")["env_step"] == 7
+    save_checkpoint(path, {"env_step": 9})
+    assert load_checkpoint(older(path), "cpu")["env_step"] == 8
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.older.pt", "checkpoint.pt"]
+
+
+@pytest.mark.parametrize("damage", ["absent", "empty", "cut", "start", "middle", "end"])
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(
+    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    for env_step in (1, 2):
+        save_checkpoint(path, {"env_step": env_step, "weights": torch.rand(10_000)})
+    data = bytearray(path.read_bytes())
+    if damage == "absent":  # as between the two renames of a save
+        path.unlink()
+    elif damage in ("empty", "cut"):
+        path.write_bytes(b"" if damage == "empty" else data[: len(data) // 2])
+    else:
+        at = {"start": 5, "middle": len(data) // 2, "end": len(data) - 3}[damage]
+        data[at] ^= 1
+        path.write_bytes(data)
+    assert load_checkpoint(path, "cpu")["env_step"] == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == (damage != "absent")
+    assert damage == "absent" or "the checkpoint before it is used" in told
+    older(path).unlink()
+    with pytest.raises(UserError, match="checkpoint"):
+        load_checkpoint(path, "cpu")
+
+
+def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
+    path, proof = tmp_path / "checkpoint.pt", tmp_path / "broken in"
+    path.write_bytes(pickle.dumps(Malicious(proof)))
+    with pytest.raises(UserError, match="no checkpoint, or a damaged one"):
+        load_checkpoint(path, "cpu")
+    save_checkpoint(path, {"weights": Malicious(proof)})  # with a checksum that is right
+    with pytest.raises(UserError, match="is no checkpoint") as error:
+        load_checkpoint(path, "cpu")
+    assert "\n" not in str(error.value)
+    assert not proof.exists()
+
+
+def test_another_format_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"env_step": 1})
+    save_checkpoint(path, {"format": 99})
+    with pytest.raises(UserError, match="format 99; this version reads"):  # and the older one is not taken instead
+        load_checkpoint(path, "cpu")
+
+
+def test_the_checksum_is_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"env_step": 1})
+    assert path.read_bytes()[-len(MARK) - 32 :].startswith(MARK)
+    assert torch.load(path, weights_only=True)["env_step"] == 1  # anyone can still read it
+
+
+@pytest.fixture
+def full_disk() -> Any:
+    """No file may grow beyond 200 kB, as if the disk were full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path, full_disk: None) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"env_step": 1})
+    with pytest.raises(UserError, match=r"cannot write a checkpoint: .*; the last checkpoint is kept") as error:
+        save_checkpoint(path, {"env_step": 2, "weights": torch.rand(1_000_000)})
+    assert error.value.code == 1
+    assert "\n" not in str(error.value)
+    assert load_checkpoint(path, "cpu")["env_step"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def run_folder(out: Path) -> Path:
+    return out / "der" / "Catch" / "seed0"
+
+
+def unfinished(out: Path) -> Path:
+    """A run that was interrupted before its score."""
+    train.main([*SHORT, "--out", str(out)])
+    (run_folder(out) / "score.json").unlink()
+    return run_folder(out)
+
+
+def test_a_run_on_a_full_disk_says_so(
+    tmp_path: Path, full_disk: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = refuse(train.main, [*SHORT, "--out", str(tmp_path)], capsys, monkeypatch, code=1).splitlines()[-1]
+    assert "cannot write a checkpoint" in told
+    assert "there is no checkpoint yet" in told
+
+
+@pytest.mark.parametrize("what", ["format", "settings", "hash", "metrics", "both damaged"])
+def test_a_checkpoint_that_does_not_fit_is_refused(
+    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = unfinished(tmp_path)
+    path = folder / "checkpoint.pt"
+    state = load_checkpoint(older(path), "cpu")
+    del state["format"]
+    words = {"format": "format 7", "settings": "another run", "hash": "is of 0.0.7", "metrics": "rows are lost"}
+    if what == "format":
+        state["format"] = 7
+    elif what == "settings":
+        state["settings"] = state["settings"] | {"agent": "spr"}
+    elif what == "hash":  # as another emulator would give
+        state["past"] = state["past"] | {"hash": "0" * 32}
+        state["versions"] = state["versions"] | {"ale-py": "0.0.7"}
+    elif what == "metrics":
+        (folder / "metrics.jsonl").write_text("")
+    save_checkpoint(path, state)
+    if what == "both damaged":
+        for file in (path, older(path)):
+            file.write_bytes(file.read_bytes()[:-1])
+    before = {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix == ".pt"}
+    capsys.readouterr()
+    told = refuse(train.main, [*SHORT, "--out", str(tmp_path)], capsys, monkeypatch)
+    assert words.get(what, "damaged") in told.splitlines()[-1]
+    assert {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix == ".pt"} == before
+
+
+def test_fresh_starts_over_and_only_then(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = unfinished(tmp_path)
+    first = json.loads((folder / "config.json").read_text())
+    train.main([*SHORT, "--out", str(tmp_path)])
+    second = json.loads((folder / "config.json").read_text())
+    assert second["made"] == first["made"]
+    assert [made["env_step"] for made in second["continued"]] == [60]
+    (folder / "score.json").unlink()
+    train.main([*SHORT, "--out", str(tmp_path), "--fresh"])
+    third = json.loads((folder / "config.json").read_text())
+    assert third["continued"] == []
+    assert third["made"]["wandb"] != first["made"]["wandb"]
+
+
+def test_a_mirror_goes_on_under_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def init(**arguments: Any) -> None:
+        asked.append(arguments)
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr("wandb.init", init)
+    for _ in range(2):
+        train.main([*SHORT, "--out", str(tmp_path), "--wandb", "online"])
+        (run_folder(tmp_path) / "score.json").unlink()
+    assert asked[0]["id"] == asked[1]["id"]
+    assert [one["resume"] for one in asked] == ["allow", "allow"]
+
+
+def test_the_past_is_a_chain() -> None:
+    import numpy as np
+
+    def past(order: list[int]) -> Past:
+        out = Past(3, 1)
+        for value in order:
+            out.add(np.array([value]), np.full((1, 4), value, np.uint8), np.array([0.5]))
+        return out
+
+    assert past([1, 2, 3]).hash == past([1, 2, 3]).hash != past([1, 3, 2]).hash
+    assert past([1, 2]).hash != past([1, 2, 3]).hash
+    assert past([1, 2, 3]).actions.tolist() == [[1], [2], [3]]
+    assert past([250]).state_dict()["actions"].tolist() == [[250]]

@@ -1,0 +1,131 @@
+"""A run that dies and is continued ends as if it had not died: weights, priorities, random streams, metrics, score."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.kills import difference, left_by
+from envs.games import GAMES
+from tests.killed import DEATHS, finish, start
+
+TOY = ["--game", "Catch", "--env-steps", "120", "--replay.warmup-steps", "60", "--log-every", "10", "--eval-episodes", "20"]
+TOY += ["--checkpoint-every", "20", "--replay.batch-size", "4", "--device", "cpu", "--num-lanes", "2"]
+SMALL = ["--encoder.width", "1", "--head.hidden", "32", "--prediction.jumps", "2"]
+AGENTS = {
+    "der": ["--agent", "der", "--replay.capacity", "90"],  # the ring wraps
+    "spr_ht": ["--agent", "spr_ht", "--replay.ratio", "0.5", "--resets.every", "7", "--prediction.jumps", "2"],
+    "bbf": ["--agent", "bbf", "--replay.ratio", "0.5", "--resets.every", "11", "--target.end.updates", "5", *SMALL],
+}
+KILLS = 20
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, float]]:
+    """The folder of an uninterrupted run of each agent, and its seconds; made when first asked for."""
+
+    class Runs(dict):
+        def __missing__(self, agent: str) -> tuple[Path, float]:
+            out, began = tmp_path_factory.mktemp(agent), time.monotonic()
+            assert finish([*AGENTS[agent], *TOY, "--out", str(out)], out / "log") == 0, (out / "log").read_text()
+            self[agent] = out / agent / "Catch" / "seed0", time.monotonic() - began
+            return self[agent]
+
+    return Runs()
+
+
+def check_end(agent: str, out: Path, undisturbed: dict[str, tuple[Path, float]]) -> None:
+    """Continue the run in `out` to its end, which must be the undisturbed one's."""
+    assert finish([*AGENTS[agent], *TOY, "--out", str(out)], out / "log") == 0, (out / "log").read_text()
+    assert difference(left_by(out / agent / "Catch" / "seed0"), left_by(undisturbed[agent][0])) is None
+
+
+@pytest.mark.parametrize("moment", DEATHS)
+def test_death_at_a_chosen_moment_changes_nothing(
+    moment: str, undisturbed: dict[str, tuple[Path, float]], tmp_path: Path
+) -> None:
+    command = [*AGENTS["der"], *TOY, "--out", str(tmp_path)]
+    if moment == "while playing again":
+        assert finish(command, tmp_path / "log", "after a save") == -9
+    assert finish(command, tmp_path / "log", moment) == -9
+    check_end("der", tmp_path, undisturbed)
+
+
+@pytest.mark.parametrize("agent", list(AGENTS))
+def test_death_at_random_moments_changes_nothing(
+    agent: str, undisturbed: dict[str, tuple[Path, float]], tmp_path: Path
+) -> None:
+    command, draw = [*AGENTS[agent], *TOY, "--out", str(tmp_path)], random.Random(agent)
+    _, seconds = undisturbed[agent]
+    for _ in range(KILLS):
+        process = start(command, tmp_path / "log")
+        process.join(draw.uniform(0, seconds))
+        process.kill()
+        process.join()
+    check_end(agent, tmp_path, undisturbed)
+
+
+def wait_for(text: str, log: Path) -> None:
+    until = time.monotonic() + 60
+    while not log.exists() or text not in log.read_text():
+        assert time.monotonic() < until, f"no {text!r} in the log"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_ends(
+    number: signal.Signals, code: int, undisturbed: dict[str, tuple[Path, float]], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    process = start([*AGENTS["der"], *TOY, "--checkpoint-every", "1000", "--out", str(tmp_path)], log)
+    wait_for("70/120", log)
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    process.join(60)
+    assert process.exitcode == code
+    assert f"stopped by {number.name}; everything is saved" in log.read_text()
+    check_end("der", tmp_path, undisturbed)
+
+
+def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = start([*AGENTS["der"], *TOY, "--out", str(tmp_path)], log, "slow updates")
+    wait_for("60/120", log)
+    assert process.pid is not None
+    for _ in range(2):
+        time.sleep(0.5)
+        os.kill(process.pid, signal.SIGINT)
+    process.join(10)
+    assert process.exitcode == 130
+    assert log.read_text().endswith("stopped by SIGINT; the same command goes on from the last checkpoint\n")
+
+
+def test_a_signal_ends_an_evaluation_at_once(undisturbed: dict[str, tuple[Path, float]], tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = start([*AGENTS["der"], *TOY, "--out", str(tmp_path)], log, "slow evaluation")
+    wait_for("120/120", log)
+    time.sleep(1)
+    process.terminate()
+    process.join(10)
+    assert process.exitcode == 75
+    check_end("der", tmp_path, undisturbed)
+
+
+SOME = ["Assault", "Seaquest", "Qbert", "Amidar"]  # the first two remember earlier games, the others lose in a saved state
+
+
+@pytest.mark.parametrize("game", [g if g in SOME else pytest.param(g, marks=pytest.mark.slow) for g in GAMES if g != "Catch"])
+def test_a_game_goes_on_in_a_new_process(game: str, tmp_path: Path) -> None:
+    """2,000 env steps, death, 500 more: every frame and reward is in the hash, with two lanes in one game of four."""
+    lanes = "2" if game == "Qbert" else "1"
+    command = ["--game", game, "--agent", "random", "--env-steps", "2500", "--eval-episodes", "0", "--num-lanes", lanes]
+    command += ["--checkpoint-every", "1000", "--device", "cpu", "--out"]
+    assert finish([*command, str(tmp_path / "a")], tmp_path / "log") == 0
+    assert finish([*command, str(tmp_path / "b")], tmp_path / "log", "after a save") == -9
+    assert finish([*command, str(tmp_path / "b")], tmp_path / "log") == 0, (tmp_path / "log").read_text()
+    a, b = (left_by(tmp_path / name / "random" / game / "seed0") for name in "ab")
+    assert a["state"]["env_step"] == 2500
+    assert difference(b, a) is None
