@@ -195,6 +195,8 @@ class Agent:
         self._sums.zero_()
         if self.config.prediction is None:
             del means["spr_loss"]
+        if self.config.recycling is not None:
+            means["recycled"] = float(self._recycled)  # units, since the start
         return means
 
     def _generators(self) -> Iterator[tuple[str, torch.Generator]]:

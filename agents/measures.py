@@ -14,19 +14,18 @@ TAU = 0.025  # threshold of dormancy (Sokar et al. 2023)
 
 
 def measure(agent: Agent, replay: Source, seed: int, hessian_rounds: int = 0) -> dict[str, float]:
-    """Measurements of the hare of `agent`, which has made an update. Waits for the device; changes nothing.
+    """Measurements of the hare of `agent`. Waits for the device; changes nothing.
 
-    dormant, dead: share of hidden units with a dormancy score of at most 0.025 and 0; zero_activations: share of activations
-    that are 0; srank, entropy_rank: effective ranks of the last hidden layer; weight_norm; initial_distance, from the weights
-    at the start; tortoise_distance; zero_gradients: share of the parameters whose last gradient was 0. With `hessian_rounds`
-    also hessian, the eigenvalue of the largest size of the loss's Hessian on one training batch.
+    On 256 states from replay: dormant, dead: share of hidden units with a dormancy score of at most 0.025 and 0;
+    zero_activations: share of activations that are 0; srank, entropy_rank: effective ranks of the last hidden layer. Of the
+    weights: weight_norm; initial_distance, from the weights at the start; tortoise_distance. On one training batch:
+    gradient_norm, before any clipping; zero_gradients: share of the parameters whose gradient is 0; with `hessian_rounds`
+    hessian, the eigenvalue of the largest size of the loss's Hessian.
 
-    The batch is drawn from `seed`; the agent's own random streams are not touched.
+    The batches are drawn from `seed`; the agent's own random streams are not touched.
     """
     generator = torch.Generator(agent.device).manual_seed(seed)
-    found = {**_activations(agent, replay, generator), **_weights(agent)}
-    if hessian_rounds:
-        found["hessian"] = _hessian(agent, replay, generator, hessian_rounds)
+    found = {**_activations(agent, replay, generator), **_weights(agent), **_loss(agent, replay, generator, hessian_rounds)}
     return dict(zip(found, torch.stack(list(found.values())).tolist(), strict=True))
 
 
@@ -56,16 +55,21 @@ def _weights(agent: Agent) -> dict[str, Tensor]:
         "weight_norm": distance(hare),
         "initial_distance": distance(hare, agent.initial.parameters()),
         "tortoise_distance": distance(hare, agent.tortoise.parameters()),
-        "zero_gradients": share(p.grad == 0 for p in hare if p.grad is not None),
     }
 
 
-def _hessian(agent: Agent, replay: Source, generator: torch.Generator, rounds: int) -> Tensor:
+def _loss(agent: Agent, replay: Source, generator: torch.Generator, rounds: int) -> dict[str, Tensor]:
     config = agent.config
     batch = agent.draw(replay, config.replay.batch_size, generator)
     states = observe(batch.frames, batch.visible, first_frames(config.jumps, agent.device), config.augmentation, generator)
     noise = agent.hare.draw_noise(generator), agent.tortoise.draw_noise(generator)
     learns = [p for p in agent.hare.parameters() if p.requires_grad]
-    return top_eigenvalue(
-        lambda: objective(config, agent.hare, agent.tortoise, batch, states, noise).loss, learns, rounds, generator
-    )
+
+    def loss() -> Tensor:
+        return objective(config, agent.hare, agent.tortoise, batch, states, noise).loss
+
+    gradient = torch.autograd.grad(loss(), learns)
+    found = {"gradient_norm": distance(gradient), "zero_gradients": share(g == 0 for g in gradient)}
+    if rounds:
+        found["hessian"] = top_eigenvalue(loss, learns, rounds, generator)
+    return found

@@ -42,7 +42,7 @@ class QNetwork(nn.Module):
             channels, *size = build_encoder(encoder)(torch.empty(1, FRAMES, SIDE, SIDE)).shape[1:]
         features = channels * size[0] * size[1]
         self.head = QHead(head, features, num_actions)
-        self.injections = nn.ModuleList(QHead(head, features, num_actions) for _ in range(2 * injectable))
+        self.injections = nn.ModuleList(QHead(head, features, num_actions) for _ in range(2 * injectable)).requires_grad_(False)
         self.injected = False
         self.register_buffer("atoms", torch.linspace(-head.support, head.support, head.atoms), persistent=False)
         self.transition: TransitionModel | None = None
@@ -100,10 +100,9 @@ class QNetwork(nn.Module):
 
     def inject_(self, *, learns: bool) -> None:
         """From here on add the first injection to the head and subtract the second. Of the three only the first `learns`."""
-        added, subtracted = self.injections
+        added, _ = self.injections
         self.injected = True
         self.head.requires_grad_(False)
-        subtracted.requires_grad_(False)
         added.requires_grad_(learns)
 
     def draw_noise(self, generator: torch.Generator) -> Tensor | None:

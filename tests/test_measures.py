@@ -1,0 +1,217 @@
+"""What is measured of an agent against NumPy, and that measuring changes nothing."""
+
+from copy import deepcopy
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from agents.agent import Agent
+from agents.config import AgentConfig, Injection, Tortoise
+from agents.measures import measure
+from agents.objective import objective
+from networks.augment import observe
+from replay.batch import Batch, first_frames
+from tests.fake_replay import ACTIONS, SIZE, random_batch, small
+from tests.test_agent_state import assert_equal
+from tests.test_plasticity import naive_ranks, naive_scores
+
+STATES = 256
+STEP = 1e-9  # of finite differences in float64: so short that no ReLU among thousands has its kink within
+AVERAGE = Tortoise(decay=0.9)  # another network than the hare
+AGENTS = {
+    "der": small("der", tortoise=AVERAGE),
+    "spr": small("spr", tortoise=AVERAGE),
+    "inject": small("der_inject", tortoise=AVERAGE, injection=Injection(at=2)),
+    "inject spr": small("spr_inject", tortoise=AVERAGE, injection=Injection(at=2)),
+    "crelu": small("der_crelu", tortoise=AVERAGE),
+    "crelu spr": small("spr_crelu", tortoise=AVERAGE),
+    "ln": small("der_ln", tortoise=AVERAGE),
+    "scalar": small("drq", tortoise=AVERAGE),
+    "not dueling": small("otrainbow", tortoise=AVERAGE),
+}
+
+
+class Windows:
+    """A source of as many windows as it is asked for, drawn from a few; its own generator must not be touched by others."""
+
+    def __init__(self, config: AgentConfig) -> None:
+        self.pool = random_batch(config, 0, 40)
+        self.generator = torch.Generator().manual_seed(1)
+
+    def sample(
+        self, batch_size: int, n: Tensor, gamma: Tensor, beta: Tensor, generator: torch.Generator | None = None
+    ) -> Batch:
+        rows = torch.randint(40, (batch_size,), generator=generator if generator is not None else self.generator)
+        columns = {"visible", "mask"}  # in which the windows come second
+        values = {f.name: getattr(self.pool, f.name) for f in fields(Batch)}
+        return Batch(**{name: v[:, rows] if name in columns else v[rows] for name, v in values.items()})
+
+    def reprioritise_(self, index: Tensor, priority: Tensor) -> None:
+        pass
+
+
+def trained(name: str, updates: int = 4) -> tuple[Agent, Windows]:
+    """An agent with a few dead units that has learnt a little."""
+    agent = Agent(AGENTS[name], ACTIONS, device="cpu", seed=0)
+    with torch.no_grad():
+        for network in (agent.hare, agent.tortoise):
+            network.encoder[0].bias[:3] = -100
+    replay = Windows(agent.config)
+    for _ in range(updates):
+        agent.update(replay)
+    return agent, replay
+
+
+def states(agent: Agent, replay: Windows, seed: int) -> Tensor:
+    """The first states of the windows that a generator with this seed draws: cut and scaled, not augmented."""
+    nothing = torch.zeros(())
+    batch = replay.sample(STATES, nothing, nothing, nothing, torch.Generator().manual_seed(seed))
+    return batch.frames[:, :4].float() * batch.visible[0][..., None, None] / 255
+
+
+def activations(agent: Agent, x: Tensor) -> list[tuple[Tensor, int]]:
+    """Each hidden layer's activation and number of units: convolutions one after the other, then the head that learns."""
+    net, found = agent.hare, []
+    with torch.no_grad():
+        for i in range(0, len(net.encoder), 2):
+            x = net.encoder[i + 1](net.encoder[i](x))
+            found.append((x, net.encoder[i].out_channels))
+        if agent.config.encoder.renormalise:
+            low, high = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
+            x = (x - low) / (high - low + 1e-5)
+        head = net.injections[0] if agent.config.injection is not None and agent.updates >= 2 else net.head
+        found += [(stream.activation(stream.hidden(x.flatten(1))), len(stream.hidden.bias)) for stream in head.streams]
+    return found
+
+
+def gradients_of(agent: Agent, replay: Windows, seed: int) -> list[Tensor]:
+    """The gradients of a copy of the hare on the training batch that is drawn after the states of the other measurements."""
+    g, config, hare = torch.Generator().manual_seed(seed), agent.config, deepcopy(agent.hare)
+    agent.draw(replay, STATES, g)
+    batch = agent.draw(replay, SIZE, g)
+    x = observe(batch.frames, batch.visible, first_frames(config.jumps), config.augmentation, g)
+    hare.zero_grad()
+    objective(config, hare, agent.tortoise, batch, x, (hare.draw_noise(g), agent.tortoise.draw_noise(g))).loss.backward()
+    return [p.grad for p in hare.parameters() if p.grad is not None]
+
+
+def norm(tensors: list[Tensor]) -> float:
+    return float(np.linalg.norm(np.concatenate([t.detach().double().numpy().ravel() for t in tensors])))
+
+
+@pytest.mark.parametrize("name", list(AGENTS))
+def test_each_value_equals_numpy(name: str) -> None:
+    agent, replay = trained(name)
+    found = measure(agent, replay, seed=7)
+    layers = activations(agent, states(agent, replay, 7))
+    scores = np.concatenate([naive_scores(a, units) for a, units in layers])
+    streams = 1 if agent.config.head.dueling != "streams" else 2
+    ranks = naive_ranks(torch.cat([a for a, _ in layers[-streams:]], 1))
+    silent = np.concatenate([(a == 0).numpy().ravel() for a, _ in layers])
+    hare, tortoise, initial = (list(n.parameters()) for n in (agent.hare, agent.tortoise, agent.initial))
+    gradients = np.concatenate([g.numpy().ravel() for g in gradients_of(agent, replay, 7)])
+    expected = {
+        "dormant": np.mean(scores <= 0.025),
+        "dead": np.mean(scores == 0),
+        "zero_activations": np.mean(silent),
+        "srank": ranks[0],
+        "entropy_rank": ranks[1],
+        "weight_norm": norm(hare),
+        "initial_distance": norm([a.detach() - b.detach() for a, b in zip(hare, initial, strict=True)]),
+        "tortoise_distance": norm([a.detach() - b.detach() for a, b in zip(hare, tortoise, strict=True)]),
+        "gradient_norm": np.linalg.norm(gradients.astype(np.float64)),
+        "zero_gradients": np.mean(gradients == 0),
+    }
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert found.keys() == expected.keys()  # no Hessian unless it is asked for
+    assert all(isinstance(value, float) for value in found.values())
+    if "crelu" not in name and name != "ln":  # a CReLU is alive on either side, and normalised channels move apart
+        assert found["dormant"] >= found["dead"] >= 3 / len(scores)
+    assert found["tortoise_distance"] > 0
+    assert 1 <= found["srank"] <= min(40, 2 * 16)
+
+
+def snapshot(agent: Agent, replay: Windows) -> object:
+    """Everything that a measurement could disturb."""
+    gradients = [p.grad for p in agent.hare.parameters() if p.grad is not None]
+    flags = [p.requires_grad for n in (agent.hare, agent.tortoise) for p in n.parameters()]
+    streams = [replay.generator.get_state(), torch.get_rng_state()]
+    hooks = [len(m._forward_hooks) for m in agent.hare.modules()]
+    return deepcopy([agent.state_dict(), agent.initial.state_dict(), gradients, flags, streams, hooks, agent.hare.training])
+
+
+@pytest.mark.parametrize("rounds", [0, 2])
+@pytest.mark.parametrize("name", ["der", "spr", "inject", "crelu", "ln", "scalar"])
+def test_measuring_changes_nothing(name: str, rounds: int) -> None:
+    agent, replay = trained(name)
+    other, others = trained(name)
+    for update in range(3):
+        before = snapshot(agent, replay)
+        measure(agent, replay, update, rounds)
+        assert_equal(snapshot(agent, replay), before)
+        agent.update(replay)
+        other.update(others)
+    assert_equal(agent.state_dict(), other.state_dict())
+    assert agent.metrics() == other.metrics()
+
+
+@pytest.mark.parametrize("name", ["der", "spr"])
+def test_the_seed_alone_decides(name: str) -> None:
+    agent, replay = trained(name)
+    first = measure(agent, replay, 5, 2)
+    replay.generator.manual_seed(99)
+    torch.manual_seed(99)
+    assert measure(agent, replay, 5, 2) == first
+    changed = {key for key, value in measure(agent, replay, 6, 2).items() if value != first[key]}
+    assert {"entropy_rank", "zero_activations", "hessian"} <= changed
+    assert not changed & {"weight_norm", "initial_distance", "tortoise_distance"}
+
+
+def power_iteration(agent: Agent, replay: Windows, seed: int, rounds: int) -> float:
+    """Rayleigh quotient after `rounds` products, in float64, each product a difference of two gradients."""
+    g, config = torch.Generator().manual_seed(seed), agent.config
+    agent.draw(replay, STATES, g)  # the states of the other measurements come first
+    batch = agent.draw(replay, SIZE, g)
+    x = observe(batch.frames, batch.visible, first_frames(config.jumps), config.augmentation, g).double()
+    noise = tuple(None if n is None else n.double() for n in (agent.hare.draw_noise(g), agent.tortoise.draw_noise(g)))
+    batch = replace(batch, **{name: getattr(batch, name).double() for name in ("ret", "discount", "mask", "weight")})
+    hare, tortoise = deepcopy(agent.hare).double(), deepcopy(agent.tortoise).double()
+    learns = [p for p in hare.parameters() if p.requires_grad]
+    vector = [torch.randn(p.shape, generator=g).double() for p in learns]
+
+    def gradient(along: list[Tensor], step: float) -> list[Tensor]:
+        with torch.no_grad():
+            for p, v in zip(learns, along, strict=True):
+                p += step * v
+        found = torch.autograd.grad(objective(config, hare, tortoise, batch, x, noise).loss, learns)
+        with torch.no_grad():
+            for p, v in zip(learns, along, strict=True):
+                p -= step * v
+        return list(found)
+
+    value = 0.0
+    for _ in range(rounds):
+        size = norm(vector)
+        vector = [v / size for v in vector]
+        ahead, behind = gradient(vector, STEP), gradient(vector, -STEP)
+        product = [(a - b) / (2 * STEP) for a, b in zip(ahead, behind, strict=True)]
+        value = sum((v * w).sum().item() for v, w in zip(vector, product, strict=True))
+        vector = product
+    return value
+
+
+@pytest.mark.parametrize("rounds", [1, 4])
+@pytest.mark.parametrize("name", ["der", "spr", "inject", "crelu", "ln", "scalar", "not dueling"])
+def test_the_hessian_is_that_of_the_loss(name: str, rounds: int) -> None:
+    agent, replay = trained(name)
+    found = measure(agent, replay, 3, rounds)["hessian"]
+    assert found == pytest.approx(power_iteration(agent, replay, 3, rounds), rel=0.01, abs=1e-6)
+
+
+def test_the_hessian_of_an_agent_that_will_be_injected() -> None:
+    agent, replay = trained("inject", 1)
+    assert not agent.hare.injected
+    assert np.isfinite(measure(agent, replay, 3, 2)["hessian"])
