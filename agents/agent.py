@@ -119,7 +119,9 @@ class Agent:
         if c.resets is not None and self.updates % c.resets.every == 0:
             self._reset(c.resets)
         if c.injection is not None and self.updates == c.injection.at:
-            self._inject()
+            # From here on only a change to the head's output is learnt; for this moment it is 0.
+            self.hare.set_injected_(True, learns=True)
+            self.tortoise.set_injected_(True, learns=False)
         if c.target.end is not None:
             self._set_horizon()
 
@@ -158,11 +160,6 @@ class Agent:
         self._n.fill_(n)
         self._gamma.fill_(gamma)
 
-    def _inject(self) -> None:
-        """From here on only a change to the head's output is learnt; for this moment it is 0."""
-        self.hare.inject_(learns=True)
-        self.tortoise.inject_(learns=False)
-
     def _reset(self, resets: Resets) -> None:
         """Apply the reset rule to the hare, and to the tortoise with its own draw if told so."""
         keep = {"body": resets.keep_body, "neck": resets.keep_neck, "head": resets.keep_head}
@@ -170,6 +167,8 @@ class Agent:
             source = self._source(resets).parts()
             for part, parameters in network.parts().items():
                 reset_(parameters, source[part], keep[part])
+            if network.injected and resets.source != "tortoise" and resets.keep_head < 1:
+                network.set_injected_(False, learns=network is self.hare)  # a head that is drawn anew learns itself
         if resets.moments == "zero" and self.optimizer is not None:
             zero_moments_(self.optimizer, self.hare.parameters())
         self.resets += 1
@@ -215,6 +214,7 @@ class Agent:
             "generators": {name: generator.get_state() for name, generator in self._generators()},
             "updates": self.updates,
             "resets": self.resets,
+            "injected": (self.hare.injected, self.tortoise.injected),
             "restarted": self._restarted,
             "epsilon": self.epsilon,
             **dict(self._counters()),
@@ -238,6 +238,7 @@ class Agent:
         for name, tensor in self._counters():
             tensor.copy_(state[name])
         self._learnt.fill_(self.updates)
-        if self.config.injection is not None and self.updates >= self.config.injection.at:
-            self._inject()
+        if self.config.injection is not None:
+            self.hare.set_injected_(state["injected"][0], learns=True)
+            self.tortoise.set_injected_(state["injected"][1], learns=False)
         self._set_horizon()

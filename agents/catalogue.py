@@ -35,14 +35,14 @@ def find_agent(name: str) -> AgentConfig:
         return AGENTS[name]
     bases = [base for base in BASES if name.startswith(f"{base}_")]
     near = get_close_matches(name, AGENTS, n=3)
-    told = f"did you mean {' or '.join(near)}?" if near else f"the bases are {', '.join(BASES)}"
+    told = f"did you mean {' or '.join(near)}?" if near else f"the bases are {', '.join(BASES)};"
     if not bases:
         raise ValueError(f"unknown agent {name!r}: {told}")
     base = max(bases, key=len)
     methods = name.removeprefix(f"{base}_").split("_")
     for method in methods:
         if method not in METHODS:
-            raise ValueError(f"unknown agent {name!r}: {told} The methods are {', '.join(METHODS)}")
+            raise ValueError(f"unknown method {method!r} in {name!r}: {told} The methods are {', '.join(METHODS)}")
     ordered = [method for method in METHODS if method in methods]
     if methods != ordered:
         raise ValueError(f"the name of this agent is {'_'.join([base, *ordered])}")

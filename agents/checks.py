@@ -86,4 +86,4 @@ def _check_weights(c: "AgentConfig") -> None:
         require(r.tau >= 0, f"--recycling.tau must not be negative, not {r.tau:g}")
     if i is not None:
         require(i.at >= 1, f"--injection.at must be at least 1, not {i.at}")
-    require(r is None or i is None, "recycling and injection fight for the head: an agent has one of them at most")
+    require(r is None or i is None, "recycling (redo) and injection (inject) fight for the head: one of them at most")

@@ -120,7 +120,10 @@ METHODS: dict[str, Method] = {
         with_recycling, "dormant units (tau 0.1) new every 1,000 updates", "Sokar et al. 2023", "a pass every 1,000 updates"
     ),
     "crelu": Method(
-        with_crelu, "CReLU, layers narrower by the root of 2", "Abbas et al. 2023", "wider activations, same parameter count"
+        with_crelu,
+        "CReLU, layers narrower by the root of 2",
+        "Abbas et al. 2023",
+        "wider activations, similar parameter count",
     ),
     "ln": Method(with_layer_norm, "layer norm before every activation", "Lyle et al. 2023", "the normalisations"),
     "l2init": Method(

@@ -28,8 +28,8 @@ class QNetwork(nn.Module):
     Its parts, the names that resets speak of: `body` (encoder, transition model), `neck` (hidden layers of the head,
     predictor) and `head` (output layers).
 
-    With `injectable` there are two more heads of equal weights. Nothing reads them before `inject_`; from then on the output
-    is that of head + first - second, and of the three only the first learns (Nikishin et al. 2023).
+    With `injectable` there are two more heads of equal weights. Nothing reads them before `set_injected_`; from then on the
+    output is that of head + first - second, and of the three only the first learns (Nikishin et al. 2023).
     """
 
     def __init__(
@@ -98,12 +98,14 @@ class QNetwork(nn.Module):
         """The head that gradients change."""
         return self.injections[0] if self.injected else self.head
 
-    def inject_(self, *, learns: bool) -> None:
-        """From here on add the first injection to the head and subtract the second. Of the three only the first `learns`."""
-        added, _ = self.injections
-        self.injected = True
-        self.head.requires_grad_(False)
-        added.requires_grad_(learns)
+    def set_injected_(self, injected: bool, *, learns: bool) -> None:
+        """Add the first injection to the head and subtract the second, or do so no more.
+
+        If the network `learns`, then of the three only the first injection does; without them, the head.
+        """
+        self.injected = injected
+        self.head.requires_grad_(learns and not injected)
+        self.injections[0].requires_grad_(learns and injected)
 
     def draw_noise(self, generator: torch.Generator) -> Tensor | None:
         """Noise for one pass of every noisy layer, each its own; float32 [sum of the head's noise sizes], None without such."""

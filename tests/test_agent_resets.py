@@ -9,7 +9,7 @@ from torch import Tensor
 from agents.agent import Agent
 from agents.catalogue import AGENTS
 from agents.config import AgentConfig, Optimizer, Resets, Tortoise
-from agents.methods import with_hare_tortoise
+from agents.methods import HARE_TORTOISE_DECAY, HARE_TORTOISE_EVERY, with_hare_tortoise
 from networks.qnetwork import QNetwork
 from tests.fake_replay import ACTIONS, fake_replay, small
 
@@ -198,6 +198,6 @@ def test_hare_and_tortoise_changes_tortoise_and_resets_only(name: str) -> None:
     base = replace(AGENTS[name], tortoise=Tortoise(decay=0.5, every=7), resets=resets)
     before, after = asdict(base), asdict(with_hare_tortoise(base))
     assert {key for key in before if before[key] != after[key]} == {"tortoise", "resets"}
-    assert after["tortoise"] == {"decay": 0.999, "every": 1, "acts": True}
+    assert after["tortoise"]["decay"] == HARE_TORTOISE_DECAY
     whole = {"keep_body": 0.0, "keep_neck": 0.0, "keep_head": 0.0, "tortoise_too": False, "moments": "keep", "restart": False}
-    assert after["resets"] == {"source": "tortoise", "every": 4000, **whole}
+    assert after["resets"] == {"source": "tortoise", "every": HARE_TORTOISE_EVERY, **whole}

@@ -15,7 +15,7 @@ from agents.agent import Agent
 from agents.bases import BASES
 from agents.catalogue import AGENTS
 from agents.config import AgentConfig, config_from_dict
-from agents.methods import with_hare_tortoise
+from agents.methods import HARE_TORTOISE_DECAY, HARE_TORTOISE_EVERY, with_hare_tortoise
 
 ROOT = Path(__file__).parent.parent
 
@@ -101,9 +101,9 @@ def test_hare_and_tortoise_variants_are_their_bases_with_two_changes(name: str) 
     base, variant = AGENTS[name], AGENTS[f"{name}_ht"]
     assert variant == with_hare_tortoise(base)
     assert replace(variant, tortoise=base.tortoise, resets=None) == base
-    assert (variant.tortoise.decay, variant.tortoise.every, variant.tortoise.acts) == (0.999, 1, True)
+    assert (variant.tortoise.decay, variant.tortoise.every) == (HARE_TORTOISE_DECAY, 1)
     assert variant.resets is not None
-    assert (variant.resets.source, variant.resets.every) == ("tortoise", 4000)
+    assert (variant.resets.source, variant.resets.every) == ("tortoise", HARE_TORTOISE_EVERY)
     assert (variant.resets.keep_body, variant.resets.keep_head, variant.resets.moments) == (0, 0, "keep")
 
 

@@ -74,7 +74,7 @@ def test_it_learns_a_batch_by_heart(name: str) -> None:
     """The discount is 0, so that the targets are the returns alone and stay where they are.
 
     A distribution starts near ln 51 = 3.9 and can fall to its target's entropy, at most ln 2 = 0.7 between two atoms; a mean
-    starts at 0.7 and can fall to 0. Twenty updates come down to between a third and a half of the start or lower. Noisy
+    starts at 0.7 and can fall to 0. Twenty updates come down to half of the start or lower, of a mean to a fifth. Noisy
     layers and augmentation make single losses jitter by a third, so the last 5 are taken together, and what is asked for is
     no more than clearly below the start, which no agent comes near without learning.
     """

@@ -71,7 +71,7 @@ def test_no_output_changes_when_a_network_is_injected(head: str, predicts: bool)
     assert same(copy(network.injections[0]), copy(network.injections[1]))
     assert not same(copy(network.injections[0]), copy(network.head))  # a draw of its own
     before, weights = outputs(network), copy(network)
-    network.inject_(learns=True)
+    network.set_injected_(True, learns=True)
     assert_equal(outputs(network), before)
     assert same(copy(network), weights)
 
@@ -120,20 +120,12 @@ def test_what_learns_before_and_after(name: str) -> None:
         assert not any(p.requires_grad for p in agent.tortoise.parameters())
 
 
-def test_injection_happens_once_at_its_update() -> None:
+def test_injection_happens_at_its_update() -> None:
     agent = agent_of(injected_at("der", 3))
-    replay, times = fake_replay(agent.config), []
-    original = agent._inject
-
-    def counted() -> None:
-        times.append(agent.updates)
-        original()
-
-    agent._inject = counted
+    replay = fake_replay(agent.config)
     for update in range(1, 8):
         agent.update(replay)
         assert agent.hare.injected == agent.tortoise.injected == (update >= 3)
-    assert times == [3]
 
 
 def plain_head(config: AgentConfig, source: QHead) -> QHead:
@@ -210,9 +202,10 @@ def test_an_average_tortoise_shares_what_is_frozen() -> None:
         torch.testing.assert_close(agent.tortoise.head.get_parameter(name).detach(), p, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("keep_neck", [0.0, 1.0])
 @pytest.mark.parametrize("too", [False, True])
-def test_a_later_fresh_reset_leaves_no_change_behind(too: bool) -> None:
-    resets = Resets("fresh", every=4, keep_body=0.8, tortoise_too=too, moments="zero")
+def test_a_later_fresh_reset_of_the_head_ends_the_injection(too: bool, keep_neck: float) -> None:
+    resets = Resets("fresh", every=4, keep_body=0.8, keep_neck=keep_neck, tortoise_too=too, moments="zero")
     agent = agent_of(injected_at("sr_spr", 2, resets=resets, tortoise=Tortoise(decay=0.9)))
     replay = fake_replay(agent.config)
     for _ in range(3):
@@ -220,12 +213,16 @@ def test_a_later_fresh_reset_leaves_no_change_behind(too: bool) -> None:
     frozen = copy(agent.hare.head)
     agent.update(replay)
     for network in (agent.hare, agent.tortoise) if too else (agent.hare,):
-        assert network.injected
-        assert same(copy(network.injections[0]), copy(network.injections[1]))
         latent = torch.rand(4, *agent.hare.encode(torch.zeros(1, 4, 84, 84)).shape[1:])
-        torch.testing.assert_close(network.logits(latent, None), network.head(latent.flatten(1)))
-    assert not any(torch.equal(p, frozen[n]) for n, p in copy(agent.hare.head).items() if "sigma" not in n and "bias" not in n)
-    second = copy(agent.hare.injections[1])
-    agent.update(replay)
-    assert same(copy(agent.hare.injections[1]), second)
-    assert not same(copy(agent.hare.injections[0]), second)
+        assert torch.equal(network.logits(latent, None), network.head(latent.flatten(1)))
+    assert agent.tortoise.injected != too
+    new = copy(agent.hare.head)
+    assert not any(torch.equal(new[n], frozen[n]) for n in frozen if "outputs" in n and "sigma" not in n)
+    loaded = agent_of(agent.config, seed=1)
+    loaded.load_state_dict(through_a_file(agent.state_dict()))
+    idle = copy(agent.hare.injections)
+    for one in (agent, loaded):
+        one.update(fake_replay(agent.config))
+    assert differ_everywhere(copy(agent.hare.head), new)
+    assert same(copy(agent.hare.injections), idle)
+    assert_equal(loaded.state_dict(), agent.state_dict())

@@ -42,7 +42,10 @@ LESSONS = {
 ENOUGH = {"der": 0.5, "spr_ht": 0.5, "sr_spr": 0.0, "bbf": -0.3}  # a hundred random games score -0.71 +- 0.07
 
 
-@pytest.mark.parametrize("agent", list(LESSONS))
+LONG = {"der_dopamine", "sr_spr", "bbf"}  # a minute each and more
+
+
+@pytest.mark.parametrize("agent", [pytest.param(a, marks=pytest.mark.slow) if a in LONG else a for a in LESSONS])
 def test_the_toy_game_is_learnt(agent: str, tmp_path: Path) -> None:
     score, rows, _ = run(tmp_path, "--agent", agent, *LESSON, *LESSONS[agent])
     assert score["score"] > ENOUGH.get(agent, 0.2)
