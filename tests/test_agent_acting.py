@@ -27,7 +27,7 @@ def exploring(training: float, evaluation: float) -> Exploration:
 @torch.no_grad()
 def prefer_(network: QNetwork, action: int) -> None:
     """Make `network` value `action` above all others in every state, whatever the noise."""
-    layer = network.head.advantage
+    layer = network.head.streams[0].outputs["advantage"]
     for parameter in layer.parameters():
         parameter.zero_()
     layer.bias.view(ACTIONS, -1)[action, -1] = 50

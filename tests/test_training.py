@@ -11,6 +11,7 @@ import torch
 import eval as evaluation
 import train
 from experiment.command import UserError
+from experiment.metrics import Metrics
 
 SHORT = ["--game", "Catch", "--env-steps", "120", "--replay.warmup-steps", "80", "--log-every", "10", "--eval-episodes", "6"]
 
@@ -32,7 +33,7 @@ NARROW = ["--encoder.width", "1", "--head.hidden", "256"]
 FEW = ["--replay.batch-size", "16"]
 LESSONS = {
     "der": ["--replay.ratio", "0.2"],
-    "spr_ht": ["--replay.ratio", "0.35", *JUMP, "--resets.every", "200"],
+    "spr_ht": ["--replay.ratio", "0.35", *FEW, *JUMP, "--resets.every", "200"],
     "der_dopamine": ["--replay.ratio", "0.2", *FEW, "--tortoise.every", "50"],
     "drq_eps": ["--replay.ratio", "0.35", *FEW, "--exploration.epsilon.steps", "2000"],
     "sr_spr": ["--replay.ratio", "0.2", *FEW, *JUMP, "--resets.every", "400"],
@@ -59,7 +60,8 @@ def test_the_toy_game_is_learnt(agent: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("agent", ["der", "spr_ht"])
 def test_the_same_seed_gives_the_same_run(agent: str, tmp_path: Path) -> None:
     runs = [
-        run(tmp_path / name, "--agent", agent, *SHORT, "--seed", seed) for name, seed in [("a", "0"), ("b", "0"), ("c", "1")]
+        run(tmp_path / name, "--agent", agent, *SHORT, *FEW, "--seed", seed)
+        for name, seed in [("a", "0"), ("b", "0"), ("c", "1")]
     ]
     (score_a, rows_a, folder_a), (score_b, rows_b, folder_b), (_, rows_c, _) = runs
     assert rows_a == rows_b
@@ -118,10 +120,10 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     original = train.Training._save
     saved: list[int] = []
 
-    def save(self: train.Training, env_step: int) -> None:
-        original(self, env_step)
-        saved.append(env_step)
-        if env_step == 100:  # 20 updates are done: what comes next is poisoned
+    def save(self: train.Training, metrics: Metrics) -> None:
+        original(self, metrics)
+        saved.append(self.env_step)
+        if self.env_step == 100:  # 20 updates are done: what comes next is poisoned
             next(self.agent.hare.parameters()).data.fill_(float("nan"))
 
     monkeypatch.setattr(train.Training, "_save", save)
