@@ -18,6 +18,7 @@ from torch.nn import functional
 from agents.agent import Agent
 from agents.bases import BASES
 from agents.catalogue import find_agent
+from agents.measures import measure
 from benchmarks.flops import filled, flops_of_an_update, matrix_peak
 from benchmarks.timing import circumstances, interleaved, ratio, spread
 from experiment.device import keep_freed_memory
@@ -76,7 +77,7 @@ def main() -> None:
     print(circumstances())
     peak = matrix_peak(device)
     print(f"matrix product at its best: {peak / 1e9:.1f} GFLOP/s; milliseconds: median (quartiles)")
-    print(f"{'agent':12}  {'update':22}  {'bare':22}  {'ratio':6}  {'act, one lane':22}  {'GFLOP':>7}  share of peak")
+    print(f"{'agent':12}  {'update':22}  {'bare':22}  {'ratio':6}  {'act, one lane':22}  {'GFLOP':>7}  of peak  measure")
     for name in asked.agents:
         config = find_agent(name)
         agent = Agent(config, ACTIONS, device=device, seed=0)
@@ -92,7 +93,11 @@ def main() -> None:
         times = f"{spread(took['update']):22}  {spread(took['bare']):22}  {ratio(took['update'], took['bare']):<6.3f}"
         flops = flops_of_an_update(config, ACTIONS)
         reached = flops / statistics.median(took["update"]) / peak
-        print(f"{name:12}  {times}  {spread(took['act']):22}  {flops / 1e9:7.4g}  {reached:.1%}", flush=True)
+        measured = statistics.median(interleaved({"": lambda a=agent, r=replay: measure(a, r, 0)}, 3, 1, device)[""])
+        # What a measurement costs beside the updates of the 1,000 env steps from one to the next.
+        part = measured / (1_000 * config.replay.ratio * statistics.median(took["update"]))
+        last = f"{flops / 1e9:7.4g}  {reached:7.1%}  {1e3 * measured:.0f} ms, {part:.2%}"
+        print(f"{name:12}  {times}  {spread(took['act']):22}  {last}", flush=True)
 
 
 if __name__ == "__main__":

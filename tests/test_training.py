@@ -34,7 +34,7 @@ FEW = ["--replay.batch-size", "16"]
 HALF = [*FEW, "--replay.ratio", "0.5"]
 LESSONS = {
     "der": ["--replay.ratio", "0.2"],
-    "spr_ht": ["--replay.ratio", "0.35", *FEW, *JUMP, "--resets.every", "200"],
+    "spr_ht": ["--replay.ratio", "0.2", *FEW, *JUMP, "--resets.every", "200"],
     "der_dopamine": ["--replay.ratio", "0.2", *FEW, "--tortoise.every", "50"],
     "drq_eps": ["--replay.ratio", "0.35", *FEW, "--exploration.epsilon.steps", "2000"],
     "sr_spr": ["--replay.ratio", "0.2", *FEW, *JUMP, "--resets.every", "400"],
@@ -54,7 +54,7 @@ def test_the_toy_game_is_learnt(agent: str, tmp_path: Path) -> None:
     assert rows[-1]["kind"] == "evaluation"
     assert rows[-1]["score"] == score["score"]
     if agent == "spr_ht":
-        assert rows[-2]["resets"] == int(0.35 * 3600) // 200
+        assert rows[-2]["resets"] == int(0.2 * 3600) // 200
         assert score["played_by"] == "tortoise"
 
 
