@@ -42,7 +42,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     UserError, code 1, if it cannot be written; then nothing is changed.
     """
     try:
-        with atomic(path, keep=older(path)) as file:
+        with atomic(path, keep=older(path) if _is_sound(path) else None) as file:  # damage must not push out what is whole
             summed = _Summed(file)
             torch.save({"format": FORMAT, **state}, summed)
             file.write(MARK + summed.sum.digest())
@@ -80,6 +80,14 @@ def _load(path: Path, device: torch.device | str) -> dict[str, Any]:
         found = state.get("format") if isinstance(state, dict) else None
         raise UserError(f"{path} has checkpoint format {found}; this version reads {FORMAT}")
     return state
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        _check_sum(path)
+    except DamagedError:
+        return False
+    return True
 
 
 def _check_sum(path: Path) -> None:

@@ -65,6 +65,9 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(
     told = capsys.readouterr().err
     assert told.count("\n") == (damage != "absent")
     assert damage == "absent" or "the checkpoint before it is used" in told
+    save_checkpoint(path, {"env_step": 3})  # what is damaged does not push out what is whole
+    assert load_checkpoint(older(path), "cpu")["env_step"] == 1
+    path.unlink() if damage == "absent" else path.write_bytes(b"")
     older(path).unlink()
     with pytest.raises(UserError, match="checkpoint"):
         load_checkpoint(path, "cpu")
