@@ -12,6 +12,7 @@ import tyro
 from agents.catalogue import AGENTS, find_agent, help_text
 from agents.checks import require
 from agents.config import AgentConfig
+from agents.execution import Execution
 from envs.games import find_game
 from experiment.command import UserError, parse
 
@@ -46,6 +47,7 @@ class Run:
     """env steps between two measurements of plasticity, taken with a log; 0 for none"""
     hessian_rounds: int = 0
     """rounds of power iteration for the Hessian's top eigenvalue in a measurement; 0 leaves it out"""
+    execution: Execution = Execution()
     fresh: bool = False
     """start over, deleting what an earlier run left in the folder"""
     config: Annotated[AgentConfig, tyro.conf.arg(name="")] = AGENTS["spr_ht"]
@@ -82,7 +84,11 @@ class Run:
     def identity(self) -> dict[str, Any]:
         """All that the result depends on, as plain values; what a run folder is recognised by."""
         names = ("agent", "game", "seed", "env_steps", "num_lanes", "eval_episodes")
-        return {**{name: getattr(self, name) for name in names}, "config": dataclasses.asdict(self.config)}
+        return {
+            **{name: getattr(self, name) for name in names},
+            "execution": dataclasses.asdict(self.execution),
+            "config": dataclasses.asdict(self.config),
+        }
 
 
 def read_command_line(argv: Sequence[str]) -> Run:

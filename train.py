@@ -29,8 +29,9 @@ class Training:
     """A run under way: the lanes, the agent, its memory, and what is written down."""
 
     def __init__(self, asked: Run, folder: RunFolder) -> None:
-        """UserError if the device or the game's ROM is absent."""
+        """UserError if the device or the game's ROM is absent, or if the device cannot do what is asked."""
         from agents.agent import Agent  # from here on torch is loaded
+        from agents.engine import check_execution
         from experiment.device import choose_device, device_name, keep_freed_memory
         from experiment.past import Past
         from replay.batch import Window
@@ -41,11 +42,12 @@ class Training:
         c = asked.config
         device = choose_device(asked.device)
         try:
+            check_execution(asked.execution, device)
             self.lanes = make_lanes(asked.game, asked.num_lanes, asked.seed)
         except ValueError as error:
             raise UserError(str(error)) from error
         self.asked, self.folder, self.device = asked, folder, device_name(device)
-        self.agent = Agent(c, self.lanes.num_actions, device=device, seed=asked.seed)
+        self.agent = Agent(c, self.lanes.num_actions, device=device, seed=asked.seed, execution=asked.execution)
         window = Window(c.target.n_max, c.jumps)
         rows = min(c.replay.capacity, max(asked.env_steps, (window.horizon + 5) * asked.num_lanes))
         self.replay = ReplayBuffer(rows, asked.num_lanes, window, c.replay.alpha, device=device, seed=asked.seed)
@@ -230,6 +232,7 @@ def _mirror(asked: Run, folder: RunFolder) -> dict[str, Any] | None:
     return {
         "mode": asked.wandb,
         "project": "hare-and-tortoise",
+        "group": f"{asked.agent}-{asked.game}",  # the seeds of a sweep side by side
         "name": f"{asked.agent}-{asked.game}-seed{asked.seed}",
         "id": folder.made()["wandb"],
         "resume": "allow",

@@ -1,22 +1,24 @@
 """The agent: a hare that learns, a tortoise that follows it, and what is planned between them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable
 from copy import deepcopy
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from agents.config import AgentConfig, Resets
+from agents.engine import Recorded, build_optimizer, prepare
+from agents.execution import Execution
 from agents.objective import objective
 from agents.schedules import anneal, horizon
+from agents.tally import Tally
 from networks.augment import observe
 from networks.qnetwork import QNetwork
 from networks.recycle import recycle_
 from networks.weights import ema_, pull_gradient_, reset_, zero_moments_
 from replay.batch import Batch, Source, first_frames
-
-# What an update measures; `metrics` gives the mean of each over the updates since it was last asked.
-MEASURED = ("loss", "td_loss", "spr_loss", "q", "grad_norm")
 
 
 class Agent:
@@ -26,10 +28,19 @@ class Agent:
     wait for the device.
     """
 
-    def __init__(self, config: AgentConfig, num_actions: int, *, device: torch.device | str, seed: int) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        num_actions: int,
+        *,
+        device: torch.device | str,
+        seed: int,
+        execution: Execution = Execution(),
+    ) -> None:
         self.config = config
         self.num_actions = num_actions
         self.device = torch.device(device)
+        self.execution = execution
         seeds = torch.Generator().manual_seed(seed)
         draw = torch.randint(2**62, (3,), generator=seeds).tolist()
         self._origin = draw[0]
@@ -47,12 +58,11 @@ class Agent:
         self._gamma = torch.tensor(config.target.gamma, device=self.device)
         self._beta = torch.tensor(config.replay.beta.start, device=self.device)
         self.epsilon = config.exploration.epsilon.start
-        self._sums = torch.zeros(len(MEASURED), device=self.device)
-        self._learnt = torch.zeros((), dtype=torch.int64, device=self.device)  # `updates`, on the device
-        self._healthy = torch.zeros_like(self._learnt)  # updates before the first bad loss
-        self._read_at = 0
-        self._recycled = torch.zeros_like(self._learnt)  # units, since the start
-        self.optimizer = self._new_optimizer()
+        self._recycled = torch.zeros((), dtype=torch.int64, device=self.device)  # units, since the start
+        self._tally = Tally(self.device)
+        self.optimizer = build_optimizer(config.optimizer, list(self.hare.parameters()), execution)
+        self._objective = prepare(objective, execution, self.device)
+        self._graphs: dict[Hashable, Recorded] = {}
 
     def _new_network(self) -> QNetwork:
         c = self.config
@@ -60,17 +70,6 @@ class Agent:
             network = QNetwork(c.encoder, c.head, c.prediction, self.num_actions, injectable=c.injection is not None)
         network.initialise_(self._fresh, c.initialisation)
         return network.to(self.device, memory_format=torch.channels_last)
-
-    def _new_optimizer(self) -> torch.optim.AdamW | None:
-        o = self.config.optimizer
-        if o is None:
-            return None
-        parameters = list(self.hare.parameters())
-        groups = [
-            {"params": [p for p in parameters if p.ndim != 1], "weight_decay": o.weight_decay},
-            {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(groups, lr=o.learning_rate, betas=(o.beta1, o.beta2), eps=o.epsilon, fused=True)
 
     @property
     def actor(self) -> QNetwork:
@@ -96,20 +95,31 @@ class Agent:
         random = torch.randint(self.num_actions, (lanes,), generator=generator, device=self.device)
         if epsilon == 1:
             return random
-        noise = self.actor.draw_noise(self._acting) if evaluation is None else None
-        x = frames.float().div_(255)
-        greedy = self.actor.values(self.actor.logits(self.actor.encode(x), noise)).argmax(1)
+        noisy = evaluation is None
+        key = "act", frames.data_ptr(), frames.shape, noisy, self.actor.injected
+        greedy = self._carry_out(partial(self._greedy, frames, noisy), [self._acting], key)
         if epsilon == 0:
             return greedy
         explores = torch.rand(lanes, generator=generator, device=self.device) < epsilon
         return torch.where(explores, random, greedy)
 
+    def _greedy(self, frames: Tensor, noisy: bool) -> Tensor:
+        noise = self.actor.draw_noise(self._acting) if noisy else None
+        return self.actor.values(self.actor.logits(self.actor.encode(frames.float().div_(255)), noise)).argmax(1)
+
+    def _carry_out(self, function: Callable[[], Any], generators: list[torch.Generator], key: Hashable) -> Any:
+        """What `function` returns; as a CUDA graph, which `key` tells from the others, if graphs are asked for."""
+        if not self.execution.captured:
+            return function()
+        if key not in self._graphs:
+            self._graphs[key] = Recorded(function, generators)
+        return self._graphs[key]()
+
     def update(self, replay: Source) -> None:
         """One gradient step on one batch from `replay`, then the tortoise's, then whatever is planned for this update."""
         c = self.config
-        batch = self.draw(replay, c.replay.batch_size)
-        priority, state = self._learn(batch)
-        replay.reprioritise_(batch.index, priority)
+        key = "learn", id(replay), self.hare.injected
+        state = self._carry_out(partial(self._learn, replay), [self._learning, replay.generator], key)
         self.updates += 1
         if c.recycling is not None and self.updates % c.recycling.every == 0:
             assert self.optimizer is not None
@@ -129,23 +139,23 @@ class Agent:
         """A batch of `size` windows as an update gets them, from `generator` or else the replay's own."""
         return replay.sample(size, self._n, self._gamma, self._beta, generator)
 
-    def _learn(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """One gradient step; the new priorities of the batch, float32 [B], and its states s_t, float32 [B, 4, 84, 84]."""
+    def _learn(self, replay: Source) -> Tensor:
+        """One gradient step on one batch, which gets new priorities; its states s_t, float32 [B, 4, 84, 84]."""
         assert self.optimizer is not None, "this agent does not learn"
+        batch = self.draw(replay, self.config.replay.batch_size)
         states = observe(batch.frames, batch.visible, self._first, self.config.augmentation, self._learning)
         noise = self.hare.draw_noise(self._learning), self.tortoise.draw_noise(self._learning)
-        found = objective(self.config, self.hare, self.tortoise, batch, states, noise)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.execution.precision == "bf16"):
+            found = self._objective(self.config, self.hare, self.tortoise, batch, states, noise)
         self.optimizer.zero_grad(set_to_none=True)
         found.loss.backward()
         if self.config.penalties.initial:
             pull_gradient_(list(self.hare.parameters()), list(self.initial.parameters()), self.config.penalties.initial)
         norm = self._clip()
         self.optimizer.step()
-        with torch.no_grad():
-            self._sums += torch.stack((found.loss.detach(), found.td.mean(), found.spr.mean(), found.q, norm))
-            self._healthy += (self._healthy == self._learnt) & found.loss.isfinite()
-            self._learnt += 1
-        return found.priority, states[0]
+        self._tally.add_(found, norm)
+        replay.reprioritise_(batch.index, found.priority)
+        return states[0]
 
     def _clip(self) -> Tensor:
         """Clip the gradient by norm, the transition model apart from encoder and head; the norm of the latter, float32 []."""
@@ -182,27 +192,20 @@ class Agent:
 
     def broken(self) -> int | None:
         """The number of the first update whose loss was not finite, or None. Waits for the device."""
-        healthy = int(self._healthy)
-        return None if healthy == self.updates else healthy + 1
+        return self._tally.broken(self.updates)
 
     def metrics(self) -> dict[str, float]:
         """Mean of each measured quantity over the updates since the last call, empty if none was made. Waits for the device."""
-        count, self._read_at = self.updates - self._read_at, self.updates
-        if count == 0:
-            return {}
-        means = dict(zip(MEASURED, (self._sums / count).tolist(), strict=True))
-        self._sums.zero_()
-        if self.config.prediction is None:
+        means = self._tally.means(self.updates)
+        if means and self.config.prediction is None:
             del means["spr_loss"]
-        if self.config.recycling is not None:
+        if means and self.config.recycling is not None:
             means["recycled"] = float(self._recycled)  # units, since the start
         return means
 
-    def _generators(self) -> Iterator[tuple[str, torch.Generator]]:
-        return iter((("fresh", self._fresh), ("learning", self._learning), ("acting", self._acting)))
-
-    def _counters(self) -> Iterator[tuple[str, Tensor]]:
-        return iter((("beta", self._beta), ("sums", self._sums), ("healthy", self._healthy), ("recycled", self._recycled)))
+    @property
+    def _generators(self) -> dict[str, torch.Generator]:
+        return {"fresh": self._fresh, "learning": self._learning, "acting": self._acting}
 
     def state_dict(self) -> dict[str, object]:
         """Everything that later behaviour depends on, as tensors and plain values."""
@@ -211,14 +214,15 @@ class Agent:
             "tortoise": self.tortoise.state_dict(),
             "origin": self._origin,
             "optimizer": self.optimizer.state_dict() if self.optimizer is not None else None,
-            "generators": {name: generator.get_state() for name, generator in self._generators()},
+            "generators": {name: generator.get_state() for name, generator in self._generators.items()},
             "updates": self.updates,
             "resets": self.resets,
             "injected": (self.hare.injected, self.tortoise.injected),
             "restarted": self._restarted,
             "epsilon": self.epsilon,
-            **dict(self._counters()),
-            "read_at": self._read_at,
+            "beta": self._beta,
+            "recycled": self._recycled,
+            "tally": self._tally.state_dict(),
         }
 
     def load_state_dict(self, state: dict) -> None:
@@ -231,13 +235,14 @@ class Agent:
             self.initial.load_state_dict(self._new_network().state_dict())
         if self.optimizer is not None:
             self.optimizer.load_state_dict(deepcopy(state["optimizer"]))  # torch would keep some of these tensors
-        for name, generator in self._generators():
+        for name, generator in self._generators.items():
             generator.set_state(state["generators"][name])
         self.updates, self.resets, self.epsilon = state["updates"], state["resets"], state["epsilon"]
-        self._restarted, self._read_at = state["restarted"], state["read_at"]
-        for name, tensor in self._counters():
-            tensor.copy_(state[name])
-        self._learnt.fill_(self.updates)
+        self._restarted = state["restarted"]
+        self._beta.copy_(state["beta"])
+        self._recycled.copy_(state["recycled"])
+        self._tally.load_state_dict(state["tally"])
+        self._graphs.clear()  # they hold the moments that the optimizer had
         if self.config.injection is not None:
             self.hare.set_injected_(state["injected"][0], learns=True)
             self.tortoise.set_injected_(state["injected"][1], learns=False)

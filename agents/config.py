@@ -193,6 +193,12 @@ class AgentConfig:
         return self.prediction.jumps if self.prediction is not None else 0
 
     @property
+    def one_body(self) -> bool:
+        """Whether the tortoise's encoder equals the hare's whenever an update begins, so that one may stand for the other."""
+        copied = self.tortoise.decay == 0 and self.tortoise.every == 1
+        return copied and (self.resets is None or self.resets.keep_body == 1 or self.resets.source == "tortoise")
+
+    @property
     def horizon(self) -> int:
         """Env steps that a window reaches beyond its first: the longest return's or the self-prediction's."""
         return max(self.target.n_max, self.jumps)

@@ -23,7 +23,7 @@ def project_categorical(probs: Tensor, atoms: Tensor, ret: Tensor, discount: Ten
     low, high = atoms[0], atoms[-1]
     moved = (ret.unsqueeze(1) + discount.unsqueeze(1) * atoms).clamp(low, high)
     distance = (moved.unsqueeze(1) - atoms.unsqueeze(1)).abs() * ((n - 1) / (high - low))  # [B, to, from], in atoms
-    return (1 - distance).clamp_(min=0).bmm(probs.unsqueeze(2)).squeeze(2)
+    return ((1 - distance).clamp_(min=0) * probs.unsqueeze(1)).sum(2)  # no matrix product, which autocast would round
 
 
 def categorical_td(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,7 +34,7 @@ def objective(config: AgentConfig, hare: QNetwork, tortoise: QNetwork, batch: Ba
 
     `states` float32 [K + 2, B, 4, 84, 84] are the observations s_t .. s_{t+K}, s_{t+n}; `noise` the hare's and the tortoise's.
     """
-    target, goal = _targets(config, hare, tortoise, batch, states[1:], noise)
+    target, goal = targets(config, hare, tortoise, batch, states[1:], noise)
     latent = hare.encode(states[0])
     logits = hare.logits(latent, noise[0])
     chosen = logits[torch.arange(len(batch.action), device=logits.device), batch.action[:, 0]]
@@ -56,7 +56,7 @@ def objective(config: AgentConfig, hare: QNetwork, tortoise: QNetwork, batch: Ba
 
 
 @torch.no_grad()
-def _targets(
+def targets(
     config: AgentConfig, hare: QNetwork, tortoise: QNetwork, batch: Batch, later: Tensor, noise: Noise
 ) -> tuple[Tensor, Tensor]:
     """What the losses aim at: returns, float32 [B, atoms] or [B] if they are means, and projections, float32 [K, B, width].
@@ -66,7 +66,9 @@ def _targets(
     jumps, b = len(later) - 1, later.shape[1]
     latent = tortoise.encode(rearrange(later, "s b c h w -> (s b) c h w"))
     logits = tortoise.logits(latent[-b:], noise[1])
-    chooser = hare.logits(hare.encode(later[-1]), noise[0]) if config.target.double else logits
+    chooser = logits
+    if config.target.double:
+        chooser = hare.logits(latent[-b:] if config.one_body else hare.encode(later[-1]), noise[0])
     best = hare.values(chooser).argmax(1)
     value = logits[torch.arange(b, device=logits.device), best]
     if config.head.atoms == 1:

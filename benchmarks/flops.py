@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import cache
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -26,6 +27,7 @@ def filled(config: AgentConfig, num_actions: int, rows: int, device: torch.devic
     return replay
 
 
+@cache
 def flops_of_an_update(config: AgentConfig, num_actions: int) -> float:
     """Floating-point operations of an update as torch counts them: convolutions and matrix products, forwards and backwards."""
     few = replace(config, replay=replace(config.replay, batch_size=FEW))

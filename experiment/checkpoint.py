@@ -12,7 +12,7 @@ import torch
 from experiment.command import UserError
 from experiment.folder import atomic, older
 
-FORMAT = 2
+FORMAT = 3
 MARK = b"blake2b:"  # what follows it, to the end of the file, is the checksum of what stands before it
 DIGEST = 32  # bytes
 

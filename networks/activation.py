@@ -22,8 +22,10 @@ class Activation(nn.Module):
     bias for each channel (Ba et al. 2016).
     """
 
-    def __init__(self, width: int, settings: Encoder | Head) -> None:
+    def __init__(self, width: int, settings: Encoder | Head, in_place: bool = True) -> None:
+        """`in_place`: whether the input may be overwritten, so that nothing is written twice; not where others read it too."""
         super().__init__()
+        self.in_place = in_place
         self.concatenates = settings.activation == "crelu"
         self.units = width
         self.width = 2 * width if self.concatenates else width
@@ -31,5 +33,7 @@ class Activation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` float32 [M, units, ...]; float32 [M, width, ...]."""
-        x = self.norm(x)
-        return functional.relu(torch.cat((x, -x), 1) if self.concatenates else x)
+        own = self.norm(x)
+        if self.concatenates:
+            own = torch.cat((own, -own), 1)
+        return functional.relu(own, inplace=self.in_place or own is not x)

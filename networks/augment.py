@@ -31,18 +31,30 @@ def observe(
 
 def cut(frames: Tensor, first: Tensor) -> Tensor:
     """The stacks of four that begin at `first`, int64 [S], of `frames` uint8 [B, F, H, W]; uint8 [S, B, 4, H, W]."""
-    index = first.unsqueeze(1) + torch.arange(STACK, device=frames.device)
-    return frames[:, index].transpose(0, 1).contiguous()
+    b, f, h, w = frames.shape
+    start = torch.arange(b, device=frames.device) * f + first.unsqueeze(1)
+    return _select(frames, start * h * w, (h, w))
 
 
 def random_shift(frames: Tensor, first: Tensor, pad: int, generator: torch.Generator) -> Tensor:
     """`cut`, each stack shifted by its own whole number of pixels in -pad .. pad each way, the edges repeated."""
-    b, _, h, w = frames.shape
-    padded = repeat_edges(frames, pad)
-    # Every crop of every stack, as a view [B, F - 3, 2 pad + 1, 2 pad + 1, 4, H, W]; one gather copies those wanted.
-    crops = padded.unfold(1, STACK, 1).unfold(2, h, 1).unfold(3, w, 1)
+    b, f, h, w = frames.shape
     shift = torch.randint(2 * pad + 1, (2, len(first), b), generator=generator, device=frames.device)
-    return crops[torch.arange(b, device=frames.device), first.unsqueeze(1), shift[0], shift[1]]
+    start = torch.arange(b, device=frames.device) * f + first.unsqueeze(1)
+    padded = repeat_edges(frames, pad)
+    return _select(padded, (start * padded.shape[2] + shift[0]) * padded.shape[3] + shift[1], (h, w))
+
+
+def _select(frames: Tensor, start: Tensor, size: tuple[int, int]) -> Tensor:
+    """Crops of four successive frames each, of `size`, whose first pixels lie at `start`, int64 [S, B]; uint8 [S, B, 4, *size].
+
+    `start` counts pixels of `frames`, uint8 [B, F, H, W], from the first on. Every crop there could be is a row of one view
+    whose rows overlap, so that the crops are copied line by line and not pixel by pixel.
+    """
+    _, _, h, w = frames.shape
+    reach = (STACK - 1) * h * w + (size[0] - 1) * w + size[1]  # from the first pixel of a crop to its last, both counted
+    crops = frames.as_strided((frames.numel() - reach + 1, STACK, *size), (1, h * w, w, 1))
+    return crops.index_select(0, start.view(-1)).view(*start.shape, STACK, *size)
 
 
 def repeat_edges(frames: Tensor, pad: int) -> Tensor:

@@ -31,7 +31,7 @@ class TransitionModel(nn.Module):
         one_hot = nn.functional.one_hot(action, self.num_actions).to(latent.dtype)
         x = torch.cat((latent, repeat(one_hot, "b a -> b a h w", h=h, w=w)), 1)
         x = self.norm(self.between(self.first(x)))
-        return renormalise(self.after(self.second(x)))
+        return renormalise(self.after(self.second(x)).to(latent.dtype))
 
     def unroll(self, latent: Tensor, action: Tensor) -> Tensor:
         """`latent` float32 [B, C, h, w], `action` int64 [B, K]; the K latents that follow, float32 [K * B, C, h, w]."""

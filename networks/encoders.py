@@ -40,7 +40,7 @@ class Residual(nn.Module):
 
     def __init__(self, width: int, settings: Encoder) -> None:
         super().__init__()
-        self.before = Activation(width, settings)
+        self.before = Activation(width, settings, in_place=False)  # the input is carried on
         self.first = nn.Conv2d(self.before.width, width, 3, padding=1)
         self.between = Activation(width, settings)
         self.second = nn.Conv2d(self.between.width, width, 3, padding=1)
@@ -83,6 +83,6 @@ def _impala(settings: Encoder) -> nn.Sequential:
 def renormalise(latent: Tensor) -> Tensor:
     """Scale each sample of `latent`, float [M, C, h, w], to [0, 1]. The 1e-5 is that of the JAX SPR; a flat latent gives 0."""
     flat = latent.flatten(1)
-    low, high = flat.aminmax(dim=1, keepdim=True)
+    low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)  # aminmax is 20 times slower on a CPU
     scale = (high - low + 1e-5).view(-1, 1, 1, 1)
     return torch.div(latent - low.view(-1, 1, 1, 1), scale)

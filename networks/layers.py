@@ -60,7 +60,7 @@ class NoisyLinear(nn.Module):
         if noise is None:
             return y
         # The noisy part as a second product: the perturbed weight matrix is never formed.
-        return y + functional.linear(x * noise[0], self.weight_sigma, self.bias_sigma) * noise[1]
+        return torch.addcmul(y, functional.linear(x * noise[0], self.weight_sigma, self.bias_sigma), noise[1])
 
 
 def dense(fan_in: int, fan_out: int, settings: Head) -> Dense | NoisyLinear:

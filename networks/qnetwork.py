@@ -1,5 +1,6 @@
 """The one place that wires encoder, head and dynamics."""
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
@@ -114,32 +115,30 @@ class QNetwork(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Observations, float32 [M, 4, 84, 84] in [0, 1], to latents, float32 [M, C, h, w]."""
-        latent = self.encoder(x)
+        latent = self.encoder(x).to(self.atoms.dtype)  # not bfloat16, as autocast leaves it
         return renormalise(latent) if self.renormalise else latent
 
     def logits(self, latent: Tensor, noise: Tensor | None) -> Tensor:
         """Latents, float32 [M, C, h, w], to float32 [M, A, atoms]: logits of return distributions, or returns if atoms is 1."""
-        x = latent.flatten(1)
-        if self.injected:
-            added, subtracted = self.injections
-            return self.head(x, noise) + (added(x, noise) - subtracted(x, noise))
-        return self.head(x, noise)
+        return self._heads(lambda head: head(latent.flatten(1), noise))
+
+    def _heads(self, reading: Callable[[QHead], Tensor]) -> Tensor:
+        """`reading` of the head, with injections of the head + first - second; not bfloat16, as autocast leaves it."""
+        head, *injections = (reading(h).to(self.atoms.dtype) for h in [self.head, *(self.injections if self.injected else [])])
+        return head + (injections[0] - injections[1]) if injections else head
 
     def values(self, logits: Tensor) -> Tensor:
         """Expected returns, float32 [M, A], of what `logits` gives, [M, A, atoms]."""
-        return logits.squeeze(2) if len(self.atoms) == 1 else logits.softmax(2) @ self.atoms
+        # No matrix product, which autocast would round.
+        return logits.squeeze(2) if len(self.atoms) == 1 else (logits.softmax(2) * self.atoms).sum(2)
 
     def project(self, latent: Tensor) -> Tensor:
         """Latents, float32 [M, C, h, w], to the vectors that self-prediction compares, float32 [M, width]."""
-        x = latent.flatten(1)
-        if self.injected:
-            added, subtracted = self.injections
-            return self.head.project(x) + (added.project(x) - subtracted.project(x))
-        return self.head.project(x)
+        return self._heads(lambda head: head.project(latent.flatten(1)))
 
     def predict(self, latent: Tensor, action: Tensor) -> Tensor:
         """Predicted projections of the K steps after `latent` [B, C, h, w] under `action` int64 [B, K]; [K, B, width]."""
         assert self.transition is not None, "this network does not predict"
         assert self.predictor is not None
         later = self.transition.unroll(latent, action)
-        return rearrange(self.predictor(self.project(later)), "(k b) d -> k b d", b=len(action))
+        return rearrange(self.predictor(self.project(later)).to(self.atoms.dtype), "(k b) d -> k b d", b=len(action))

@@ -61,6 +61,8 @@ def first_frames(jumps: int, device: torch.device | str = "cpu") -> Tensor:
 class Source(Protocol):
     """Where a learner draws its batches from."""
 
+    generator: torch.Generator
+
     def sample(
         self, batch_size: int, n: Tensor, gamma: Tensor, beta: Tensor, generator: torch.Generator | None = None
     ) -> Batch:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from replay.batch import STACK, Batch, Window
 from replay.priorities import Priorities
+from replay.upload import upload
 
 Column = Tensor | np.ndarray
 
@@ -51,11 +52,9 @@ class ReplayBuffer:
         Each may be a tensor or a NumPy array. `truncated` means cut by the time limit; where `terminal` holds it is ignored.
         """
         slot = self.time % self.steps
-        self.frame[:, slot] = torch.as_tensor(frame)
-        self.action[:, slot] = torch.as_tensor(action)
-        self.reward[:, slot] = torch.as_tensor(reward)
-        self.terminal[:, slot] = torch.as_tensor(terminal)
-        self.ended[:, slot] = torch.as_tensor(terminal | truncated)
+        columns = (self.frame, frame), (self.action, action), (self.reward, reward), (self.terminal, terminal)
+        for column, values in (*columns, (self.ended, terminal | truncated)):
+            column[:, slot] = upload(values, column.device)
         value = self.priorities.value.view(self.num_lanes, self.steps)
         value[:, (slot + STACK - 1) % self.steps] = 0  # the last row whose stack needs the frame just overwritten
         if self.time >= self.horizon:

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from replay.batch import STACK
+from replay.upload import upload
 
 
 class FrameStack:
@@ -20,7 +21,7 @@ class FrameStack:
 
     def push_(self, frame: Tensor | np.ndarray, ended: Tensor | np.ndarray) -> None:
         """Add `frame`, uint8 [L, 84, 84]. Where `ended`, bool [L], a game or life ended before it: older frames go black."""
-        ended = torch.as_tensor(ended, device=self.frames.device)
+        ended = upload(ended, self.frames.device)
         older = self.frames[:, 1:] * ~ended.view(-1, 1, 1, 1)
         self.frames[:, :-1] = older
-        self.frames[:, -1] = torch.as_tensor(frame)
+        self.frames[:, -1] = upload(frame, self.frames.device)

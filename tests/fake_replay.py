@@ -54,6 +54,7 @@ class FakeReplay:
 
     def __init__(self, batches: list[Batch], start: int = 0) -> None:
         self.batches = batches
+        self.generator = torch.Generator()
         self.turn = start
         self.asked: list[tuple[int, Tensor, Tensor, Tensor]] = []
         self.given: tuple[Tensor, ...] = ()  # n, gamma, beta of the last call, the tensors themselves

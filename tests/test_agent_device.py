@@ -108,7 +108,7 @@ def test_tensors_keep_their_addresses(name: str, resets: Resets | None) -> None:
 
     def addresses() -> list[int]:
         moments = [value for state in agent.optimizer.state.values() for value in state.values()]
-        counters = [agent.state_dict()[key] for key in ("sums", "healthy")]
+        counters = [agent.state_dict()["tally"][key] for key in ("sums", "healthy")]
         return [
             t.data_ptr() for t in (*agent.hare.parameters(), *agent.tortoise.parameters(), *moments, *counters, *replay.given)
         ]

@@ -160,7 +160,8 @@ def twin(agent: Agent, batch: Batch) -> dict[str, Tensor]:
 
 
 def prepared(config: AgentConfig, seed: int) -> Agent:
-    """An agent whose tortoise is not a copy of its hare."""
+    """An agent whose tortoise is not a copy of its hare, and has not followed it in every update."""
+    config = replace(config, tortoise=replace(config.tortoise, every=max(config.tortoise.every, 2)))
     agent = Agent(config, ACTIONS, device="cpu", seed=seed)
     g = torch.Generator().manual_seed(seed)
     for p in agent.tortoise.parameters():

@@ -108,7 +108,7 @@ def test_distance_is_that_of_one_long_vector() -> None:
 
 
 def test_recorded_activations_are_those_returned_and_hooks_go_away() -> None:
-    first, second = Activation(4, Head()), Activation(4, Head(activation="crelu"))
+    first, second = Activation(4, Head(), in_place=False), Activation(4, Head(activation="crelu"))
     x = normal(0, 3, 4).requires_grad_()
     alone = second(first(x))
     with recorded([second, first]) as found:  # whatever the order that is asked for, it is that of the calls

@@ -1,0 +1,111 @@
+"""Carries out what `Execution` asks for: eager, compiled, or recorded as a CUDA graph; the functions are the same."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+from agents.config import Optimizer
+from agents.execution import Execution
+
+WARMUP = 3  # calls before a function is recorded, so that libraries and Adam have what they allocate once (PyTorch's advice)
+
+
+def check_execution(execution: Execution, device: torch.device) -> None:
+    """ValueError, naming the flag, if `device` cannot do what is asked."""
+    on_gpu = device.type == "cuda"
+    if execution.captured and not on_gpu:
+        raise ValueError("--execution.captured records CUDA graphs, and this run computes on the CPU")
+    if execution.precision == "tf32" and not (on_gpu and torch.cuda.get_device_capability(device) >= (8, 0)):
+        raise ValueError("--execution.precision tf32 needs a GPU of compute capability 8.0 or newer")
+    if execution.precision == "bf16" and on_gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ValueError("--execution.precision bf16: this GPU has no bfloat16; use float32")
+
+
+def prepare(function: Callable[..., Any], execution: Execution, device: torch.device) -> Callable[..., Any]:
+    """`function`, compiled if that is asked for and a compiler is at hand; and set the precision of products on a GPU."""
+    torch.set_float32_matmul_precision("high" if execution.precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = execution.precision == "tf32"  # by default convolutions would take it
+    if not execution.compiled:
+        return function
+    missing = _missing_compiler(device)
+    if missing:
+        print(f"--execution.compiled: {missing}; the update runs without it", file=sys.stderr)
+        return function
+    return torch.compile(function, dynamic=False)
+
+
+def build_optimizer(
+    settings: Optimizer | None, parameters: list[torch.nn.Parameter], execution: Execution
+) -> torch.optim.AdamW | None:
+    """Adam for `parameters`, with decoupled weight decay of all but vectors; None for an agent that does not learn."""
+    if settings is None:
+        return None
+    groups = [
+        {"params": [p for p in parameters if p.ndim != 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    betas = settings.beta1, settings.beta2
+    return torch.optim.AdamW(
+        groups, lr=settings.learning_rate, betas=betas, eps=settings.epsilon, fused=True, capturable=execution.captured
+    )
+
+
+def _missing_compiler(device: torch.device) -> str | None:
+    """What torch.compile would look for in vain, or None."""
+    if device.type == "cuda":
+        return None if importlib.util.find_spec("triton") else "Triton is not installed"
+    names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
+    return None if any(shutil.which(name) for name in names) else f"there is no C++ compiler ({' or '.join(names)})"
+
+
+class Recorded:
+    """A function without arguments, on a GPU, that turns into one CUDA graph.
+
+    It may only change tensors of fixed address, and must not wait for the device. The first calls run it as it is, the next
+    one records it, and from then on the record is replayed. Each call does the function's work once; what it returns are
+    the same tensors each time, overwritten.
+    """
+
+    def __init__(self, function: Callable[[], Any], generators: Iterable[torch.Generator]) -> None:
+        """`generators`: all that `function` draws from."""
+        self._function, self._generators = function, list(generators)
+        self._calls = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._result: Any = None
+
+    def __call__(self) -> Any:
+        """Do the function's work; what it returns."""
+        self._calls += 1
+        if self._calls <= WARMUP:
+            self._result = _aside(self._function)
+            return self._result
+        if self._graph is None:
+            self._graph, self._result = _record(self._function, self._generators)
+        self._graph.replay()
+        return self._result
+
+
+def _aside(function: Callable[[], Any]) -> Any:
+    """Run `function` on a stream of its own, as it will be recorded; the current stream waits for it."""
+    stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
+    stream.wait_stream(current)
+    with torch.cuda.stream(stream):
+        result = function()
+    current.wait_stream(stream)
+    return result
+
+
+def _record(function: Callable[[], Any], generators: Iterable[torch.Generator]) -> tuple[torch.cuda.CUDAGraph, Any]:
+    """The graph of `function`, which is not run, and what it will return."""
+    graph = torch.cuda.CUDAGraph()
+    for generator in generators:
+        if hasattr(graph, "register_generator_state"):  # from PyTorch 2.13 on a graph finds its generators by itself
+            graph.register_generator_state(generator)
+    with torch.cuda.graph(graph):
+        result = function()
+    return graph, result

@@ -1,0 +1,121 @@
+"""Several runs on one machine: updates a second of all of them together.
+
+    python -m benchmarks.many --agent der --runs 1 2 --threads 1
+    python -m benchmarks.many --agent spr --device cuda --captured --runs 1 2 4 8 16
+
+Each run is a process of its own, as the sweep starts them; all begin together and count the updates of the same seconds. With
+--streams they are agents of one process instead, each on its own CUDA stream.
+"""
+
+import argparse
+import time
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
+
+import torch
+
+from agents.agent import Agent
+from agents.catalogue import find_agent
+from agents.engine import check_execution
+from agents.execution import Execution
+from benchmarks.flops import filled
+from benchmarks.timing import circumstances
+from experiment.device import keep_freed_memory
+
+ACTIONS = 9
+WARMUP = 8  # updates before the clock starts: compiling and recording are over
+
+
+def learner(agent: str, execution: Execution, device: torch.device) -> tuple[Agent, object]:
+    """An agent that has warmed up, and the replay it learns from."""
+    config = find_agent(agent)
+    made, replay = Agent(config, ACTIONS, device=device, seed=0, execution=execution), filled(config, ACTIONS, 2_000, device)
+    for _ in range(WARMUP):
+        made.update(replay)
+    made.broken()
+    return made, replay
+
+
+def _process(setup: tuple[str, Execution, str, int], seconds: float, together: Barrier, counts: object) -> None:
+    agent, execution, device, threads = setup
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    made, replay = learner(agent, execution, torch.device(device))
+    together.wait()
+    made.updates, end = 0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        made.update(replay)
+        if made.updates % 4 == 0:
+            made.broken()  # waits for the device, as acting does
+    counts.put(made.updates)  # type: ignore[attr-defined]
+
+
+def processes(setup: tuple[str, Execution, str, int], runs: int, seconds: float) -> float:
+    """Updates a second of `runs` processes together; `setup` is agent, execution, device and threads of each."""
+    spawn = get_context("spawn")  # CUDA does not survive a fork
+    together, counts = spawn.Barrier(runs), spawn.Queue()
+    workers = [spawn.Process(target=_process, args=(setup, seconds, together, counts)) for _ in range(runs)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if any(worker.exitcode for worker in workers):
+        raise RuntimeError("a run failed; see above")
+    return sum(counts.get() for _ in workers) / seconds
+
+
+def streams(agent: str, execution: Execution, runs: int, seconds: float) -> float:
+    """Updates a second of `runs` agents of this process, each on its own CUDA stream, in turn."""
+    device = torch.device("cuda")
+    lanes = [torch.cuda.Stream() for _ in range(runs)]
+    learners = []
+    for stream in lanes:
+        with torch.cuda.stream(stream):
+            learners.append(learner(agent, execution, device))
+    torch.cuda.synchronize()
+    done, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        for stream, (made, replay) in zip(lanes, learners, strict=True):
+            with torch.cuda.stream(stream):
+                made.update(replay)
+        done += runs
+        if done % (4 * runs) == 0:
+            torch.cuda.synchronize()
+    torch.cuda.synchronize()
+    return done / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Print a row for each number of runs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--agent", default="der")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--runs", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--threads", type=int, default=1, help="of each run, on the CPU")
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--precision", default="float32", choices=["float32", "tf32", "bf16"])
+    parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--captured", action="store_true")
+    parser.add_argument("--streams", action="store_true", help="agents of one process, on CUDA streams")
+    asked = parser.parse_args()
+    execution = Execution(asked.precision, asked.compiled, asked.captured)
+    try:
+        check_execution(execution, torch.device(asked.device))
+    except ValueError as error:
+        parser.error(str(error))
+    if asked.streams and asked.device != "cuda":
+        parser.error("--streams needs --device cuda")
+    print(circumstances())
+    how = "on streams of one process" if asked.streams else f"as processes of {asked.threads} thread(s)"
+    one = 0.0
+    for runs in asked.runs:
+        if asked.streams:
+            rate = streams(asked.agent, execution, runs, asked.seconds)
+        else:
+            rate = processes((asked.agent, execution, asked.device, asked.threads), runs, asked.seconds)
+        one = one or rate / runs
+        print(f"{asked.agent}, {runs} {how}: {rate:.1f} updates a second, {rate / one:.2f} times one", flush=True)
+
+
+if __name__ == "__main__":
+    main()
