@@ -26,7 +26,7 @@ SlurmdUser=root
 AuthType=auth/munge
 CredType=cred/munge
 # A requeued task waits until its credential has expired: 2 minutes by default.
-AuthInfo=socket={folder}/munge.socket,cred_expire=3
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 SlurmctldPort={ports[0]}
 SlurmdPort={ports[1]}
 StateSaveLocation={folder}/state
@@ -71,7 +71,8 @@ class Cluster:
         self.folder = folder
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_"))}
-        self.environment = kept | {"PATH": path, "SLURM_CONF": str(folder / "slurm.conf")}
+        # One thread a run: more threads than cores wait for each other.
+        self.environment = kept | {"PATH": path, "SLURM_CONF": str(folder / "slurm.conf"), "OMP_NUM_THREADS": "1"}
 
     def tell(self, line: str, **variables: str) -> str:
         """What the shell command `line` prints, run from the repository's root; `variables` are added to its environment."""
@@ -136,9 +137,11 @@ def cluster() -> Iterator[Cluster]:
             until(lambda: "idle" in found.tell("sinfo --noheader || true"), "the node to be idle")
         except AssertionError as error:
             raise RuntimeError("\n".join(path.read_text() for path in folder.glob("slurm*.log"))) from error
-        yield found
-        found.tell("scancel --user root")
-        until(lambda: not found.tell("squeue --noheader").strip(), "jobs to be cancelled")
+        try:
+            yield found
+        finally:
+            found.tell("scancel --full --signal=CONT --user root; scancel --user root")
+            until(lambda: not found.tell("squeue --noheader").strip(), "jobs to be cancelled")
     finally:
         for name in reversed(DAEMONS):
             _stop(folder / f"{name}.pid")

@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.skipif(why_not() is not None, reaso
 
 GRID = "python -m sweep.grid --agents der --games Boxing Pong --seeds 2"
 FLAGS = "--env-steps 400 --replay.warmup-steps 200 --log-every 20 --checkpoint-every 100 --eval-episodes 1 --head.hidden 32"
+FLAGS += " --replay.batch-size 8 --replay.ratio 2"
 BOXING, PONG = 6, 20  # the array tasks of seed 0
 
 
