@@ -25,17 +25,17 @@ def main(argv: list[str]) -> None:
         raise UserError("this is for tasks of an array: sbatch --array=0-25 sweep/array.sbatch AGENT [flags]") from None
     (cell,) = cells(agent, [place(task)], flags)
     log = log_of(cell)
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        file = log.open("a")
-    except OSError as error:
-        raise UserError(f"cannot write to {log}: {error.strerror}; choose another --out") from error
-    print(f"{cell.agent} {cell.game} seed {cell.seed}: {log}", flush=True)
     job = f"{os.environ.get('SLURM_ARRAY_JOB_ID')}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     again = os.environ.get("SLURM_RESTART_COUNT", "0")
-    print(f"# job {job}, restart {again}, process {os.getpid()} on {os.uname().nodename}", file=file, flush=True)
-    os.dup2(file.fileno(), 1)
-    os.dup2(file.fileno(), 2)
+    print(f"{cell.agent} {cell.game} seed {cell.seed}: {log}", flush=True)
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a") as file:
+            print(f"# job {job}, restart {again}, process {os.getpid()} on {os.uname().nodename}", file=file, flush=True)
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+    except OSError as error:
+        raise UserError(f"cannot write to {log}: {error.strerror}; choose another --out") from error
     os.execv(sys.executable, [sys.executable, str(TRAIN), *arguments(cell, flags)])
 
 
