@@ -28,9 +28,7 @@ def start(folder: Path, wait: int, codes: str, **variables: str) -> subprocess.P
     slurm = {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_JOB_ID": "5", "SLURM_CPUS_PER_TASK": "4", "SLURMD_NODENAME": "here"}
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"} | slurm | variables
     environment |= {"PATH": f"{folder}:{os.environ['PATH']}", "NOTES": str(folder), "WAIT": str(wait), "CODES": codes}
-    return subprocess.Popen(
-        ["bash", str(SCRIPT), "der", "--env-steps", "9"], env=environment, text=True, stdout=subprocess.PIPE
-    )
+    return subprocess.Popen(["bash", str(SCRIPT), "der", "--env-steps", "9"], env=environment)
 
 
 def started(folder: Path) -> list[str]:
