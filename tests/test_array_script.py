@@ -7,14 +7,12 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
-
 from sweep.grid import CPUS
 
 SCRIPT = Path(__file__).parent.parent / "sweep" / "array.sbatch"
 # Stands for `python -m sweep.task RUN AGENT`: notes its start, ends with 75 when told to, else with the code it is called for.
 RUN = """#!/bin/bash
-trap 'exit 75' USR1 TERM
+trap 'echo told >> "$NOTES/told"; exit 75' USR1
 echo "$* threads $OMP_NUM_THREADS" >> "$NOTES/started"
 for ((i = 0; i < $WAIT; i++)); do sleep 0.05; done
 exit "$(echo "$CODES" | cut -d' ' -f$(($3 + 1)))"
@@ -47,17 +45,26 @@ def test_several_runs_share_the_threads_and_the_worst_code_is_told(tmp_path: Pat
     assert not (tmp_path / "requeued").exists()
 
 
-@pytest.mark.parametrize(("number", "requeued"), [(signal.SIGUSR1, "requeue 5_7\n"), (signal.SIGTERM, None)])
-def test_only_the_time_limit_asks_for_a_requeue(number: signal.Signals, requeued: str | None, tmp_path: Path) -> None:
-    script = start(tmp_path, 20, "0 0", RUNS_PER_GPU="2")
+def signalled(folder: Path, number: signal.Signals) -> tuple[int, str, str]:
+    """Exit status of a script that gets a signal while it has two runs, what the runs were told, what SLURM was asked."""
+    script = start(folder, 20, "75 75", RUNS_PER_GPU="2")
     until = time.monotonic() + 10
-    while len(started(tmp_path)) < 2:
+    while len(started(folder)) < 2:
         assert time.monotonic() < until
         time.sleep(0.02)
-    script.send_signal(number)  # SIGTERM: SLURM sends it to the runs too, the script does not pass it on
-    assert script.wait(10) == (75 if requeued else 0)
-    path = tmp_path / "requeued"
-    assert (path.read_text() if path.exists() else None) == requeued
+    script.send_signal(number)
+    code = script.wait(10)
+    told, requeued = ((folder / name) for name in ("told", "requeued"))
+    return code, told.read_text() if told.exists() else "", requeued.read_text() if requeued.exists() else ""
+
+
+def test_the_time_limit_is_told_to_every_run_and_asks_for_a_requeue(tmp_path: Path) -> None:
+    assert signalled(tmp_path, signal.SIGUSR1) == (75, "told\ntold\n", "requeue 5_7\n")
+
+
+def test_a_task_that_slurm_ends_waits_for_its_runs_and_asks_for_nothing(tmp_path: Path) -> None:
+    """SLURM tells the runs itself."""
+    assert signalled(tmp_path, signal.SIGTERM) == (75, "", "")
 
 
 def test_the_grid_knows_the_cpus_of_a_run() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.kills import difference, left_by
+from sweep.cells import place
 from tests.slurm import CPUS, Cluster, cluster, until, why_not
 
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(why_not() is not None, reason=str(why_not()))]
@@ -37,7 +38,8 @@ def whole(slurm: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def log_of(task: int, out: Path) -> Path:
-    return out / "logs" / f"der-{'Boxing' if task == BOXING else 'Pong'}-seed0.log"
+    game, seed = place(task)
+    return out / "logs" / f"der-{game}-seed{seed}.log"
 
 
 def hold(task: int, out: Path) -> int:
@@ -52,7 +54,8 @@ def hold(task: int, out: Path) -> int:
 
 def check_end(task: int, out: Path, whole: Path) -> None:
     """`task` ended as the run that was not interrupted, to the bit."""
-    cell = Path("der", "Boxing" if task == BOXING else "Pong", "seed0")
+    game, seed = place(task)
+    cell = Path("der", game, f"seed{seed}")
     assert difference(left_by(out / cell), left_by(whole / cell)) is None
 
 
@@ -90,35 +93,24 @@ def test_a_preempted_task_is_requeued_and_goes_on(slurm: Cluster, whole: Path, t
     check_end(BOXING, tmp_path, whole)
 
 
-def test_a_cancelled_task_stays_cancelled_and_a_killed_one_fails_until_the_grid_reruns_them(
+def test_a_killed_task_fails_a_cancelled_one_stays_so_and_the_grid_reruns_both(
     slurm: Cluster, whole: Path, tmp_path: Path
 ) -> None:
-    grid = f"python -m sweep.grid --agents der --games Boxing Pong --out {tmp_path} -- {FLAGS}"
-    line = slurm.tell(grid)
-    assert line.startswith(f"sbatch --array={BOXING},{PONG}%2 ")
+    """First as two tasks, then, by the string that is printed for it, side by side in one."""
+    grid = f"python -m sweep.grid --agents der --games Pong --seeds 2 --out {tmp_path} --runs-per-gpu"
+    line = slurm.tell(f"{grid} 1 -- {FLAGS}")
+    assert line.startswith(f"sbatch --array={PONG},{PONG + 26}%2 ")
     job = slurm.submit(line)
-    os.kill(hold(BOXING, tmp_path), signal.SIGKILL)
-    process = hold(PONG, tmp_path)
-    slurm.tell(f"scancel {job}_{PONG}")
-    os.kill(process, signal.SIGCONT)
+    os.kill(hold(PONG, tmp_path), signal.SIGKILL)
+    slurm.tell(f"scancel {job}_{PONG + 26}")
     slurm.wait(job)
-    assert slurm.state(f"{job}_{BOXING}") == "FAILED"
-    assert slurm.state(f"{job}_{PONG}") == "CANCELLED"
-    assert "2 resumable\n" in slurm.tell(f"{grid} 2>&1")
-    again = slurm.tell(grid)
-    assert again == line
-    slurm.wait(slurm.submit(again))
-    for task in (BOXING, PONG):
-        check_end(task, tmp_path, whole)
-    assert slurm.tell(grid) == ""
-
-
-def test_two_seeds_share_a_task(slurm: Cluster, whole: Path, tmp_path: Path) -> None:
-    line = slurm.tell(f"python -m sweep.grid --agents der --games Pong --seeds 2 --runs-per-gpu 2 --out {tmp_path} -- {FLAGS}")
+    assert slurm.state(f"{job}_{PONG}") == "FAILED"
+    assert slurm.state(f"{job}_{PONG + 26}") == "CANCELLED"
+    line = slurm.tell(f"{grid} 2 -- {FLAGS}")
     assert line.startswith(f"RUNS_PER_GPU=2 sbatch --cpus-per-task=4 --array={PONG}%1 ")
     job = slurm.submit(line)
     slurm.wait(job)
     assert slurm.state(f"{job}_{PONG}") == "COMPLETED", slurm.said(f"{job}_{PONG}")
-    for seed in (0, 1):
-        folder = Path("der", "Pong", f"seed{seed}")
-        assert difference(left_by(tmp_path / folder), left_by(whole / folder)) is None
+    for task in (PONG, PONG + 26):
+        check_end(task, tmp_path, whole)
+    assert slurm.tell(f"{grid} 2 -- {FLAGS}") == ""
