@@ -7,6 +7,7 @@
 The listing goes to the standard error, what can be typed (sbatch, or commands) to the standard output.
 """
 
+import os
 import shlex
 import sys
 from collections import Counter
@@ -115,7 +116,8 @@ def array_lines(todo: Sequence[Run], flags: Sequence[str], asked: Grid) -> list[
     for size, first in sorted(side_by_side(tasks, asked.runs_per_gpu).items(), reverse=True):
         if max(first) > LARGEST:
             print(f"  task {max(first)} needs a MaxArraySize above SLURM's default (scontrol show config)", file=sys.stderr)
-        several, cpus = ([f"RUNS_PER_GPU={size}"], [f"--cpus-per-task={CPUS * size}"]) if size > 1 else ([], [])
+        told = size > 1 or "RUNS_PER_GPU" in os.environ  # sbatch would hand on what the shell exports
+        several, cpus = ([f"RUNS_PER_GPU={size}"], [f"--cpus-per-task={CPUS * size}"]) if told else ([], [])
         array = f"--array={array_string(first)}%{min(asked.at_once, len(first))}"
         lines.append(shlex.join([*several, "sbatch", *cpus, array, "sweep/array.sbatch", todo[0].agent, *flags]))
     return lines

@@ -96,6 +96,14 @@ def test_what_is_printed_runs_the_unfinished_cells_and_no_others(
     assert commands[0].startswith("python train.py --agent der --game ")
 
 
+def test_an_exported_number_of_runs_does_not_add_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUNS_PER_GPU", "4")
+    lines, _ = listed(["--agents", "der", "--games", "Pong", "--out", str(tmp_path)], capsys)
+    assert lines == [f"RUNS_PER_GPU=1 sbatch --cpus-per-task=2 --array=20%1 sweep/array.sbatch der --out {tmp_path}"]
+
+
 BAD = {
     "--agents sprr": "sprr: unknown agent 'sprr': did you mean spr",
     "--agents der --games Pnog": "unknown game 'Pnog': did you mean Pong",
