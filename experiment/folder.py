@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -17,6 +18,7 @@ CONFIG = "config.json"
 SCORE = "score.json"
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
+LOOKS = 10  # times that a held lock is tried again, 50 ms apart
 
 
 class RunFolder:
@@ -36,7 +38,7 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"cannot write to {self.path}: {error.strerror}; choose another --out") from error
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(self._lock)
         except OSError as error:
             os.close(self._lock)
             if isinstance(error, BlockingIOError):
@@ -47,6 +49,24 @@ class RunFolder:
     def __exit__(self, *_: object) -> None:
         os.close(self._lock)
 
+    def held(self) -> bool:
+        """Whether a process has the folder, on any machine that the file system's locks reach. UserError if none can tell."""
+        try:
+            lock = os.open(self.path / "lock", os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise UserError(f"cannot read {self.path / 'lock'}: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back at once; who starts meanwhile tries again
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            raise UserError(f"cannot read the lock of {self.path}: {error.strerror}") from error
+        finally:
+            os.close(lock)
+        return False
+
     def check(self, settings: dict[str, Any]) -> dict[str, Any] | None:
         """The score if the folder holds this very run, finished; None if it holds none, or an unfinished one.
 
@@ -55,11 +75,13 @@ class RunFolder:
         config, score = self.path / CONFIG, self.path / SCORE
         if not config.exists():
             return None
+        path = config
         try:
             theirs = json.loads(config.read_text())["settings"]
+            path = score
             result = json.loads(score.read_text()) if score.exists() else None
-        except (ValueError, KeyError) as error:
-            raise UserError(f"{self.path} holds a run that cannot be read; --fresh replaces it") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} cannot be read; --fresh replaces the run in {self.path}") from error
         differing = sorted(_differences(theirs, json.loads(json.dumps(settings))))
         if differing:
             names = ", ".join(differing[:4])
@@ -92,6 +114,16 @@ class RunFolder:
         """Write `value` as JSON to the file `name`, atomically."""
         with atomic(self.path / name) as file:
             file.write(json.dumps(value, indent=2).encode() + b"\n")
+
+
+def _take(lock: int) -> None:
+    """Lock the file descriptor `lock`. BlockingIOError if another process has it for longer than it takes to look (`held`)."""
+    for _ in range(LOOKS):
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+    return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def older(path: Path) -> Path:

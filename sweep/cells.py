@@ -1,0 +1,71 @@
+"""The cells of a sweep (agent, game, seed), and the numbers by which a SLURM array knows them."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from envs.games import GAMES
+from experiment.command import UserError
+from options import Run, read_command_line
+
+ORDER = sorted(GAMES)  # the 26 games, alphabetically: task = game + 26 x seed, so low numbers give every game one seed first
+OURS = ("--agent", "--game", "--seed", "--fresh")  # flags that a sweep sets itself, or that would undo it at each requeue
+
+
+def place(task: int) -> tuple[str, int]:
+    """Game and seed of array task number `task`."""
+    return ORDER[task % len(ORDER)], task // len(ORDER)
+
+
+def task_of(game: str, seed: int) -> int:
+    """The array task number of a game and seed. UserError for a game that is not one of the 26."""
+    if game not in ORDER:
+        raise UserError(f"{game} is not one of the 26 games that array tasks are numbered by; use --commands")
+    return ORDER.index(game) + len(ORDER) * seed
+
+
+def cells(agent: str, places: Sequence[tuple[str, int]], flags: Sequence[str]) -> list[Run]:
+    """The runs of `agent` at `places` (game, seed) with train.py's `flags`. UserError if they mean nothing to it."""
+    for flag in flags:
+        if flag.split("=")[0] in OURS:
+            raise UserError(f"{flag.split('=')[0]} is not for the runs of a sweep")
+    try:
+        run = read_command_line(["--agent", agent, *flags])
+    except UserError as error:
+        raise UserError(f"{agent}: {error}") from error
+    if run.eval_episodes == 0:
+        raise UserError("a sweep is of scores: --eval-episodes must be at least 1")
+    return [dataclasses.replace(run, game=game, seed=seed) for game, seed in places]
+
+
+def arguments(cell: Run, flags: Sequence[str]) -> list[str]:
+    """train.py's arguments for a cell that was made with `flags`."""
+    return ["--agent", cell.agent, "--game", cell.game, "--seed", str(cell.seed), *flags]
+
+
+def side_by_side(tasks: Sequence[int], at_most: int) -> dict[int, list[int]]:
+    """`tasks` put together to `at_most` following seeds of one game: number of runs -> first tasks, every task in one of them.
+
+    So runs that share a GPU are equally long, and none is run that was not asked for.
+    """
+    left = set(tasks)
+    found: dict[int, list[int]] = {}
+    for first in sorted(left):
+        if first not in left:
+            continue
+        size = 1
+        while size < at_most and first + size * len(ORDER) in left:
+            size += 1
+        left -= {first + i * len(ORDER) for i in range(size)}
+        found.setdefault(size, []).append(first)
+    return found
+
+
+def array_string(tasks: Sequence[int]) -> str:
+    """Task numbers as SLURM's --array takes them: [3, 7, 8, 9] -> "3,7-9"."""
+    parts: list[list[int]] = []
+    for task in sorted(set(tasks)):
+        if parts and task == parts[-1][-1] + 1:
+            parts[-1] = [parts[-1][0], task]
+        else:
+            parts.append([task])
+    return ",".join("-".join(str(end) for end in part) for part in parts)

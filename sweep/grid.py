@@ -1,0 +1,127 @@
+"""What a sweep still lacks: every cell (agent, game, seed), and what to type to have the unfinished ones run.
+
+    python -m sweep.grid --agents spr spr_ht --seeds 5
+    python -m sweep.grid --agents spr spr_ht --seeds 5 -- --replay.ratio 4     what follows -- is train.py's
+    python -m sweep.grid --agents der --seeds 5 --commands | xargs -P 2 -L 1 env OMP_NUM_THREADS=1
+
+The listing goes to the standard error, what can be typed (sbatch, or commands) to the standard output.
+"""
+
+import os
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from envs.games import find_game
+from experiment.command import UserError, parse, run
+from options import Run
+from sweep.cells import ORDER, arguments, array_string, cells, side_by_side, task_of
+from sweep.states import QUIET, TODO, Look, State, hours_left, look, recent
+
+CPUS = 2  # of a run, as in array.sbatch
+LARGEST = 1000  # the highest task number of an array in SLURM's default configuration (MaxArraySize 1001)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """List the cells of a sweep and print what runs the unfinished ones: a SLURM array for each agent, or commands."""
+
+    agents: tuple[str, ...]
+    """names of the catalogue, as spr spr_ht"""
+    seeds: int = 1
+    """seeds of each game, from 0 on"""
+    games: tuple[str, ...] = ()
+    """some of the games, in any usual spelling; none named means all 26"""
+    out: Path = Path("runs")
+    """where run folders are kept"""
+    commands: bool = False
+    """print train.py's command lines, for machines without SLURM"""
+    at_once: int = 8
+    """array tasks that SLURM runs at the same time, for each agent"""
+    runs_per_gpu: int = 1
+    """seeds of one game that a task runs side by side"""
+
+    def __post_init__(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        for name in ("seeds", "at_once", "runs_per_gpu"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
+        if not self.agents:
+            raise ValueError("--agents needs at least one name")
+
+
+def main(argv: list[str]) -> None:
+    """List the cells and print what is to be typed."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    asked = parse(Grid, argv[:end])
+    flags = [*([] if asked.out == Grid.out else ["--out", str(asked.out)]), *argv[end + 1 :]]
+    try:
+        games = list(dict.fromkeys(find_game(game).name for game in asked.games)) or ORDER
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    places = [(game, seed) for seed in range(asked.seeds) for game in games]
+    sweep = {agent: cells(agent, places, flags) for agent in dict.fromkeys(asked.agents)}
+    for runs in sweep.values():
+        looks = [look(cell) for cell in runs]
+        print("\n".join(listing(looks, asked.at_once)), file=sys.stderr, flush=True)
+        todo = [found.run for found in looks if found.state in TODO]
+        for line in command_lines(todo, flags) if asked.commands else array_lines(todo, flags, asked):
+            print(line, flush=True)
+
+
+def listing(looks: Sequence[Look], at_once: int) -> list[str]:
+    """What a person is told of one agent's cells."""
+    counts = Counter(found.state for found in looks)
+    rows: dict[str, list[str]] = {}
+    for found in looks:
+        share = f" {found.share:.0%}" if found.state in (State.RUNNING, State.RESUMABLE) else ""
+        rows.setdefault(found.run.game, []).append(f"{found.state}{share}")
+    told = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
+    lines = [f"{looks[0].run.agent} in {looks[0].run.out}: {told}"]
+    lines += [f"  {game:15}" + "".join(f"{word:15}" for word in words).rstrip() for game, words in rows.items()]
+    lines += [f"  {found.state}: {found.name}: {found.note}" for found in looks if found.note]
+    if late := recent(looks):
+        lines.append(
+            f"  {late} with a free lock wrote in the last {QUIET // 60} minutes: "
+            "on a file system whose locks do not reach other machines they may be running"
+        )
+    return [*lines, f"  {_estimate(looks, at_once)}"]
+
+
+def _estimate(looks: Sequence[Look], at_once: int) -> str:
+    """How long the unfinished cells will take."""
+    unfinished = sum(found.state in (*TODO, State.RUNNING) for found in looks)
+    hours = hours_left(looks)
+    if not unfinished:
+        return "nothing left to run"
+    if hours is None:
+        return "hours left: unknown, no run of this agent has finished"
+    done = [found for found in looks if found.hours is not None]
+    like = f"as {len(done)} finished on {', '.join(sorted({found.device for found in done}))}"
+    return f"hours left: about {hours:.2g}, or {hours / min(at_once, unfinished):.2g} with {at_once} at once ({like})"
+
+
+def command_lines(todo: Sequence[Run], flags: Sequence[str]) -> list[str]:
+    """A command for each cell, those of seed 0 first."""
+    return [shlex.join(["python", "train.py", *arguments(cell, flags)]) for cell in todo]
+
+
+def array_lines(todo: Sequence[Run], flags: Sequence[str], asked: Grid) -> list[str]:
+    """The sbatch commands that run the cells `todo` of one agent, and no others."""
+    tasks = [task_of(cell.game, cell.seed) for cell in todo]
+    lines = []
+    for size, first in sorted(side_by_side(tasks, asked.runs_per_gpu).items(), reverse=True):
+        if max(first) > LARGEST:
+            print(f"  task {max(first)} needs a MaxArraySize above SLURM's default (scontrol show config)", file=sys.stderr)
+        told = size > 1 or "RUNS_PER_GPU" in os.environ  # sbatch would hand on what the shell exports
+        several, cpus = ([f"RUNS_PER_GPU={size}"], [f"--cpus-per-task={CPUS * size}"]) if told else ([], [])
+        array = f"--array={array_string(first)}%{min(asked.at_once, len(first))}"
+        lines.append(shlex.join([*several, "sbatch", *cpus, array, "sweep/array.sbatch", todo[0].agent, *flags]))
+    return lines
+
+
+if __name__ == "__main__":
+    run(main)

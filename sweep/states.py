@@ -1,0 +1,132 @@
+"""What has become of the runs of a sweep, read from their folders alone."""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from experiment.command import UserError
+from experiment.folder import METRICS, SCORE, RunFolder
+from options import Run
+
+
+class State(StrEnum):
+    """What a cell is."""
+
+    FINISHED = "finished"  # its score is there
+    RUNNING = "running"  # a process holds its lock
+    RESUMABLE = "resumable"  # there is a checkpoint, and nobody at work
+    FAILED = "failed"  # begun, and neither a checkpoint nor anybody at work
+    MISSING = "missing"  # never begun
+    REFUSED = "refused"  # its folder holds something that train.py would not continue: another run, or a damaged file
+
+
+TODO = (State.RESUMABLE, State.FAILED, State.MISSING)
+QUIET = 900  # seconds without a new row of metrics after which nobody is at work, whatever the lock says
+
+
+@dataclass(frozen=True)
+class Look:
+    """A cell and what was found in its folder."""
+
+    run: Run
+    state: State
+    note: str = ""  # why it failed or is refused
+    share: float = 0.0  # of the env steps that need not be done again
+    hours: float | None = None  # that a finished run took, evaluation included
+    device: str = ""  # it was finished on
+
+    @property
+    def name(self) -> str:
+        """How a person calls the cell."""
+        return f"{self.run.agent} {self.run.game} seed {self.run.seed}"
+
+
+def look(run: Run) -> Look:
+    """What has become of `run`. It never raises for what it finds in the folder, and takes nothing from a run that starts."""
+    folder = RunFolder(run.folder)
+    try:
+        held = folder.held()  # asked first: a run that ends meanwhile is then found finished
+        score = folder.check(run.identity())
+        if score is not None:
+            _require_whole(score, run)
+            hours = [score.get(name, 0) for name in ("hours", "evaluation_hours")]
+            return Look(run, State.FINISHED, "", 1.0, sum(hours), str(score.get("device", "")))
+    except UserError as error:
+        return Look(run, State.REFUSED, str(error))
+    if held:
+        return Look(run, State.RUNNING, share=_share(run))
+    if folder.checkpoint is not None:
+        return Look(run, State.RESUMABLE, share=_share(run))
+    if folder.path.exists():
+        return Look(run, State.FAILED, _last_words(run))
+    return Look(run, State.MISSING)
+
+
+def log_of(run: Run) -> Path:
+    """Where an array task writes what `run` says."""
+    return run.out / "logs" / f"{run.agent}-{run.game}-seed{run.seed}.log"
+
+
+def recent(looks: Sequence[Look]) -> int:
+    """How many cells with a free lock wrote metrics in the last QUIET seconds: they run if locks do not reach so far."""
+    now = time.time()
+    written = [look.run.folder / METRICS for look in looks if look.state in TODO]
+    return sum(path.exists() and now - path.stat().st_mtime < QUIET for path in written)
+
+
+def hours_left(looks: Sequence[Look]) -> float | None:
+    """Hours of one run after the other that unfinished cells need, if they go as the finished ones did; None if none has."""
+    took = [look.hours for look in looks if look.hours is not None]
+    if not took:
+        return None
+    return sum(took) / len(took) * sum(1 - look.share for look in looks if look.state in (*TODO, State.RUNNING))
+
+
+def _require_whole(score: Any, run: Run) -> None:
+    """UserError, naming the file, if `score` is not what a whole evaluation writes."""
+    wrong = ""
+    if not isinstance(score, dict):
+        wrong = "it is no table"
+    elif not all(_finite(score.get(name)) for name in ("score", "hns")):
+        wrong = "its score or hns is no finite number"
+    elif not isinstance(score.get("returns"), list) or len(score["returns"]) != run.eval_episodes:
+        wrong = f"it has not the returns of {run.eval_episodes} games"
+    elif not all(_finite(score.get(name, 0)) for name in ("hours", "evaluation_hours")):
+        wrong = "its hours are no finite number"
+    if wrong:
+        raise UserError(f"{run.folder / SCORE} is damaged: {wrong}; delete it, and the run goes on from its checkpoint")
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _share(run: Run) -> float:
+    """The share of the env steps that the last row of metrics tells of; rows after the last checkpoint count too."""
+    for line in reversed(_tail(run.folder / METRICS)):
+        try:
+            return min(1.0, json.loads(line)["env_step"] / run.env_steps)
+        except (ValueError, KeyError, TypeError):  # half a row, at the tail's start or at its end
+            continue
+    return 0.0
+
+
+def _last_words(run: Run) -> str:
+    """The last line of the cell's log, and where it is."""
+    lines = [line.strip() for line in _tail(log_of(run)) if line.strip()]
+    return f"{lines[-1][:120]} ({log_of(run)})" if lines else "no log"
+
+
+def _tail(path: Path) -> list[str]:
+    """The last lines of a file, within 10 kB; none if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 10_000))
+            return file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return []
