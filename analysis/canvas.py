@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-
-mpl.use("Agg")
-from matplotlib import pyplot
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 INK, MUTED, GRID, PAPER = "#1b1b1b", "#6b6b6b", "#dedede", "#ffffff"
@@ -23,9 +22,10 @@ MARKS = "osD^vPX<>hp*"
 VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper", **{c: f"c{i}" for i, c in enumerate(COLOURS)}}
 
 WIDTH, TOP, RIGHT, BOTTOM = 300, 24, 12, 36  # points
-LABEL = 22  # letters in a line of an agent's name
-RC = {
-    "font.size": 9.5,
+KEY_LINE = 15  # points of a line of the key
+LABEL = 24  # letters in a line of an agent's name
+mpl.rcParams |= {
+    "font.size": 10,
     "font.family": "DejaVu Sans",
     "svg.fonttype": "none",  # text stays text
     "text.color": INK,
@@ -34,9 +34,10 @@ RC = {
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.titlesize": 10.5,
+    "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # looking for a place costs more than drawing
     "axes.facecolor": "none",
     "axes.grid": True,
     "axes.axisbelow": True,
@@ -47,7 +48,6 @@ RC = {
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "lines.linewidth": 1.6,
-    "path.simplify": True,
 }
 
 SVG = "http://www.w3.org/2000/svg"
@@ -84,17 +84,20 @@ class Canvas:
         rows = -(-len(titles) // columns)
         self.cell, self.foot = (width, height), 26
         self.size = (columns * width, rows * height + self.foot)
-        with mpl.rc_context(RC):
-            self.figure = pyplot.figure(figsize=(self.size[0] / 72, self.size[1] / 72))
-            self.panels = []
-            for index, title in enumerate(titles):
-                x, y = self.corner(index)
-                box = (x + left, self.size[1] - y - height + BOTTOM, width - left - RIGHT, height - TOP - BOTTOM)
-                across, up = self.size
-                panel = self.figure.add_axes((box[0] / across, box[1] / up, box[2] / across, box[3] / up))
-                panel.set_gid(f"panel-{index}")
-                panel.set_title(title)
-                self.panels.append(panel)
+        self.key_height = height
+        self.figure = Figure(figsize=(self.size[0] / 72, self.size[1] / 72))
+        FigureCanvasAgg(self.figure)
+        self.panels = []
+        for index, title in enumerate(titles):
+            x, y = self.corner(index)
+            box = (x + left, self.size[1] - y - height + BOTTOM, width - left - RIGHT, height - TOP - BOTTOM)
+            across, up = self.size
+            panel = self.figure.add_axes((box[0] / across, box[1] / up, box[2] / across, box[3] / up))
+            panel.set_gid(f"panel-{index}")
+            panel.set_title(title)
+            panel.xaxis.set_label_coords(0.5, -25 / box[3])
+            panel.yaxis.set_label_coords(-36 / box[2], 0.5)
+            self.panels.append(panel)
 
     def corner(self, index: int) -> tuple[float, float]:
         """Left and upper edge of a panel, in points from the upper left corner of the figure."""
@@ -105,17 +108,19 @@ class Canvas:
         """Make the first panel the key to all."""
         lines = [Line2D([], [], color=s.colour, linestyle=s.dash, marker=s.mark, markersize=5) for s in looks.values()]
         self.panels[0].axis("off")
-        self.panels[0].legend(lines, [wrapped(name, 34) for name in looks], frameon=False, loc="upper left", handlelength=3.4)
+        names = [wrapped(name, 34) for name in looks]
+        place = {"loc": "upper left", "borderpad": 0, "borderaxespad": 0, "handlelength": 3.4}
+        self.panels[0].legend(lines, names, frameon=False, **place)
+        self.key_height = TOP + KEY_LINE * sum(name.count("\n") + 1 for name in names)
 
     def save(self, path: Path, note: str) -> list[str]:
         """Write `path`.svg and `path`.png with `note` at the foot; the panels as SVG elements for a page, one each."""
         width = round(self.size[0] / 5)
-        with mpl.rc_context({**RC, "svg.hashsalt": path.name}):
-            self.figure.text(0.01, 6 / self.size[1], textwrap.fill(note, width), fontsize=8.5, color=MUTED, va="bottom")
-            held = io.BytesIO()
+        self.figure.text(0.01, 6 / self.size[1], textwrap.fill(note, width), fontsize=8.5, color=MUTED, va="bottom")
+        held = io.BytesIO()
+        with mpl.rc_context({"svg.hashsalt": path.name}):  # the same tables give the same file
             self.figure.savefig(held, format="svg", facecolor=PAPER, metadata={"Date": None, "Creator": None})
-            self.figure.savefig(path.with_suffix(".png"), dpi=120, facecolor=PAPER, metadata={"Software": None})
-        pyplot.close(self.figure)
+        self.figure.savefig(path.with_suffix(".png"), dpi=110, facecolor=PAPER, metadata={"Software": None})
         path.with_suffix(".svg").write_bytes(held.getvalue())
         return self._split(held.getvalue(), path.name)
 
@@ -130,11 +135,10 @@ class Canvas:
             group = groups[f"panel-{index}"]
             for element in group.iter(f"{{{SVG}}}g"):
                 element.attrib.pop("id", None)  # they repeat between figures, and nothing refers to them
-            width, height = self.cell
+            width, height = self.cell[0], self.key_height if index == 0 else self.cell[1]
             label = title.replace("\n", ", ") or "key"
             panel = ElementTree.Element(f"{{{SVG}}}svg", viewBox=f"{x:g} {y:g} {width:g} {height:g}", role="img")
             panel.set("aria-label", f"{name.replace('_', ' ')}: {label}")
-            panel.set("style", f"--width: {width:g}")
             panel.extend([group] if index else [*clips, group])
             written = ElementTree.tostring(panel, encoding="unicode")
             found.append(re.sub("|".join(VARIABLES), lambda match: f"var(--{VARIABLES[match[0]]})", written))
@@ -148,4 +152,4 @@ def wrapped(name: str, letters: int = LABEL) -> str:
 
 def margin(names: Sequence[str]) -> float:
     """Points that the longest line of `names` needs at the left of a panel."""
-    return 16 + 5.6 * max((len(line) for name in names for line in wrapped(name).split("\n")), default=0)
+    return 16 + 6 * max((len(line) for name in names for line in wrapped(name).split("\n")), default=0)

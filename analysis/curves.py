@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,8 @@ POINTS = 40  # places at which curves are sampled
 CURVES = ("agent", "flags", "game", "seed", "env_step", "return", "length")  # columns of a table of returns
 PLASTICITY = ("agent", "flags", "game", "seed", "env_step")  # first columns of a table of plasticity
 
+NO_MEASUREMENT = {*PLASTICITY, "kind"}
+
 Key = tuple[str, str, int]  # label, game, seed
 
 
@@ -29,7 +32,7 @@ class Course:
     measured: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
 
-def read_metrics(path: Path, kinds: Iterable[str]) -> list[dict]:
+def read_metrics(path: Path, kinds: Iterable[str]) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl that are of one of `kinds`. UserError, naming file and line, for a broken one."""
     starts = tuple(f'{{"kind": "{kind}"' for kind in kinds)  # most rows need not be parsed
     found = []
@@ -45,14 +48,14 @@ def read_metrics(path: Path, kinds: Iterable[str]) -> list[dict]:
 
 
 def read_courses(runs: Iterable[tuple[Score, Path]], tables: Iterable[Path], known: set[Key]) -> dict[Key, Course]:
-    """The courses of the `known` runs, from run folders or, if they are not in one, from `tables` (collect's curves, plasticity)."""
+    """The courses of the `known` runs, from run folders or, for those in none, from `tables` that collect wrote."""
     found: dict[Key, Course] = {}
     for score, folder in runs:
         path = folder / METRICS
         if (score.label, score.game, score.seed) in known and path.exists():
             course = found[score.label, score.game, score.seed] = Course()
             for row in read_metrics(path, ("episode", "plasticity")):
-                _add(course, row, f"{path}")
+                _add(course, row, str(path))
     from_folders = set(found)
     for table in tables:
         for row, where in _rows(table):
@@ -78,15 +81,15 @@ def course_tables(paths: Iterable[Path]) -> list[Path]:
     return [file for file in files if set(PLASTICITY) <= set(header(file)) and "score" not in header(file)]
 
 
-def _add(course: Course, row: dict, where: str) -> None:
+def _add(course: Course, row: dict[str, Any], where: str) -> None:
     """Add a row of an episode or of a measurement; a measurement may be nan, a return may not."""
     step = number(row, "env_step", where)
     if "return" in row:
         course.returns.append((step, number(row, "return", where)))
         return
-    for name in row.keys() - {*PLASTICITY, "kind"}:
-        if row[name] != "":
-            course.measured.setdefault(name, []).append((step, float(row[name])))
+    for name, value in row.items():
+        if name not in NO_MEASUREMENT and value != "":
+            course.measured.setdefault(name, []).append((step, float(value)))
 
 
 def sampled(points: list[tuple[float, float]], places: np.ndarray, window: int) -> np.ndarray:
@@ -108,5 +111,5 @@ def running_mean(values: np.ndarray, window: int) -> np.ndarray:
 
 
 def places(env_steps: int) -> np.ndarray:
-    """The env steps at which curves are sampled: float64 [POINTS]."""
-    return np.linspace(env_steps / POINTS, env_steps, POINTS)
+    """The env steps at which curves are sampled, whole numbers: float64 [POINTS]."""
+    return np.linspace(env_steps / POINTS, env_steps, POINTS).round()

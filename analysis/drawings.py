@@ -2,23 +2,23 @@
 
 from collections.abc import Sequence
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from analysis.canvas import INK, MUTED, RC, Canvas, Style, margin, wrapped
+from analysis.canvas import INK, MUTED, Canvas, Style, margin, wrapped
 from analysis.tables import Table
 
 Looks = dict[str, Style]
 Row = dict[str, str]
-PUBLISHED = Style(MUTED, "-", "D")  # hollow: not a run of this report
+PUBLISHED, RECALLED = Style(MUTED, "-", "D"), Style(MUTED, "-", "x")  # hollow, cross: no runs of this report
 
 TITLES = {
     "iqm": "IQM",
     "median": "Median",
     "mean": "Mean",
-    "optimality_gap": "Optimality gap (lower is better)",
+    "optimality_gap": "Optimality gap",
     "dormant": "dormant units",
     "dead": "dead units",
     "zero_activations": "activations that are 0",
@@ -37,30 +37,32 @@ def aggregates(table: Table, looks: Looks) -> Canvas:
     """An interval for each agent and aggregate, published ones below."""
     measures = ("iqm", "median", "mean", "optimality_gap")
     rows = sorted(table.where(), key=lambda row: float(row["iqm"] or row["median"]))
-    names = [f"{row['agent']}, published" if row["kind"] != "run" else row["agent"] for row in rows]
-    canvas = Canvas([TITLES[measure] for measure in measures], height(rows, 14), margin(names))
+    names = [row["agent"] for row in rows]
+    canvas = Canvas([TITLES[measure] for measure in measures], height(names, 15), margin(names))
     for panel, measure in zip(canvas.panels, measures, strict=True):
         _intervals(panel, names, rows, measure, looks)
-        panel.set_xlabel("human-normalised score" if measure != "optimality_gap" else "below the human score")
+        panel.set_xlabel("human-normalised score" if measure != "optimality_gap" else "lower is better")
     return canvas
 
 
-def height(rows: Sequence[object], each: float) -> float:
-    """Points that a panel of `rows` needs."""
-    return 76 + each * len(rows)
+def height(names: Sequence[str], each: float) -> float:
+    """Points that a panel with a row for each of `names` needs; `each` is for names of one line."""
+    lines = max(wrapped(name).count("\n") for name in names)
+    return 70 + (each + 8 * lines) * len(names)
 
 
 def _intervals(panel: Axes, names: list[str], rows: list[Row], column: str, looks: Looks) -> None:
     """A mark and a bar from low to high for each row, from below."""
     for index, row in enumerate(rows):
-        style = looks.get(row["agent"], PUBLISHED) if row.get("kind", "run") == "run" else PUBLISHED
+        kind = row.get("kind", "run")
+        style = looks[row["agent"]] if kind == "run" else RECALLED if kind == "recalled" else PUBLISHED
         if row[f"{column}_low"]:
             ends = [float(row[f"{column}_low"]), float(row[f"{column}_high"])]
             panel.plot(ends, [index, index], color=style.colour, linewidth=4.5, alpha=0.45, solid_capstyle="butt")
         if row[column]:
-            face = "none" if style is PUBLISHED else style.colour
+            face = "none" if kind != "run" else style.colour
             panel.plot(float(row[column]), index, style.mark, color=style.colour, markerfacecolor=face, markersize=4.5)
-    panel.set_yticks(range(len(rows)), [wrapped(name) for name in names], fontsize=8.5)
+    panel.set_yticks(range(len(rows)), [wrapped(name) for name in names], fontsize=9)
     panel.set_ylim(-0.7, len(rows) - 0.3)
     panel.grid(axis="y", visible=False)
 
@@ -68,7 +70,7 @@ def _intervals(panel: Axes, names: list[str], rows: list[Row], column: str, look
 def profiles(table: Table, looks: Looks) -> Canvas:
     """The share of runs above each score."""
     agents = table.values("agent")
-    canvas = Canvas(["", "Performance profile"], 300, 46, width=420)
+    canvas = Canvas(["", "Performance profile"], 300, 52, width=420)
     canvas.key({agent: looks[agent] for agent in agents})
     _curves(canvas.panels[1], table.where(), "threshold", "share", looks)
     canvas.panels[1].set(xlabel="human-normalised score", ylabel="share of runs above it", xlim=(0, 8), ylim=(0, 1))
@@ -103,17 +105,15 @@ def improvements(table: Table, looks: Looks) -> Canvas:
     agents = table.values("agent")
     left, cell = margin(agents), 40
     size = left + 14 + cell * len(agents)
-    canvas = Canvas([""], 62 + 30 * len(agents) + left * 0.8, left, width=max(size, 240))
+    canvas = Canvas([""], 12 + 30 * len(agents) + left, left, width=max(size, 240))
     panel = canvas.panels[0]
-    with mpl.rc_context(RC):
-        box = panel.get_position()
-        across, up = canvas.size
-        panel.set_position((box.x0, (canvas.foot + left * 0.8 + 20) / up, cell * len(agents) / across, 30 * len(agents) / up))
+    across, up = canvas.size
+    panel.set_position((left / across, (canvas.foot + left) / up, cell * len(agents) / across, 30 * len(agents) / up))
     for row in table.where():
         x, y = agents.index(row["over"]), agents.index(row["agent"])
         value = float(row["probability"])
         sure = bool(row["probability_low"]) and not float(row["probability_low"]) <= 0.5 <= float(row["probability_high"])
-        panel.fill_between([x - 0.5, x + 0.5], y - 0.5, y + 0.5, color=mpl.colormaps["PuOr"](0.15 + 0.7 * value), linewidth=0)
+        panel.fill_between([x - 0.5, x + 0.5], y - 0.5, y + 0.5, color=colormaps["PuOr"](0.25 + 0.5 * value), linewidth=0)
         panel.text(
             x, y, row["probability"], ha="center", va="center", fontsize=8.5, weight="bold" if sure else "normal", color="k"
         )
@@ -145,20 +145,19 @@ def pairs(table: Table, looks: Looks) -> Canvas:
 def games(table: Table, looks: Looks) -> Canvas:
     """Raw scores, a panel for each game: bars from the random score on, lines at random and human."""
     names = [name for name in table.values("agent") if name not in ("human", "random")] + ["random"] * ("random" in looks)
-    shown = {name: f"{name}, published" if table.where(agent=name, kind="published") else name for name in names}
-    canvas = Canvas(table.values("game"), height(names, 13), margin(list(shown.values())))
+    canvas = Canvas(table.values("game"), height(names, 13) + 6, margin(names))
     for panel, game in zip(canvas.panels, canvas.titles, strict=True):
         random, human = (
             float(table.where(game=game, agent=name, kind="reference")[0]["score"]) for name in ("random", "human")
         )
         rows = {row["agent"]: row for row in table.where(game=game) if row["kind"] != "reference"}
-        ordered = [rows.get(name, {"agent": name, "score": "", "score_low": ""}) for name in names[::-1]]
+        ordered = [rows.get(name, {"agent": name, "kind": "", "score": "", "score_low": ""}) for name in names[::-1]]
         for index, row in enumerate(ordered):
-            if row["score"] and row["kind"] == "run":
+            if row["kind"] == "run":
                 style = looks[row["agent"]]
                 width = float(row["score"]) - random
                 panel.barh(index, width, left=random, color=style.colour, alpha=0.35, height=0.7)
-        _intervals(panel, [shown[row["agent"]] for row in ordered], ordered, "score", looks)
+        _intervals(panel, [row["agent"] for row in ordered], ordered, "score", looks)
         _references(panel, random, human)
     return canvas
 
@@ -172,7 +171,7 @@ def _references(panel: Axes, random: float, human: float) -> None:
         told = ""
     else:
         told = " \N{RIGHTWARDS ARROW}"
-    panel.set_title(f"random {random:,g}, human {human:,g}{told}", loc="right", fontsize=8, color=MUTED, weight="normal")
+    panel.set_xlabel(f"random {random:,.7g}, human {human:,.7g}{told}", color=MUTED, fontsize=8.5)
     panel.xaxis.set_major_locator(MaxNLocator(5))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
 
@@ -203,7 +202,7 @@ def _scale(panel: Axes) -> None:
 
 def learning(table: Table, looks: Looks) -> Canvas:
     """The IQM of training returns over all shared games."""
-    canvas = Canvas(["", "All games"], 280, 50, width=420)
+    canvas = Canvas(["", "All games"], 280, 52, width=420)
     canvas.key({agent: looks[agent] for agent in table.values("agent")})
     _curves(canvas.panels[1], table.where(), "env_step", "iqm", looks)
     _scale(canvas.panels[1])
@@ -225,7 +224,7 @@ def cost(table: Table, looks: Looks) -> Canvas:
     """Hours and speed of each agent and device: mean, least and most."""
     rows = table.where()[::-1]
     names = [f"{row['agent']} ({row['device']})" for row in rows]
-    canvas = Canvas(["Hours a run", "Env steps a second"], height(rows, 26), margin(names))
+    canvas = Canvas(["Hours a run", "Env steps a second"], height(names, 16), margin(names))
     for panel, column in zip(canvas.panels, ("hours", "env_steps_per_second"), strict=True):
         _intervals(panel, names, rows, column, looks)
         panel.set_xlim(left=0)

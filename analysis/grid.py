@@ -44,7 +44,7 @@ class Grid:
         return np.array([find_game(game).normalised(score) for _, score in sorted(self.scores[label].get(game, {}).items())])
 
     def differences(self, label: str, base: str) -> dict[str, np.ndarray]:
-        """Human-normalised differences, `label` minus `base`, for each game and seed that both have: game -> float64 [pairs]."""
+        """Human-normalised differences, `label` minus `base`, of each game and seed that both have: float64 [pairs] by game."""
         found = {}
         for game in self.games:
             ours, theirs = self.scores[label].get(game, {}), self.scores[base].get(game, {})

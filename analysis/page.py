@@ -13,13 +13,14 @@ LONG = 500  # rows; a longer table is shown in part, and its file has all
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: `panels` are SVG elements, `shown` the rows that its table shows of `table`, `absent` why it is empty."""
+    """A part of the page: `panels` are SVG elements, `shown` what its table shows of `table`, `absent` why it is empty."""
 
     name: str
     title: str
     words: str
     table: Table
     panels: Sequence[str] = ()
+    width: float = 0  # of a panel, in points
     shown: Table | None = None
     absent: str = ""
 
@@ -65,7 +66,9 @@ def _section(part: Section, note: str, folder: str) -> str:
         endings = ["svg", "png", "csv"]
         fixed = " fixed" if len(part.panels) == 1 else ""
         drawn = "\n".join(part.panels)
-        region = f'class="panels{fixed}" tabindex="0" role="group" aria-label="{escape(part.title)}"'
+        region = (
+            f'class="panels{fixed}" style="--width: {part.width:g}" tabindex="0" role="group" aria-label="{escape(part.title)}"'
+        )
         caption = f'<figcaption class="note">{escape(note)}</figcaption>' if note else ""
         parts.append(f"<figure>\n<div {region}>\n{drawn}\n</div>\n{caption}</figure>")
     files = ", ".join(f'<a href="{folder}/{part.name}.{ending}">{part.name}.{ending}</a>' for ending in endings)
@@ -93,7 +96,8 @@ def _table(shown: Table, part: Section) -> str:
             cells.append(f"<td{kind}>{escape(value)}{band}</td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
     region = f'class="table" tabindex="0" role="region" aria-label="{escape(part.title)}, table"'
-    return f'<div {region}><table data-file="{part.name}.csv"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    inner = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<div {region}><table data-file="{part.name}.csv">{inner}</table></div>'
 
 
 def _is_number(value: str) -> bool:

@@ -22,7 +22,7 @@ from analysis.page import LONG, Section, page
 from analysis.perrun import read_per_run
 from analysis.scores import Protocol, Score, read_run, read_table, score_files, unique
 from analysis.statistics import RESAMPLES
-from analysis.tables import Table
+from analysis.tables import CURVE_RESAMPLES, Table
 from envs.games import GAMES, find_game
 from experiment.command import UserError, nearest, run
 from experiment.folder import commit
@@ -31,14 +31,15 @@ from experiment.folder import commit
 WORDS: dict[str, tuple[str, str]] = {
     "aggregates": (
         "Aggregates",
-        "Human-normalised: 0 is the random policy, 1 the human. Filled marks are agents of this report with their interval; hollow "
-        "ones are published figures, without. One run has no interval. IQM is the mean of the middle half of all runs.",
+        "Human-normalised: 0 is the random policy, 1 the human. Filled marks are agents of this report with their interval "
+        "(one run has none). Hollow marks are published figures, computed anew from published scores; crosses are recalled from "
+        "papers and not checked; sources are in the table. IQM is the mean of the middle half of all runs.",
     ),
     "profiles": ("Performance profiles", "The share of runs, over all games, that score above a threshold. Higher is better."),
     "improvement": (
         "Probability of improvement",
-        "How probable it is that a run of the row's agent beats one of the column's on a game drawn at random. Bold: the interval "
-        "does not hold one half.",
+        "How probable it is that a run of the row's agent beats one of the column's on a game drawn at random. Bold: one half "
+        "is outside the interval.",
     ),
     "pairs": (
         "Hare & Tortoise against its base",
@@ -46,8 +47,8 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "games": (
         "Games",
-        "Raw scores. Bars begin at the random score (dotted line); the line is the human's score, and an arrow says that it lies "
-        "beyond the scale. Hollow marks are published means.",
+        "Raw scores. Bars begin at the random score (dotted line); the solid line is the human's, and an arrow says that it "
+        "lies beyond the scale. Hollow marks are published means.",
     ),
     "learning": (
         "Learning, all games",
@@ -55,14 +56,13 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "learning_games": (
         "Learning, game by game",
-        "Raw returns of training games, the mean of the last 10 of each run, mean over runs.",
+        "Returns of training games, the mean of the last 10 of each run, mean over runs.",
     ),
     "plasticity": ("Plasticity", "What the network can still learn, measured on states from replay: mean over games and runs."),
     "cost": ("Cost", "Training alone, without evaluation: mean over runs, bars from the least to the most."),
     "runs": ("Runs", "Every run, its commit, and what its configuration changes of the catalogue's agent (flags)."),
     "missing": ("Missing", "Runs that other games have, and runs that are not finished."),
 }
-ABSENT = "Nothing to show: {}."
 
 
 class Parser(argparse.ArgumentParser):
@@ -184,10 +184,11 @@ def sections(found: dict[str, Table], grid: Grid, scores: list[Score], folder: P
     parts = []
     for name, table in found.items():
         table.write(folder / f"{name}.csv")
-        panels = drawn[name](table, looks).save(folder / name, grid.note) if name in drawn and table.rows else ()
+        figure = drawn[name](table, looks) if name in drawn and table.rows else None
+        panels, width = (figure.save(folder / name, grid.note), figure.cell[0]) if figure else ((), 0)
         title, words = WORDS[name]
         absent = "" if table.rows else "Nothing." if name == "missing" else "No runs here have such data."
-        parts.append(Section(name, title, words, table, panels, in_short(name, table), absent))
+        parts.append(Section(name, title, words, table, panels, width, in_short(name, table), absent))
     return parts
 
 
@@ -206,7 +207,7 @@ def main(argv: list[str]) -> None:
         "Games": f"{len(asked.games)}; aggregates over {len(grid.shared)}",
         "Runs": f"{len(found['runs'].rows):,}",
         "Protocol": f"{asked.env_steps:,} env steps of training, {asked.episodes} games of evaluation, no sticky actions",
-        "Intervals": f"95 %, stratified bootstrap over runs within each game, {RESAMPLES:,} draws (500 for curves), percentiles",
+        "Intervals": f"95 %, stratified bootstrap over runs in each game, {RESAMPLES:,} draws ({CURVE_RESAMPLES} for curves)",
         "Made by": f"python -m analysis.report {shlex.join(argv)}",
         "Commit": commit(),
     }

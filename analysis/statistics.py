@@ -64,12 +64,13 @@ def intervals(
     return [_interval(np.concatenate(values)) for values in zip(*found, strict=True)]
 
 
-def shares(runs: int, games: int, rng: np.random.Generator, count: int = RESAMPLES) -> np.ndarray:
-    """What share of a stratified draw each run is: float32 [games, count, runs].
+def shares(runs: int, rng: np.random.Generator, count: int = RESAMPLES) -> np.ndarray:
+    """What share each run is of each of `count` draws of as many runs: float32 [count, runs].
 
     A mean over a draw is a weighted mean over the runs, which is a matrix product instead of a copy.
     """
-    return (rng.multinomial(runs, np.full(runs, 1 / runs), size=(games, count)) / runs).astype(np.float32)
+    drawn = rng.integers(runs, size=(count, runs)) + runs * np.arange(count)[:, None]
+    return (np.bincount(drawn.ravel(), minlength=count * runs) / runs).astype(np.float32).reshape(count, runs)
 
 
 def profile(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -91,7 +92,7 @@ def mean_band(values: np.ndarray, rng: np.random.Generator, count: int = RESAMPL
         return np.full((2, places), np.nan)
     total = np.zeros((count, places))
     for game in values:
-        total += shares(runs, 1, rng, count)[0] @ game.astype(np.float32)
+        total += shares(runs, rng, count) @ game.astype(np.float32)
     return np.percentile(total / games, LEVEL, axis=0)
 
 
@@ -112,7 +113,7 @@ def improvement_interval(x: np.ndarray, y: np.ndarray, rng: np.random.Generator,
         return np.nan, np.nan
     total = np.zeros(count)
     for won in wins(x, y):
-        ours, theirs = shares(len(x), 1, rng, count)[0], shares(len(y), 1, rng, count)[0]
+        ours, theirs = shares(len(x), rng, count), shares(len(y), rng, count)
         total += ((ours @ won) * theirs).sum(1)
     return _interval(total / x.shape[1])
 
@@ -127,7 +128,7 @@ def paired(differences: Sequence[np.ndarray], rng: np.random.Generator, count: i
         return value, (np.nan, np.nan)
     total = np.zeros(count)
     for game in differences:
-        total += shares(len(game), 1, rng, count)[0] @ game
+        total += shares(len(game), rng, count) @ game
     return value, _interval(total / len(differences))
 
 

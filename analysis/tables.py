@@ -132,7 +132,7 @@ def games(grid: Grid, rng: np.random.Generator) -> Table:
                 value = known.scores[name]
                 rows.append((name, method, "published", known.runs, value, "", "", share(game.normalised(float(value)))))
         for method, value in (("human", game.human), ("random", game.random)):
-            rows.append((name, method, "reference", "", value, "", "", share(game.normalised(value))))
+            rows.append((name, method, "reference", "", str(value), "", "", share(game.normalised(value))))
     return table(("game", "agent", "kind", "runs", "score", "score_low", "score_high", "hns"), rows)
 
 
@@ -155,10 +155,10 @@ def returns(courses: dict[Key, Course], grid: Grid, env_steps: int, rng: np.rand
         for game in (game for game in grid.games if game in found):
             rows = found[game]
             band = s.mean_band(rows[None], rng, CURVE_RESAMPLES)
-            for index in np.flatnonzero(~np.isnan(rows).any(0)):
-                single.append(
-                    (game, label, int(at[index]), len(rows), float(rows[:, index].mean()), *map(float, band[:, index]))
-                )
+            single += [
+                (game, label, int(at[index]), len(rows), float(rows[:, index].mean()), *map(float, band[:, index]))
+                for index in np.flatnonzero(~np.isnan(rows).any(0))
+            ]
     first = table(("agent", "env_step", "runs", "iqm", "iqm_low", "iqm_high"), whole)
     return first, table(("game", "agent", "env_step", "runs", "return", "return_low", "return_high"), single)
 
@@ -176,8 +176,10 @@ def plasticity(courses: dict[Key, Course], grid: Grid, env_steps: int, rng: np.r
             runs = min(len(curves) for curves in by_game.values())
             cube = np.array([curves[:runs] for curves in by_game.values()])  # [games, runs, places]
             band = s.mean_band(cube, rng, CURVE_RESAMPLES)
-            for index in np.flatnonzero(~np.isnan(cube).any((0, 1))):
-                rows.append((name, label, int(at[index]), runs, float(cube[:, :, index].mean()), *map(float, band[:, index])))
+            rows += [
+                (name, label, int(at[index]), runs, float(cube[:, :, index].mean()), *map(float, band[:, index]))
+                for index in np.flatnonzero(~np.isnan(cube).any((0, 1)))
+            ]
     return table(("measure", "agent", "env_step", "runs", "value", "value_low", "value_high"), rows)
 
 
@@ -185,7 +187,7 @@ def cost(scores: Iterable[Score]) -> Table:
     """Hours of training and env steps a second, for each agent and device: mean, least and most over runs."""
     found: dict[tuple[str, str], list[Score]] = defaultdict(list)
     for score in scores:
-        if score.ours and score.hours > 0:
+        if score.ours and score.hours > 0 and score.env_steps > 0:
             found[score.label, score.device].append(score)
     rows = []
     for (label, device), runs in found.items():

@@ -51,7 +51,7 @@ def test_profile_is_the_naive_one() -> None:
 def test_the_band_of_a_profile_is_that_of_naive_draws() -> None:
     scores, thresholds = rng().normal(size=(6, 4)), np.array([-1.0, 0.0, 1.0])
     naive = [s.profile(draw, thresholds) for draws in s.resampled(scores, 4000, rng()) for draw in draws]
-    np.testing.assert_allclose(s.profile_band(scores, thresholds, rng()), np.percentile(naive, s.LEVEL, axis=0), atol=0.03)
+    np.testing.assert_allclose(s.profile_band(scores, thresholds, rng()), np.percentile(naive, s.LEVEL, axis=0), atol=0.05)
 
 
 def test_improvement_is_the_naive_one() -> None:
