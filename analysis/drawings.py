@@ -70,7 +70,7 @@ def _intervals(panel: Axes, names: list[str], rows: list[Row], column: str, look
 def profiles(table: Table, looks: Looks) -> Canvas:
     """The share of runs above each score."""
     agents = table.values("agent")
-    canvas = Canvas(["", "Performance profile"], 300, 52, width=420)
+    canvas = Canvas(["", "Performance profile"], 270, 52, width=340)
     canvas.key({agent: looks[agent] for agent in agents})
     _curves(canvas.panels[1], table.where(), "threshold", "share", looks)
     canvas.panels[1].set(xlabel="human-normalised score", ylabel="share of runs above it", xlim=(0, 8), ylim=(0, 1))
@@ -202,7 +202,7 @@ def _scale(panel: Axes) -> None:
 
 def learning(table: Table, looks: Looks) -> Canvas:
     """The IQM of training returns over all shared games."""
-    canvas = Canvas(["", "All games"], 280, 52, width=420)
+    canvas = Canvas(["", "All games"], 260, 52, width=340)
     canvas.key({agent: looks[agent] for agent in table.values("agent")})
     _curves(canvas.panels[1], table.where(), "env_step", "iqm", looks)
     _scale(canvas.panels[1])

@@ -32,8 +32,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "aggregates": (
         "Aggregates",
         "Human-normalised: 0 is the random policy, 1 the human. Filled marks are agents of this report with their interval "
-        "(one run has none). Hollow marks are published figures, computed anew from published scores; crosses are recalled from "
-        "papers and not checked; sources are in the table. IQM is the mean of the middle half of all runs.",
+        "(one run has none). Hollow marks are published figures, computed anew from published scores; crosses are recalled "
+        "from papers and not checked; sources are in the table. IQM is the mean of the middle half of all runs.",
     ),
     "profiles": ("Performance profiles", "The share of runs, over all games, that score above a threshold. Higher is better."),
     "improvement": (
@@ -77,7 +77,7 @@ def read_command_line(argv: Sequence[str]) -> argparse.Namespace:
     """What `argv` asks for. UserError for what cannot be."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "paths", nargs="+", type=Path, help="run folders, folders of tables that analysis.collect wrote, tables"
+        "paths", nargs="*", type=Path, help="run folders, folders of tables that analysis.collect wrote, tables"
     )
     parser.add_argument("--out", type=Path, default=Path("report.html"), help="the page; its figures go to a folder beside it")
     parser.add_argument("--incomplete", action="store_true", help="report a grid that lacks runs; every figure says so")
@@ -125,7 +125,8 @@ def _asked(scores: list[Score], asked: argparse.Namespace) -> list[Score]:
     for score in scores:
         if score.game not in GAMES and score.game not in asked.games:
             raise UserError(f"{score.where}: {score.game} is no game of Atari-100k; --games {score.game} reports it alone")
-    return [score for score in scores if score.game in asked.games and (not asked.agents or score.agent in asked.agents)]
+    wanted = asked.agents or {score.agent for score in scores}
+    return [score for score in scores if score.game in asked.games and (score.agent in wanted or not score.ours)]
 
 
 def compute(asked: argparse.Namespace) -> tuple[dict[str, Table], Grid, list[Score]]:

@@ -12,7 +12,7 @@ import numpy as np
 from analysis import statistics as s
 from analysis.curves import WINDOW, Course, Key, places, sampled
 from analysis.grid import Grid
-from analysis.published import published
+from analysis.published import Published, published
 from analysis.scores import Score
 from envs.games import GAMES, find_game
 
@@ -68,11 +68,16 @@ def agents(grid: Grid, rng: np.random.Generator) -> Table:
         scores = grid.matrix(label)
         bands = s.intervals(scores, list(s.AGGREGATES.values()), rng)
         numbers = [share(float(x)) for f, band in zip(s.AGGREGATES.values(), bands, strict=True) for x in (f(scores), *band)]
-        rows.append((label, "run", grid.runs(label), *numbers, "runs of this report"))
-    for name, method in published().items() if set(grid.shared) == set(GAMES) else ():
+        rows.append((label, "run", grid.runs(label), *numbers, "runs read for this report"))
+    for name, method in others(grid).items() if set(grid.shared) == set(GAMES) else ():
         numbers = [x for measure in s.AGGREGATES for x in (method.aggregates.get(measure, ""), "", "")]
         rows.append((name, method.basis, method.runs, *numbers, method.source))
     return table(columns, rows)
+
+
+def others(grid: Grid) -> dict[str, Published]:
+    """The published methods; but whose single runs are in the grid under the method's name speaks for itself."""
+    return {name: method for name, method in published().items() if name not in grid.scores}
 
 
 def profiles(grid: Grid, rng: np.random.Generator) -> Table:
@@ -127,7 +132,7 @@ def games(grid: Grid, rng: np.random.Generator) -> Table:
             if len(raw):
                 low, high = s.intervals(raw, [s.mean], rng)[0]
                 rows.append((name, label, "run", len(raw), raw.mean(), low, high, share(game.normalised(raw.mean()))))
-        for method, known in published().items():
+        for method, known in others(grid).items():
             if name in known.scores:
                 value = known.scores[name]
                 rows.append((name, method, "published", known.runs, value, "", "", share(game.normalised(float(value)))))

@@ -173,10 +173,13 @@ def test_published_runs_are_agents_too(tmp_path: Path) -> None:
     (tmp_path / "DER.json").write_text('{"Pong": [-9.0, -8.0]}')
     score_table(tmp_path / "results/scores.csv", [("der", "", "Pong", seed, -10.0) for seed in range(2)])
     command = [str(tmp_path / "results"), "--games", "Pong", *PROTOCOL, "--out", str(tmp_path / "a.html")]
-    report.main([*command, "--per-run", f"Dopamine={tmp_path / 'DER.json'}"])
+    report.main([*command, "--per-run", f"Dopamine={tmp_path / 'DER.json'}", "--per-run", f"DER={tmp_path / 'DER.json'}"])
     found = Page((tmp_path / "a.html").read_text()).tables
     assert ["Dopamine", "der", "1.000 [1.000, 1.000]"] in found["improvement.csv"]
     assert {row[0] for row in found["runs.csv"][1:]} == {"der"}
+    assert [row[2] for row in found["games.csv"] if row[1] == "DER"] == ["run"]  # not the published mean as well
+    report.main([*command, "--agents", "der", "--per-run", f"Dopamine={tmp_path / 'DER.json'}"])
+    assert "Agents</dt><dd>der, Dopamine<" in (tmp_path / "a.html").read_text()
 
 
 def test_published_aggregates_stand_beside_whole_benchmarks_alone(tmp_path: Path) -> None:
