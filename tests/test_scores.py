@@ -155,6 +155,20 @@ def test_a_half_written_table_is_refused(tmp_path: Path) -> None:
             scores.read_table(file, PROTOCOL)
 
 
+def test_scores_are_in_order_and_published_ones_last(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"Pong": [1.0]}')
+    rows = [("spr", "", "Pong", 0, 0.0), ("der", "", "Pong", 1, 0.0), ("der", "", "Pong", 0, 0.0), ("der", "", "Alien", 0, 0.0)]
+    found = perrun.read_per_run("a", tmp_path / "a.json", PROTOCOL)
+    found += scores.read_table(score_table(tmp_path / "scores.csv", rows), PROTOCOL)
+    assert [(s.label, s.game, s.seed) for s in scores.unique(found)] == [
+        ("der", "Alien", 0),
+        ("der", "Pong", 0),
+        ("der", "Pong", 1),
+        ("spr", "Pong", 0),
+        ("a", "Pong", 0),
+    ]
+
+
 def test_two_files_that_disagree_are_refused(tmp_path: Path) -> None:
     rows = [("der", "", "Pong", 0, -10.0), ("der", "", "Pong", 0, -11.0)]
     found = scores.read_table(score_table(tmp_path / "scores.csv", rows), PROTOCOL)

@@ -133,6 +133,23 @@ def test_cost_is_of_runs_that_trained() -> None:
     assert found[0]["hours_of_all"] == "1.5"
 
 
+def test_runs_name_their_commit() -> None:
+    row = tables.runs([score("der", "Pong", 3, 1.0)]).where()[0]
+    assert row == {
+        "agent": "der",
+        "flags": "",
+        "game": "Pong",
+        "seed": "3",
+        "env_steps": "1800",
+        "episodes": "2",
+        "score": "14.6",
+        "hns": "1.000",
+        "hours": "0.5",
+        "device": "CPU",
+        "commit": "c" * 12,
+    }
+
+
 def test_unfinished_runs_are_missing() -> None:
     grid, _ = two_agents()
     rows = tables.missing(grid, [Path("runs/der/Pong/seed7")]).where()
