@@ -8,6 +8,7 @@ from pathlib import Path
 from analysis.tables import Table
 
 STYLE = Path(__file__).with_name("page.css")
+SHORT = 100  # rows; a longer table is closed at first, and not printed
 LONG = 500  # rows; a longer table is shown in part, and its file has all
 
 
@@ -75,9 +76,8 @@ def _section(part: Section, note: str, folder: str) -> str:
     all_rows = (
         f"{len(part.table.rows):,} rows" if shown is part.table else f"{len(shown.rows):,} of {len(part.table.rows):,} rows"
     )
-    parts.append(
-        f"<details{'' if part.panels else ' open'}><summary>Table, {all_rows}</summary>{_table(shown, part)}</details>"
-    )
+    opened = " open" if not part.panels and len(shown.rows) <= SHORT else ""
+    parts.append(f"<details{opened}><summary>Table, {all_rows}</summary>{_table(shown, part)}</details>")
     parts.append(f'<p class="files">Files: {files}</p>\n</section>')
     return "\n".join(parts)
 

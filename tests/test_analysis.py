@@ -86,7 +86,9 @@ def test_curves_are_sampled_as_a_naive_reader_would() -> None:
     assert np.isnan(curves.sampled([], places, 1)).all()
 
 
-@pytest.mark.parametrize("line", ['{"kind": "episode", "env_step": 4', "not json", '{"env_step": 4}'])
+@pytest.mark.parametrize(
+    "line", ['{"kind": "episode", "env_step": 4', "not json", '{"kind": "train", "env_step": 4', '{"env_step": 4}']
+)
 def test_a_half_written_log_is_refused(line: str, tmp_path: Path) -> None:
     path = fake_run(tmp_path, "der", "Pong", 0, -10.0) / "metrics.jsonl"
     path.write_text(path.read_text() + line)
