@@ -1,34 +1,44 @@
-"""Gather finished runs into two small tables: scores.csv, one row a run, and curves.csv, one row a finished training game.
+"""Gather finished runs into small tables: scores.csv, one row a run; curves.csv, one row a finished training game;
+plasticity.csv, one row a measurement.
 
 python -m analysis.collect runs --out results
 """
 
 import argparse
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
-SCORES = ("agent", "game", "seed", "env_steps", "episodes", "score", "standard_error", "hns", "commit", "device", "hours")
-CURVES = ("agent", "game", "seed", "env_step", "return", "length")
+from analysis.curves import CURVES, PLASTICITY, read_metrics
+from analysis.scores import flags_of, read_json
+from experiment.command import run
+from experiment.folder import CONFIG, METRICS, SCORE
+
+SCORES = ("agent", "flags", "game", "seed", "env_steps", "episodes", "score", "standard_error", "hns")
+SCORES += ("commit", "device", "hours")
 
 
 def runs_below(folder: Path) -> list[Path]:
     """The finished runs somewhere below `folder`, in order."""
-    return sorted(path.parent for path in folder.rglob("score.json"))
+    return sorted(path.parent for path in folder.rglob(SCORE))
+
+
+def identity(run: Path) -> dict[str, Any]:
+    """Agent, flags, game and seed of the run folder `run`: `flags` is what differs from the catalogue's agent."""
+    settings = read_json(run / CONFIG)["settings"]
+    return {**{name: settings[name] for name in ("agent", "game", "seed")}, "flags": flags_of(run / CONFIG)}
 
 
 def score_row(run: Path) -> dict[str, Any]:
     """The row of scores.csv for the run folder `run`."""
-    score = json.loads((run / "score.json").read_text())
-    return {name: score[name] for name in SCORES}
+    row = identity(run) | read_json(run / SCORE)
+    return {name: row[name] for name in SCORES}
 
 
-def curve_rows(run: Path) -> list[dict[str, Any]]:
-    """A row of curves.csv for each game that was finished while the run folder `run` was trained."""
-    settings = json.loads((run / "config.json").read_text())["settings"]
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{**settings, **row} for row in rows if row["kind"] == "episode"]
+def course_rows(run: Path, kind: str) -> list[dict[str, Any]]:
+    """A row for each row of metrics of `kind` in the run folder `run`: a game finished in training, or a measurement."""
+    who = identity(run)
+    return [who | row for row in read_metrics(run / METRICS, (kind,))]
 
 
 def write(path: Path, names: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
@@ -39,18 +49,21 @@ def write(path: Path, names: tuple[str, ...], rows: list[dict[str, Any]]) -> Non
         table.writerows(rows)
 
 
-def main() -> None:
-    """Write both tables."""
+def main(argv: list[str]) -> None:
+    """Write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, default=Path("results"))
-    asked = parser.parse_args()
+    asked = parser.parse_args(argv)
     found = [run for folder in asked.runs for run in runs_below(folder)]
     asked.out.mkdir(parents=True, exist_ok=True)
     write(asked.out / "scores.csv", SCORES, [score_row(run) for run in found])
-    write(asked.out / "curves.csv", CURVES, [row for run in found for row in curve_rows(run)])
-    print(f"{len(found)} finished runs in {asked.out / 'scores.csv'} and {asked.out / 'curves.csv'}")
+    write(asked.out / "curves.csv", CURVES, [row for run in found for row in course_rows(run, "episode")])
+    measured = [row for run in found for row in course_rows(run, "plasticity")]
+    names = dict.fromkeys(name for row in measured for name in row if name not in (*PLASTICITY, "kind"))
+    write(asked.out / "plasticity.csv", (*PLASTICITY, *names), measured)
+    print(f"{len(found)} finished runs in {asked.out}: scores.csv, curves.csv, plasticity.csv")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

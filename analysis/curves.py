@@ -1,30 +1,105 @@
-"""Draw learning curves: the return of every training game, and its running mean, for each game and agent.
+"""What happened during training: returns and plasticity of each run, sampled at common env steps."""
 
-python -m analysis.curves results/curves.csv --out results/curves.svg
-"""
-
-import argparse
 import csv
-from collections import defaultdict
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from envs.games import find_game
+from analysis.scores import Score, header, number
+from experiment.command import UserError
+from experiment.folder import METRICS
 
 WINDOW = 10  # games of the running mean
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito: safe for the colour-blind
+POINTS = 40  # places at which curves are sampled
 
-Curves = dict[str, dict[tuple[str, str], np.ndarray]]
+CURVES = ("agent", "flags", "game", "seed", "env_step", "return", "length")  # columns of a table of returns
+PLASTICITY = ("agent", "flags", "game", "seed", "env_step")  # first columns of a table of plasticity
+
+NO_MEASUREMENT = {*PLASTICITY, "kind"}
+
+Key = tuple[str, str, int]  # label, game, seed
 
 
-def read(path: Path) -> Curves:
-    """Game -> (agent, seed) -> float64 [games, 2] of env step and return, from a table that analysis.collect wrote."""
-    found: dict[str, dict[tuple[str, str], list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
-    with path.open() as file:
-        for row in csv.DictReader(file):
-            found[row["game"]][row["agent"], row["seed"]].append((float(row["env_step"]), float(row["return"])))
-    return {game: {run: np.array(points) for run, points in runs.items()} for game, runs in found.items()}
+@dataclass
+class Course:
+    """The course of a run, by env step: returns of its finished games, and measurements by name. Pairs (env step, value)."""
+
+    returns: list[tuple[float, float]] = field(default_factory=list)
+    measured: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+
+def read_metrics(path: Path, kinds: Iterable[str]) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl that are of one of `kinds`. UserError, naming file and line, for a broken one."""
+    starts = tuple(f'{{"kind": "{kind}"' for kind in kinds)  # most rows need not be parsed
+    found = []
+    for index, line in enumerate(path.read_text().splitlines(), 1):
+        if line.startswith(starts) or not (line.startswith('{"kind": "') and line.endswith("}")):
+            try:
+                row = json.loads(line)
+                if row["kind"] in kinds:
+                    found.append(row)
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(f"{path}, line {index} cannot be read; is it half-written?") from error
+    return found
+
+
+def read_courses(runs: Iterable[tuple[Score, Path]], tables: Iterable[Path], known: set[Key]) -> dict[Key, Course]:
+    """The courses of the `known` runs, from run folders or, for those in none, from `tables` that collect wrote."""
+    found: dict[Key, Course] = {}
+    for score, folder in runs:
+        path = folder / METRICS
+        if (score.label, score.game, score.seed) in known and path.exists():
+            course = found[score.label, score.game, score.seed] = Course()
+            for row in read_metrics(path, ("episode", "plasticity")):
+                _add(course, row, str(path))
+    from_folders = set(found)
+    for table in tables:
+        for row, where in _rows(table):
+            key = (f"{row['agent']} {row['flags']}".strip(), row["game"], int(row["seed"]))
+            if key in known and key not in from_folders:
+                _add(found.setdefault(key, Course()), row, where)
+    return found
+
+
+def _rows(path: Path) -> Iterable[tuple[dict[str, str], str]]:
+    with path.open(newline="") as file:
+        rows = csv.DictReader(file)
+        for row in rows:
+            where = f"{path}, line {rows.line_num}"
+            if None in row or None in row.values():
+                raise UserError(f"{where}: as many values as columns are needed; is it half-written?")
+            yield row, where
+
+
+def course_tables(paths: Iterable[Path]) -> list[Path]:
+    """The tables of returns and of plasticity in the folders `paths`."""
+    files = [file for path in paths if path.is_dir() for file in sorted(path.rglob("*.csv"))]
+    return [file for file in files if set(PLASTICITY) <= set(header(file)) and "score" not in header(file)]
+
+
+def _add(course: Course, row: dict[str, Any], where: str) -> None:
+    """Add a row of an episode or of a measurement; a measurement may be nan, a return may not."""
+    step = number(row, "env_step", where)
+    if "return" in row:
+        course.returns.append((step, number(row, "return", where)))
+        return
+    for name, value in row.items():
+        if name not in NO_MEASUREMENT and value != "":
+            course.measured.setdefault(name, []).append((step, float(value)))
+
+
+def sampled(points: list[tuple[float, float]], places: np.ndarray, window: int) -> np.ndarray:
+    """At each env step of `places` [T] the mean of the last `window` values up to it, nan before the first. float64 [T]."""
+    if not points:
+        return np.full(len(places), np.nan)
+    steps, values = np.array(points).T
+    count = np.searchsorted(steps, places, side="right")
+    means = np.concatenate(([np.nan], running_mean(values, window)))
+    return means[count]
 
 
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
@@ -35,37 +110,6 @@ def running_mean(values: np.ndarray, window: int) -> np.ndarray:
     return (sums[last] - sums[first]) / (last - first)
 
 
-def draw(curves: Curves, path: Path) -> None:
-    """One panel a game; the format follows the suffix of `path`."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "curves"  # the same curves give the same file
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, len(curves), figsize=(6.4 * len(curves), 4), squeeze=False, layout="constrained")
-    agents = sorted({agent for runs in curves.values() for agent, _ in runs})
-    for panel, (game, runs) in zip(panels[0], sorted(curves.items()), strict=True):
-        for (agent, seed), points in sorted(runs.items()):
-            colour = COLOURS[agents.index(agent) % len(COLOURS)]
-            panel.plot(points[:, 0], points[:, 1], ".", color=colour, alpha=0.25, markersize=4)
-            panel.plot(points[:, 0], running_mean(points[:, 1], WINDOW), color=colour, label=f"{agent}, seed {seed}")
-        panel.axhline(find_game(game).random, color="grey", linestyle=":", label="random")
-        panel.set(title=game, xlabel="env steps", ylabel=f"return of a training game (line: mean of {WINDOW})")
-        panel.legend(frameon=False)
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
-    pyplot.close(figure)
-
-
-def main() -> None:
-    """Draw what the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("curves", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("curves.svg"))
-    asked = parser.parse_args()
-    draw(read(asked.curves), asked.out)
-    print(asked.out)
-
-
-if __name__ == "__main__":
-    main()
+def places(env_steps: int) -> np.ndarray:
+    """The env steps at which curves are sampled, whole numbers: float64 [POINTS]."""
+    return np.linspace(env_steps / POINTS, env_steps, POINTS).round()

@@ -2,47 +2,61 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis import collect, curves, random_policy
+from analysis.scores import Protocol, read_run, read_table
+from experiment.command import UserError
+from tests.fake_runs import fake_run
 
 
-def fake_run(folder: Path, agent: str, score: float) -> None:
-    folder.mkdir(parents=True)
-    settings = {"agent": agent, "game": "Pong", "seed": 0}
-    result = settings | {"env_steps": 100, "episodes": 2, "score": score, "standard_error": 0.5, "hns": 0.1}
-    result |= {"commit": "abc", "device": "CPU", "hours": 0.1, "returns": [score - 0.5, score + 0.5]}
-    (folder / "score.json").write_text(json.dumps(result))
-    (folder / "config.json").write_text(json.dumps({"settings": settings, "made": {}}))
-    rows = [
-        {"kind": "episode", "env_step": 40, "return": -20.0, "length": 40, "lane": 0},
-        {"kind": "train", "env_step": 50, "loss": 1.0},
-        {"kind": "episode", "env_step": 90, "return": -18.0, "length": 50, "lane": 0},
-    ]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
 
 
-def test_runs_are_collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    fake_run(tmp_path / "runs/der/Pong/seed0", "der", -10.0)
-    fake_run(tmp_path / "runs/der_ht/Pong/seed0", "der_ht", -5.0)
-    (tmp_path / "runs/spr/Pong/seed0").mkdir(parents=True)  # unfinished: no score
-    monkeypatch.setattr(sys, "argv", ["collect", str(tmp_path / "runs"), "--out", str(tmp_path / "results")])
-    collect.main()
+def test_runs_are_collected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs, results = tmp_path / "runs", tmp_path / "results"
+    fake_run(runs, "der", "Pong", 0, -10.0)
+    fake_run(runs, "der_ht", "Pong", 0, -5.0, config={"tortoise": {"decay": 0.5}})
+    fake_run(runs, "spr", "Pong", 0, finished=False)
+    collect.main([str(runs), "--out", str(results)])
     assert "2 finished runs" in capsys.readouterr().out
-    with (tmp_path / "results/scores.csv").open() as file:
-        scores = list(csv.DictReader(file))
-    assert [(row["agent"], float(row["score"])) for row in scores] == [("der", -10.0), ("der_ht", -5.0)]
-    with (tmp_path / "results/curves.csv").open() as file:
-        curves = list(csv.DictReader(file))
-    assert [(row["agent"], row["env_step"], row["return"]) for row in curves[:2]] == [
-        ("der", "40", "-20.0"),
-        ("der", "90", "-18.0"),
+    scores = rows_of(results / "scores.csv")
+    assert [(row["agent"], row["flags"], float(row["score"])) for row in scores] == [
+        ("der", "", -10.0),
+        ("der_ht", "--tortoise.decay 0.5", -5.0),
     ]
-    assert len(curves) == 4
+    log = [json.loads(line) for line in (runs / "der/Pong/seed0/metrics.jsonl").read_text().splitlines()]
+    episodes = [row for row in log if row["kind"] == "episode"]
+    found = rows_of(results / "curves.csv")
+    assert len(found) == 2 * len(episodes) == 20
+    assert [(int(row["env_step"]), float(row["return"])) for row in found[:10]] == [
+        (row["env_step"], row["return"]) for row in episodes
+    ]
+    measured = rows_of(results / "plasticity.csv")
+    assert float(measured[3]["srank"]) == [row for row in log if row["kind"] == "plasticity"][3]["srank"]
+
+
+def test_what_is_read_from_tables_is_what_is_read_from_folders(tmp_path: Path) -> None:
+    protocol = Protocol(100, 2)
+    folders = [fake_run(tmp_path / "runs", "der", "Pong", seed, -10.0 + seed) for seed in range(2)]
+    collect.main([str(tmp_path / "runs"), "--out", str(tmp_path / "results")])
+    scores = [read_run(folder, protocol) for folder in folders]
+    again = read_table(tmp_path / "results/scores.csv", protocol)
+    assert [(s.label, s.game, s.seed, s.score, s.hours) for s in scores] == [
+        (s.label, s.game, s.seed, s.score, s.hours) for s in again
+    ]
+    known = {(s.label, s.game, s.seed) for s in scores}
+    tables = curves.course_tables([tmp_path / "results"])
+    assert [table.name for table in tables] == ["curves.csv", "plasticity.csv"]
+    from_folders = curves.read_courses(list(zip(scores, folders, strict=True)), [], known)
+    assert from_folders == curves.read_courses([], tables, known)
+    assert from_folders == curves.read_courses(list(zip(scores, folders, strict=True)), tables, known)
+    assert curves.read_courses([], tables, {("der", "Pong", 1)}).keys() == {("der", "Pong", 1)}
 
 
 @pytest.mark.parametrize(
@@ -61,14 +75,30 @@ def test_scores_are_compared_in_standard_errors(score: float, error: float, z: f
     assert line.endswith(f"| {verdict} |")
 
 
-def test_curves_are_drawn(tmp_path: Path) -> None:
-    np.testing.assert_allclose(curves.running_mean(np.array([2.0, 4.0, 6.0, 8.0]), 2), [2, 3, 5, 7])
-    fake_run(tmp_path / "runs/der/Pong/seed0", "der", -10.0)
-    rows = collect.curve_rows(tmp_path / "runs/der/Pong/seed0")
-    collect.write(tmp_path / "curves.csv", collect.CURVES, rows)
-    found = curves.read(tmp_path / "curves.csv")
-    np.testing.assert_array_equal(found["Pong"]["der", "0"], [[40, -20], [90, -18]])
-    for name in ("curves.svg", "curves.png"):
-        curves.draw(found, tmp_path / name)
-    assert "<svg" in (tmp_path / "curves.svg").read_text()
-    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+def test_curves_are_sampled_as_a_naive_reader_would() -> None:
+    rng = np.random.default_rng(0)
+    points = [(float(step), rng.normal()) for step in sorted(rng.choice(100, 30, replace=False))]
+    places = np.array([0.0, 10.0, points[3][0], 55.5, 100.0])
+    for window in (1, 3, 10):
+        naive = [[value for step, value in points if step <= place][-window:] for place in places]
+        expected = [np.mean(values) if values else np.nan for values in naive]
+        np.testing.assert_allclose(curves.sampled(points, places, window), expected)
+    assert np.isnan(curves.sampled([], places, 1)).all()
+
+
+@pytest.mark.parametrize(
+    "line", ['{"kind": "episode", "env_step": 4', "not json", '{"kind": "train", "env_step": 4', '{"env_step": 4}']
+)
+def test_a_half_written_log_is_refused(line: str, tmp_path: Path) -> None:
+    path = fake_run(tmp_path, "der", "Pong", 0, -10.0) / "metrics.jsonl"
+    path.write_text(path.read_text() + line)
+    with pytest.raises(UserError, match=r"metrics.jsonl, line 31 cannot be read; is it half-written\?"):
+        curves.read_metrics(path, ("episode",))
+
+
+def test_a_return_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    run = fake_run(tmp_path, "der", "Pong", 0, -10.0)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "episode", "env_step": 100, "return": NaN}\n')
+    with pytest.raises(UserError, match="return is nan"):
+        curves.read_courses([(read_run(run, Protocol(100, 2)), run)], [], {("der", "Pong", 0)})

@@ -22,7 +22,7 @@ ALLOWED = {
     "replay": set(),
     "envs": set(),
     "experiment": set(),
-    "analysis": {"envs.games"},
+    "analysis": {"agents.catalogue", "envs.games", "experiment.command", "experiment.folder"},
     "sweep": {"envs.games", "experiment.command", "experiment.folder", "options"},
     "benchmarks": {"agents", "envs", "experiment", "networks", "replay", "train", "eval", "options"},
 }

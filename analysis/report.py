@@ -1,0 +1,220 @@
+"""One HTML page of everything that runs show, and beside it every figure as SVG, PNG and CSV.
+
+    python -m analysis.report runs/ results/ --out report.html
+    python -m analysis.report runs/ --incomplete --agents der der_ht --out report.html
+    python -m analysis.report runs/ --per-run "DER=DER.json" --per-run "BBF=BBF.csv" --out report.html
+
+Intervals are 95 % intervals of a stratified bootstrap over runs, drawn from a fixed seed: the same files give the same page.
+"""
+
+import argparse
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from analysis import tables
+from analysis.curves import course_tables, read_courses
+from analysis.grid import Grid, build_grid
+from analysis.page import LONG, Section, page
+from analysis.perrun import read_per_run
+from analysis.scores import Protocol, Score, read_run, read_table, score_files, unique
+from analysis.statistics import RESAMPLES
+from analysis.tables import CURVE_RESAMPLES, Table
+from envs.games import GAMES, find_game
+from experiment.command import UserError, nearest, run
+from experiment.folder import commit
+
+# Name, title, words, and which rows are shown of a long table.
+WORDS: dict[str, tuple[str, str]] = {
+    "aggregates": (
+        "Aggregates",
+        "Human-normalised: 0 is the random policy, 1 the human. Filled marks are agents of this report with their interval "
+        "(one run has none). Hollow marks are published figures, computed anew from published scores; crosses are recalled "
+        "from papers and not checked; sources are in the table. IQM is the mean of the middle half of all runs.",
+    ),
+    "profiles": ("Performance profiles", "The share of runs, over all games, that score above a threshold. Higher is better."),
+    "improvement": (
+        "Probability of improvement",
+        "How probable it is that a run of the row's agent beats one of the column's on a game drawn at random. Bold: one half "
+        "is outside the interval.",
+    ),
+    "pairs": (
+        "Hare & Tortoise against its base",
+        "Differences in human-normalised score between runs of the same game and seed. Right of 0: Hare & Tortoise is better.",
+    ),
+    "games": (
+        "Games",
+        "Raw scores. Bars begin at the random score (dotted line); the solid line is the human's, and an arrow says that it "
+        "lies beyond the scale. Hollow marks are published means.",
+    ),
+    "learning": (
+        "Learning, all games",
+        "Returns of training games, the mean of the last 10 of each run, as IQM over games and runs.",
+    ),
+    "learning_games": (
+        "Learning, game by game",
+        "Returns of training games, the mean of the last 10 of each run, mean over runs.",
+    ),
+    "plasticity": ("Plasticity", "What the network can still learn, measured on states from replay: mean over games and runs."),
+    "cost": ("Cost", "Training alone, without evaluation: mean over runs, bars from the least to the most."),
+    "runs": ("Runs", "Every run, its commit, and what its configuration changes of the catalogue's agent (flags)."),
+    "missing": ("Missing", "Runs that other games have, and runs that are not finished."),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all others are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError instead of printing the usage."""
+        raise UserError(f"{message}; see --help")
+
+
+def read_command_line(argv: Sequence[str]) -> argparse.Namespace:
+    """What `argv` asks for. UserError for what cannot be."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "paths", nargs="*", type=Path, help="run folders, folders of tables that analysis.collect wrote, tables"
+    )
+    parser.add_argument("--out", type=Path, default=Path("report.html"), help="the page; its figures go to a folder beside it")
+    parser.add_argument("--incomplete", action="store_true", help="report a grid that lacks runs; every figure says so")
+    parser.add_argument("--agents", nargs="+", metavar="AGENT", help="report these alone")
+    parser.add_argument("--games", nargs="+", metavar="GAME", help="report these alone, instead of the 26")
+    parser.add_argument(
+        "--per-run", action="append", default=[], metavar="NAME=FILE", help="add published scores of single runs"
+    )
+    parser.add_argument("--env-steps", type=int, default=Protocol.env_steps, help="of training that runs must have had")
+    parser.add_argument("--episodes", type=int, default=Protocol.episodes, help="of evaluation that runs must have had")
+    asked = parser.parse_args(argv)
+    try:
+        asked.games = tuple(find_game(game).name for game in asked.games) if asked.games else tuple(GAMES)
+    except ValueError as error:
+        raise UserError(f"--games: {error}") from error
+    if asked.out.suffix != ".html":
+        raise UserError(f"--out must name an .html file, not {asked.out}")
+    if not asked.out.absolute().parent.is_dir():
+        raise UserError(f"--out: there is no folder {asked.out.absolute().parent}")
+    return asked
+
+
+def read_scores(asked: argparse.Namespace) -> tuple[list[Score], list[tuple[Score, Path]], list[Path]]:
+    """All scores that are asked for, those of run folders with their folders, and folders of unfinished runs. UserError."""
+    protocol = Protocol(asked.env_steps, asked.episodes)
+    finished, unfinished, files = score_files(asked.paths)
+    in_folders = [(read_run(folder, protocol), folder) for folder in finished]
+    scores = [score for score, _ in in_folders] + [score for file in files for score in read_table(file, protocol)]
+    for text in asked.per_run:
+        name, _, file = text.partition("=")
+        if not (name and file):
+            raise UserError(f"--per-run must be NAME=FILE, not {text}")
+        if any(score.label == name for score in scores):
+            raise UserError(f"--per-run: there is an agent {name} already; choose another name")
+        scores += read_per_run(name, Path(file), protocol)
+    for agent in asked.agents or ():
+        if agent not in {score.agent for score in scores}:
+            known = list(dict.fromkeys(score.agent for score in scores))
+            raise UserError(f"--agents: there is no run of {agent!r}; {nearest(agent, known)}")
+    return unique(_asked(scores, asked)), in_folders, unfinished
+
+
+def _asked(scores: list[Score], asked: argparse.Namespace) -> list[Score]:
+    """The scores of the agents and games that are asked for. UserError for a game outside the benchmark that is not."""
+    for score in scores:
+        if score.game not in GAMES and score.game not in asked.games:
+            raise UserError(f"{score.where}: {score.game} is no game of Atari-100k; --games {score.game} reports it alone")
+    wanted = asked.agents or {score.agent for score in scores}
+    return [score for score in scores if score.game in asked.games and (score.agent in wanted or not score.ours)]
+
+
+def compute(asked: argparse.Namespace) -> tuple[dict[str, Table], Grid, list[Score]]:
+    """Every table of the report by its name."""
+    scores, in_folders, unfinished = read_scores(asked)
+    grid = build_grid(scores, asked.games, asked.incomplete)
+    known = {(score.label, score.game, score.seed) for score in scores}
+    courses = read_courses(in_folders, course_tables(asked.paths), known)
+    learning, learning_games = tables.returns(courses, grid, asked.env_steps, np.random.default_rng(1))
+    found = {
+        "aggregates": tables.agents(grid, np.random.default_rng(2)),
+        "profiles": tables.profiles(grid, np.random.default_rng(3)),
+        "improvement": tables.improvements(grid, np.random.default_rng(4)),
+        "pairs": tables.pairs(grid, np.random.default_rng(5)),
+        "games": tables.games(grid, np.random.default_rng(6)),
+        "learning": learning,
+        "learning_games": learning_games,
+        "plasticity": tables.plasticity(courses, grid, asked.env_steps, np.random.default_rng(7)),
+        "cost": tables.cost(scores),
+        "runs": tables.runs(scores),
+        "missing": tables.missing(grid, unfinished),
+    }
+    return found, grid, scores
+
+
+def in_short(name: str, table: Table) -> Table | None:
+    """The rows that the page shows of a long table: the last point of each curve, a few thresholds. None for all."""
+    if len(table.rows) <= LONG:
+        return None
+    if name == "profiles":
+        return Table(table.columns, tuple(row for row in table.rows if row[1] in ("0.250", "0.500", "1.000", "2.000", "4.000")))
+    if "env_step" in table.columns and name != "runs":
+        index = table.columns.index("env_step")
+        last: dict[tuple[str, ...], tuple[str, ...]] = {row[:index]: row for row in table.rows}
+        return Table(table.columns, tuple(last.values()))
+    return None
+
+
+def sections(found: dict[str, Table], grid: Grid, scores: list[Score], folder: Path) -> list[Section]:
+    """Write every table and figure to `folder`; the parts of the page."""
+    from analysis import canvas, drawings  # takes a second to import
+
+    families = {score.label: tables.without_ht(score.agent) or score.agent for score in scores}
+    looks = canvas.styles(families)
+    drawn: dict[str, Callable[[Table, drawings.Looks], canvas.Canvas]] = {
+        "aggregates": drawings.aggregates,
+        "profiles": drawings.profiles,
+        "improvement": drawings.improvements,
+        "pairs": drawings.pairs,
+        "games": drawings.games,
+        "learning": drawings.learning,
+        "learning_games": drawings.learning_games,
+        "plasticity": drawings.plasticity,
+        "cost": drawings.cost,
+    }
+    parts = []
+    for name, table in found.items():
+        table.write(folder / f"{name}.csv")
+        figure = drawn[name](table, looks) if name in drawn and table.rows else None
+        panels, width = (figure.save(folder / name, grid.note), figure.cell[0]) if figure else ((), 0)
+        title, words = WORDS[name]
+        absent = "" if table.rows else "Nothing." if name == "missing" else "No runs here have such data."
+        parts.append(Section(name, title, words, table, panels, width, in_short(name, table), absent))
+    return parts
+
+
+def main(argv: list[str]) -> None:
+    """Write the page that the command line asks for."""
+    asked = read_command_line(argv)
+    found, grid, scores = compute(asked)
+    folder = asked.out.with_name(f"{asked.out.stem}_files")
+    folder.mkdir(exist_ok=True)
+    try:
+        parts = sections(found, grid, scores, folder)
+    except ModuleNotFoundError as error:
+        raise UserError("the report needs matplotlib: pip install -e '.[report]'") from error
+    facts = {
+        "Agents": ", ".join(grid.scores),
+        "Games": f"{len(asked.games)}; aggregates over {len(grid.shared)}",
+        "Runs": f"{len(found['runs'].rows):,}",
+        "Protocol": f"{asked.env_steps:,} env steps of training, {asked.episodes} games of evaluation, no sticky actions",
+        "Intervals": f"95 %, stratified bootstrap over runs in each game, {RESAMPLES:,} draws ({CURVE_RESAMPLES} for curves)",
+        "Made by": f"python -m analysis.report {shlex.join(argv)}",
+        "Commit": commit(),
+    }
+    asked.out.write_text(page(facts, grid.note, parts, folder.name))
+    print(f"{asked.out}, and its figures in {folder}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,113 @@
+"""Runs x games matrices, and what is said of an incomplete grid."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import grid
+from analysis.perrun import read_per_run
+from analysis.scores import Protocol, Score
+from envs.games import GAMES, find_game
+from experiment.command import UserError
+
+
+def score(agent: str, game: str, seed: int, hns: float) -> Score:
+    found = find_game(game)
+    raw = found.random + hns * (found.human - found.random)
+    return Score(agent, "", game, seed, 100, 2, raw, "", "", 0.1, "file")
+
+
+def test_a_matrix_holds_each_game_in_its_column_and_seeds_in_order() -> None:
+    rows = [
+        score("der", "Pong", 1, 0.4),
+        score("der", "Pong", 0, 0.3),
+        score("der", "Alien", 0, 0.1),
+        score("der", "Alien", 1, 0.2),
+    ]
+    found = grid.build_grid(rows, ("Alien", "Pong"), incomplete=False)
+    np.testing.assert_allclose(found.matrix("der"), [[0.1, 0.3], [0.2, 0.4]])
+    assert "Not the benchmark's 26 games but Alien, Pong" in found.note
+
+
+def test_a_complete_benchmark_needs_no_note() -> None:
+    found = grid.build_grid([score("der", game, 0, 0.1) for game in GAMES], tuple(GAMES), incomplete=False)
+    assert found.note == ""
+    assert found.missing() == []
+    assert found.shared == tuple(GAMES)
+
+
+def test_an_incomplete_grid_is_refused_or_told() -> None:
+    rows = [
+        score("der", "Pong", 0, 0.3),
+        score("der", "Pong", 1, 0.5),
+        score("der", "Alien", 0, 0.1),
+        score("spr", "Pong", 0, 1.0),
+    ]
+    with pytest.raises(UserError, match=r"1 of 2 runs of der on Alien missing \(1 more such cells\); --incomplete"):
+        grid.build_grid(rows, ("Alien", "Pong"), incomplete=False)
+    found = grid.build_grid(rows, ("Alien", "Pong"), incomplete=True)
+    assert found.shared == ("Pong",)
+    assert found.missing() == [("der", "Alien", 1), ("spr", "Alien", 1)]
+    assert "der has all its runs on 1 of 2 games; spr has all its runs on 1 of 2 games" in found.note
+    assert "Aggregates are over Pong that all agents have" in found.note
+
+
+def test_games_count_the_same_where_one_has_more_runs() -> None:
+    rows = [score("der", "Pong", seed, seed / 10) for seed in range(3)] + [score("der", "Alien", seed, 1.0) for seed in (5, 4)]
+    found = grid.build_grid(rows, ("Alien", "Pong"), incomplete=True)
+    np.testing.assert_allclose(found.matrix("der"), [[1, 0], [1, 0.1]], atol=1e-12)
+
+
+def test_no_game_that_all_agents_have() -> None:
+    found = grid.build_grid([score("der", "Pong", 0, 0.3), score("spr", "Alien", 0, 0.1)], ("Alien", "Pong"), incomplete=True)
+    assert found.shared == ()
+    assert found.runs("der") == 0
+    assert "no game" in found.note
+
+
+def test_nothing_at_all_is_refused() -> None:
+    with pytest.raises(UserError, match="no finished run"):
+        grid.build_grid([], tuple(GAMES), incomplete=True)
+
+
+def test_differences_are_of_the_same_game_and_seed() -> None:
+    rows = [score("der", "Pong", 0, 0.1), score("der", "Pong", 1, 0.2), score("der", "Alien", 0, 0.5)]
+    rows += [score("der_ht", "Pong", 1, 0.7), score("der_ht", "Pong", 2, 0.9), score("der_ht", "Alien", 1, 0.9)]
+    found = grid.build_grid(rows, ("Alien", "Pong"), incomplete=True).differences("der_ht", "der")
+    assert list(found) == ["Pong"]
+    np.testing.assert_allclose(found["Pong"], [0.5])
+
+
+def test_three_forms_of_published_runs_are_the_same_scores(tmp_path: Path) -> None:
+    files = {
+        "a.json": json.dumps({"Pong": [-10.0, 14.6], "ms_pacman": [307.3, 6951.6]}),
+        "b.json": json.dumps(
+            [{"game": game, "seed": 1.0, "HNS": hns} for game, hns in (("Pong", 10.7 / 35.3), ("Pong", 1), ("MsPacman", 0))]
+            + [{"game": "MsPacman", "seed": 2.0, "HNS": 1}]
+        ),
+        "c.csv": "Pong,-10,14.6\nMsPacman,307.3,6951.6\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+        found = grid.build_grid(read_per_run("theirs", tmp_path / name, Protocol()), ("Pong", "MsPacman"), incomplete=False)
+        np.testing.assert_allclose(found.matrix("theirs"), [[10.7 / 35.3, 0], [1, 1]], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.json", '{"Pnog": [1.0]}', "unknown game 'Pnog'"),
+        ("a.json", '{"Pong": [NaN]}', "Pong: score is nan"),
+        ("a.json", '{"Pong": [1.0', "half-written"),
+        ("a.json", '[{"game": "Pong"}]', "is no list of runs: 'HNS'"),
+        ("a.json", "3", "is no list of runs"),
+        ("a.csv", "Pong,1,\n", "score is '', not a number"),
+    ],
+)
+def test_published_runs_that_cannot_be_read(name: str, text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=told) as error:
+        read_per_run("theirs", tmp_path / name, Protocol())
+    assert str(tmp_path / name) in str(error.value)
