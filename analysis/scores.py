@@ -186,6 +186,9 @@ def flags_of(file: Path) -> str:
     changed = {path: value for path, value in theirs.items() if path not in ours or ours[path] != value}
     if settings.get("num_lanes", 1) != 1:
         changed["num-lanes"] = settings["num_lanes"]
+    precision = settings.get("execution", {}).get("precision", "float32")  # compiled or captured, the arithmetic is the same
+    if precision != "float32":
+        changed["execution.precision"] = precision
     return " ".join(f"--{path} {value}" for path, value in sorted(changed.items()))
 
 

@@ -108,6 +108,11 @@ def test_the_settings_that_an_agent_has_anyway_are_no_flags(tmp_path: Path) -> N
     assert scores.flags_of(run / "config.json") == ""
     run = fake_run(tmp_path, "der", "Pong", 0, 0.0, config={"replay": {"warmup_steps": 300}, "prediction": {"jumps": 5}})
     assert scores.flags_of(run / "config.json") == "--prediction.jumps 5 --replay.warmup-steps 300"
+    settings = json.loads((run / "config.json").read_text())
+    for execution, told in (({"precision": "bf16", "captured": True}, "--execution.precision bf16 "), ({"captured": True}, "")):
+        settings["settings"]["execution"] = execution
+        (run / "config.json").write_text(json.dumps(settings))
+        assert scores.flags_of(run / "config.json") == f"{told}--prediction.jumps 5 --replay.warmup-steps 300"
 
 
 @pytest.mark.parametrize(
