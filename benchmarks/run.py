@@ -79,12 +79,12 @@ def learn(asked: Run, timed: bool) -> dict[str, float]:
         with Signals() as signals:
             training.learn(metrics, signals)
         wait()
-        ended = time.perf_counter()
+        ended, seconds = time.perf_counter(), dict(clock.seconds)  # the evaluation acts too
         if asked.eval_episodes:
             training.evaluate(metrics)
         metrics.close()
         training.lanes.close()
-        return {"loop": ended - began[0], "evaluation": time.perf_counter() - ended, **(clock.seconds if timed else {})}
+        return {"loop": ended - began[0], "evaluation": time.perf_counter() - ended, **(seconds if timed else {})}
 
 
 def account(asked: Run) -> dict[str, float]:
