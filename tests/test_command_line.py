@@ -44,6 +44,7 @@ def refuse(
         (["--env-steps", "2000"], ["--replay.warmup-steps", "2000"]),
         (["--env-steps", "100000", "--num-lanes", "3"], ["--num-lanes"]),
         (["--num-lanes", "0"], ["--num-lanes"]),
+        (["--execution.precision", "fp16"], ["--execution.precision", "fp16"]),
         (["--eval-episodes", "-1"], ["--eval-episodes"]),
         (["--log-every", "0"], ["--log-every"]),
         (["--checkpoint-every", "0"], ["--checkpoint-every"]),

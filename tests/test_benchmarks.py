@@ -1,0 +1,74 @@
+"""The benchmark programs: what they time is whole, and what a machine cannot do is refused."""
+
+import statistics
+import sys
+
+import pytest
+import torch
+
+from agents.agent import Agent
+from benchmarks import gpu, many, run, update
+from benchmarks.flops import filled
+from benchmarks.parts import parts
+from options import read_command_line
+from tests.fake_replay import ACTIONS, small
+
+
+@pytest.mark.parametrize("name", ["der_ht", "spr"])
+def test_the_parts_of_an_update_are_the_whole_of_it(name: str) -> None:
+    """An update timed by part changes what an update changes, and nothing is timed twice but what is said to be."""
+    config, device = small(name), torch.device("cpu")
+    agent, whole = (Agent(config, ACTIONS, device="cpu", seed=0) for _ in range(2))
+    found = parts(agent, filled(config, ACTIONS, 200, device), rounds=2, warmup=1)
+    replay = filled(config, ACTIONS, 200, device)
+    for _ in range(3):
+        whole.update(replay)
+    assert all(len(times) == 2 and min(times) >= 0 for times in found.values())
+    assert {"draw, weights", "gather", "backward", "Adam", "priorities", "tortoise", "targets"} <= found.keys()
+    assert ("unroll" in found) == (name == "spr")
+    for mine, theirs in zip(agent.hare.parameters(), whole.hare.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    for mine, theirs in zip(agent.tortoise.parameters(), whole.tortoise.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    assert statistics.median(found["backward"]) > 0
+
+
+def test_the_account_of_a_run_adds_up() -> None:
+    flags = ["--game", "Catch", "--agent", "der", "--env-steps", "160", "--replay.warmup-steps", "100", "--head.hidden", "16"]
+    found = run.account(read_command_line([*flags, "--replay.batch-size", "2", "--eval-episodes", "3", "--device", "cpu"]))
+    shares = [share for name, share in found.items() if name.startswith("share of ")]
+    assert sum(shares) == pytest.approx(1)
+    assert all(share >= 0 for share in shares)
+    assert found["env steps"] == 60
+    assert found["env steps a second"] == pytest.approx(60 / found["loop"])
+    assert found["evaluation"] > 0
+    assert 0 < found["share of update"] < 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize(
+    ("module", "flags", "said"),
+    [
+        (gpu, [], "no GPU is visible"),
+        (update, ["--captured"], "captured"),
+        (update, ["--precision", "tf32"], "tf32"),
+        (many, ["--streams"], "cuda"),
+    ],
+)
+def test_what_the_machine_cannot_do_is_refused(
+    module: object, flags: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmark", *flags])
+    with pytest.raises(SystemExit) as refused:
+        module.main()  # type: ignore[attr-defined]
+    assert refused.value.code == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_row_says_what_could_not_be_done() -> None:
+    row = next(r for r in gpu.updates(torch.device("cpu"), 2, ["der"]) if r["precision"] == "tf32")
+    assert "tf32" in row["failed"]
+    text = gpu.markdown({"device": "d", "circumstances": "c", "sections": {"Updates": [row, {"agent": "a|b", "x": 0.123456}]}})
+    assert "| agent |" in text
+    assert "a\\|b" in text
+    assert "0.1235" in text
