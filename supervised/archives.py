@@ -55,7 +55,7 @@ def read_idx(folder: Path, sums: dict[str, str]) -> Arrays:
         content = _unzipped(path, expected)
         rank = content[3]
         shape = np.frombuffer(content, ">u4", rank, 4)
-        found.append(np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape))
+        found.append(np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape).copy())
     images, labels, test_images, test_labels = found
     return Arrays(images[:, None], labels.astype(np.int64), test_images[:, None], test_labels.astype(np.int64))
 

@@ -71,7 +71,7 @@ class Learner:
         self.tasks += 1
 
     def update(self, x: Tensor, labels: Tensor) -> None:
-        """One gradient step on images `x`, float32 [M, C, H, W], and `labels`, int64 [M]; then what is planned for this update."""
+        """One gradient step on images `x`, float32 [M, C, H, W], with `labels`, int64 [M]; then whatever is planned for it."""
         c = self.config
         self._set_learning_rate()
         taught = self._tortoise_says(x) if c.distillation is not None else None
@@ -94,7 +94,7 @@ class Learner:
             self._recycled += renew_(self.hare.units(), self._new_network().units(), dormant, self.optimizer)
         if self.tortoise is not None and c.tortoise is not None:
             ema_(_values(self.tortoise), _values(self.hare), c.tortoise.decay)
-            ema_(_counters(self.tortoise), _counters(self.hare), 0)
+            _copy_counters_(self.tortoise, self.hare)
         if c.resets is not None and c.resets.every is not None and self.updates % c.resets.every == 0:
             self._reset(c.resets)
 
@@ -120,7 +120,7 @@ class Learner:
             hare, origin = getattr(self.hare, part), getattr(source, part)
             reset_(_values(hare), _values(origin), keep)
             if keep == 0:
-                reset_(_counters(hare), _counters(origin), 0)
+                _copy_counters_(hare, origin)
             if keep < 1 and resets.moments == "zero":
                 zero_moments_(self.optimizer, hare.parameters())
         self.resets += 1
@@ -167,12 +167,13 @@ def objective(config: Config, logits: Tensor, labels: Tensor, taught: Tensor | N
 
     The squared distance to the initial weights is not in it: its gradient is added afterwards.
     """
-    assert logits.ndim == 2 and labels.shape == logits.shape[:1]
+    assert labels.shape == logits.shape[:-1]
     loss = functional.cross_entropy(logits, labels)
     if config.penalties.logits:
         loss = loss + config.penalties.logits * logits.square().mean()
     if config.distillation is not None:
-        assert taught is not None and taught.shape == logits.shape
+        assert taught is not None
+        assert taught.shape == logits.shape
         t = config.distillation.temperature
         said, target = (logits / t).log_softmax(1), (taught / t).log_softmax(1)
         divergence = functional.kl_div(said, target, reduction="batchmean", log_target=True)  # summed over the classes
@@ -185,6 +186,8 @@ def _values(module: nn.Module) -> list[Tensor]:
     return [*module.parameters(), *[b for b in module.buffers() if b.is_floating_point()]]
 
 
-def _counters(module: nn.Module) -> list[Tensor]:
-    """The integers of batch normalisation, which are copied."""
-    return [b for b in module.buffers() if not b.is_floating_point()]
+def _copy_counters_(module: nn.Module, source: nn.Module) -> None:
+    """Copy the integers of batch normalisation."""
+    for mine, its in zip(module.buffers(), source.buffers(), strict=True):
+        if not mine.is_floating_point():
+            mine.copy_(its)

@@ -67,7 +67,7 @@ METHODS: dict[str, Method] = {
     ),
     "hare_tortoise": Method(
         _hare_tortoise,
-        f"the hare is set back to the tortoise every {EVERY:,} updates; the tortoise is judged",
+        f"the hare is set back to the tortoise every {EVERY:,} updates (ours); the tortoise is judged",
         "Lee et al. 2024",
     ),
 }

@@ -135,7 +135,7 @@ class Classifier(nn.Module):
         return found + [Units(h[i], h[i + 1], [h[i + 2]]) for i in range(0, len(h) - 1, 2)]
 
     def initialise_(self, generator: torch.Generator) -> None:
-        """Draw every parameter anew: PyTorch's default, weights and biases uniform in +-1/sqrt(fan_in); gains 1, their biases 0.
+        """Draw every parameter anew: weights and biases uniform in +-1/sqrt(fan_in), as PyTorch does; gains 1, their biases 0.
 
         A transformer's tokens are normal with deviation 0.02 (Dosovitskiy et al. 2021). The statistics of batch normalisation
         start over.

@@ -15,6 +15,8 @@ from supervised.settings import Config, require
 from supervised.sources import SOURCES
 from supervised.studies import MODELS, STUDIES, compose, help_text
 
+CONFIG = Config()
+
 
 @dataclass(frozen=True)
 class Run:
@@ -52,7 +54,7 @@ class Run:
     """mirror the metrics to Weights & Biases"""
     fresh: bool = False
     """start over, deleting what an earlier run left in the folder"""
-    config: Annotated[Config, tyro.conf.arg(name="")] = Config()
+    config: Annotated[Config, tyro.conf.arg(name="")] = CONFIG
 
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range or does not go with another."""

@@ -39,9 +39,9 @@ class Network:
     kind: Literal["mlp", "resnet18", "vit_tiny", "vgg16_bn"] = "mlp"
     """multi-layer perceptron, ResNet-18 with a 3x3 stem, vision transformer, VGG-16 with batch normalisation"""
     width: int = 512
-    """units of an mlp's layers, channels of the first convolutions, size of a transformer's tokens (64 for each of its heads)"""
+    """units of an mlp's layers, channels of the first convolutions, size of a transformer's tokens (64 for each head)"""
     depth: int = 2
-    """hidden layers of an mlp, blocks in each of a ResNet's four stages, blocks of a transformer; 13 convolutions of vgg16_bn"""
+    """hidden layers of an mlp, blocks in each of a ResNet's 4 stages, blocks of a transformer; 13 convolutions of vgg16_bn"""
     hidden: tuple[int, ...] = ()
     """units of the head's hidden layers"""
     activation: Literal["relu", "crelu"] = "relu"
