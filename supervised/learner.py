@@ -27,7 +27,7 @@ class Learner:
         """`shape` is channels and side of the images, and the number of classes."""
         self.config = config
         self.device = torch.device(device)
-        self._shape = shape
+        self.shape = shape
         seeds = torch.Generator().manual_seed(seed)
         draw = torch.randint(2**62, (2,), generator=seeds).tolist()
         self._fresh = torch.Generator().manual_seed(draw[0])  # on the CPU: the same weights on every device
@@ -48,7 +48,7 @@ class Learner:
 
     def _new_network(self) -> Classifier:
         with torch.random.fork_rng(devices=[]):  # modules draw from the global generator when they are made
-            network = Classifier(self.config.network, *self._shape)
+            network = Classifier(self.config.network, *self.shape)
         network.initialise_(self._fresh)
         return network.to(self.device, memory_format=torch.channels_last)
 

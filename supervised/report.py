@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from experiment.command import UserError, run
+from experiment.command import run
 from experiment.folder import atomic
 from supervised.methods import EVERYTHING
 from supervised.studies import STUDIES
@@ -155,7 +155,8 @@ def report(folder: Path, out: Path) -> str:
     studies: dict[tuple[str, str, str], dict[str, list[Row]]] = {}
     for (dataset, model, study, point), rows in by_setting(read(folder, TASKS)).items():
         studies.setdefault((study, dataset, model), {})[point] = rows
-    for (study, dataset, model), settings in studies.items():
+    for study, dataset, model in sorted(studies, key=lambda key: (list(STUDIES).index(key[0]), *key[1:])):
+        settings = studies[study, dataset, model]
         ordered = {point: settings[point] for point in STUDIES[study].points if point in settings}
         title = f"{study} ({STUDIES[study].figure} of the paper), {dataset}, {model}"
         name = f"{study}-{dataset}-{model}.svg"
@@ -178,8 +179,7 @@ def main(argv: list[str]) -> None:
     asked = parser.parse_args(argv)
     folder = asked.folder
     if asked.collect is not None:
-        if not collect(asked.folder, asked.collect):
-            raise UserError(f"there is no finished run in {asked.folder}")
+        collect(asked.folder, asked.collect)
         folder = asked.collect
     place = folder if (folder / TASKS).exists() else folder / "supervised"
     print(report(folder, place))

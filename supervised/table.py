@@ -56,7 +56,7 @@ def summary(values: Sequence[float]) -> Mean:
 
 
 def collect(runs: Path, out: Path) -> int:
-    """Write the tables of all finished runs below `runs` into the folder `out`; how many runs there were."""
+    """Write the tables of all finished runs below `runs` into the folder `out`; how many runs there were. UserError if there is none."""
     finals: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     count = 0
@@ -69,6 +69,8 @@ def collect(runs: Path, out: Path) -> int:
         finals += [about | task | {"commit": score["commit"]} for task in score["tasks"]]
         rows = map(json.loads, (path.parent / METRICS).read_text().splitlines())
         curves += [about | row for row in rows if row["kind"] == "evaluation"]
+    if not count:
+        raise UserError(f"there is no finished run in {runs}")
     out.mkdir(parents=True, exist_ok=True)
     _write(out / TASKS, (*FINAL, *MEASURED, "commit"), finals)
     _write(out / CURVES, (*SETTING, "method", "seed", "task", "update", "test_hare", "test_tortoise", "train_hare"), curves)

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = ("train", "eval", "options")
-ROOMS = ("agents", "analysis", "benchmarks", "envs", "experiment", "networks", "replay")
+ROOMS = ("agents", "analysis", "benchmarks", "envs", "experiment", "networks", "replay", "supervised")
 
 # What each room or program may import of the others; a module with a dot is that module alone.
 ALLOWED = {
@@ -23,7 +23,8 @@ ALLOWED = {
     "envs": set(),
     "experiment": set(),
     "analysis": {"envs.games"},
-    "benchmarks": {"agents", "envs", "experiment", "networks", "replay", "train", "eval", "options"},
+    "supervised": {"networks", "experiment"},
+    "benchmarks": {"agents", "envs", "experiment", "networks", "replay", "supervised", "train", "eval", "options"},
 }
 
 
@@ -73,7 +74,7 @@ def test_files_and_functions_are_small() -> None:
                 assert count <= 6, f"{path}: {node.name} takes {count} arguments"
 
 
-@pytest.mark.parametrize("module", PROGRAMS)
+@pytest.mark.parametrize("module", [*PROGRAMS, "supervised.train", "supervised.sweep", "supervised.report"])
 def test_a_command_line_is_read_before_torch_is_loaded(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
