@@ -56,7 +56,7 @@ def summary(values: Sequence[float]) -> Mean:
 
 
 def collect(runs: Path, out: Path) -> int:
-    """Write the tables of all finished runs below `runs` into the folder `out`; how many runs there were. UserError if there is none."""
+    """Write the tables of all finished runs below `runs` into the folder `out`; how many they were. UserError if none."""
     finals: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     count = 0
