@@ -49,7 +49,9 @@ METHODS: dict[str, Method] = {
         "Kumar et al. 2023",
     ),
     "redo": Method(
-        lambda c: replace(c, recycling=Recycling()), "dormant units (tau 0.025) new every 1,000 updates", "Sokar et al. 2023"
+        lambda c: replace(c, recycling=Recycling(EVERY)),
+        f"dormant units (tau 0.025) new every {EVERY:,} updates",
+        "Sokar et al. 2023",
     ),
     "crelu": Method(_crelu, "CReLU, layers narrower by the root of 2", "Abbas et al. 2023"),
     "head_reset": Method(

@@ -164,9 +164,9 @@ def _body(network: Network, channels: int, side: int) -> Mlp | ResNet | Vgg | Vi
     match network.kind:
         case "mlp":
             return Mlp(channels * side * side, network)
-        case "resnet18":
+        case "resnet":
             return ResNet(channels, network)
-        case "vgg16_bn":
+        case "vgg":
             return Vgg(channels, side, network)
-        case "vit_tiny":
+        case "vit":
             return VisionTransformer(network, channels, side)

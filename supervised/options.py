@@ -29,13 +29,13 @@ class Run:
     dataset: str = "mnist_5k"
     """mnist_5k, fashion_mnist, cifar10, cifar100 or tiny_imagenet"""
     model: str = "mlp"
-    """mlp, resnet18, vit_tiny or vgg16_bn"""
+    """mlp, resnet18, vit_tiny, vgg16_bn, or resnet_small for a CPU"""
     method: str = "hare_tortoise"
     """one of the 13 methods, or fresh, the upper bound"""
     seed: int = 0
     """decides weights, splits, noise, order and augmentation"""
     images: int | None = None
-    """how many of the training images there are in all tasks together, drawn by the seed; None: all"""
+    """how many of the training images there are in all tasks together, drawn by the seed; None: all (a point may say)"""
     precision: Literal["float32", "bfloat16"] = "float32"
     """of products while learning; weights and losses stay float32"""
     evaluations: int = 20
@@ -65,7 +65,7 @@ class Run:
         require(self.evaluations >= 1, f"--evaluations must be at least 1, not {self.evaluations}")
         require(self.hessian_rounds >= 0, f"--hessian-rounds must not be negative, not {self.hessian_rounds}")
         require(self.checkpoint_every >= 1, f"--checkpoint-every must be at least 1, not {self.checkpoint_every}")
-        require(n.kind != "vgg16_bn" or side >= 32, f"vgg16_bn halves an image five times: {self.dataset} has {side} pixels")
+        require(n.kind != "vgg" or side >= 32, f"a vgg halves an image five times: {self.dataset} has {side} pixels")
 
     @property
     def folder(self) -> Path:
@@ -98,7 +98,8 @@ def read_command_line(argv: Sequence[str]) -> Run:
     _check("point", point, list(points))
     config = compose(asked.model, points[point], asked.method, SOURCES[asked.dataset].flips)
     try:
-        default = Run(asked.study, point, asked.dataset, asked.model, asked.method, config=config)
+        names = {"study": asked.study, "point": point, "dataset": asked.dataset, "model": asked.model, "method": asked.method}
+        default = Run(**names, images=points[point].images, evaluations=points[point].evaluations, config=config)
     except ValueError as error:
         raise UserError(str(error)) from error
     return parse(Run, argv, default)

@@ -36,12 +36,12 @@ class Protocol:
 class Network:
     """From images to logits: a body, and a head of linear layers."""
 
-    kind: Literal["mlp", "resnet18", "vit_tiny", "vgg16_bn"] = "mlp"
-    """multi-layer perceptron, ResNet-18 with a 3x3 stem, vision transformer, VGG-16 with batch normalisation"""
+    kind: Literal["mlp", "resnet", "vit", "vgg"] = "mlp"
+    """multi-layer perceptron, ResNet with a 3x3 stem, vision transformer, VGG-16 with batch normalisation"""
     width: int = 512
     """units of an mlp's layers, channels of the first convolutions, size of a transformer's tokens (64 for each head)"""
     depth: int = 2
-    """hidden layers of an mlp, blocks in each of a ResNet's 4 stages, blocks of a transformer; 13 convolutions of vgg16_bn"""
+    """hidden layers of an mlp, blocks in each of a ResNet's 4 stages (2: ResNet-18), blocks of a transformer; 13 in a vgg"""
     hidden: tuple[int, ...] = ()
     """units of the head's hidden layers"""
     activation: Literal["relu", "crelu"] = "relu"
@@ -182,10 +182,10 @@ def _check_learning(c: Config) -> None:
     require(n.width >= 1, f"--network.width must be at least 1, not {n.width}")
     require(n.depth >= 1, f"--network.depth must be at least 1, not {n.depth}")
     require(all(size >= 1 for size in n.hidden), "--network.hidden must each be at least 1")
-    require(n.kind != "vit_tiny" or n.width % 64 == 0, f"--network.width of a vit_tiny must divide by 64, not {n.width}")
-    require(n.kind != "vgg16_bn" or n.depth == 13, f"--network.depth of vgg16_bn must be 13, not {n.depth}")
+    require(n.kind != "vit" or n.width % 64 == 0, f"--network.width of a vit must divide by 64, not {n.width}")
+    require(n.kind != "vgg" or n.depth == 13, f"--network.depth of a vgg must be 13, not {n.depth}")
     require(0 <= n.dropout < 1, f"--network.dropout must lie in [0, 1), not {n.dropout:g}")
-    require(n.dropout == 0 or n.kind == "vit_tiny", f"--network.dropout means nothing with {n.kind}")
+    require(n.dropout == 0 or n.kind == "vit", f"--network.dropout means nothing with {n.kind}")
     require(o.learning_rate > 0, f"--optimizer.learning-rate must be above 0, not {o.learning_rate:g}")
     require(o.weight_decay >= 0, f"--optimizer.weight-decay must not be negative, not {o.weight_decay:g}")
     require(0 <= o.beta1 < 1, f"--optimizer.beta1 must lie in [0, 1), not {o.beta1:g}")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from supervised.methods import EVERYTHING, METHODS
+from supervised.methods import DECAY, EVERY, EVERYTHING
 from supervised.settings import Config, Crop, Network, Optimizer, Protocol
 
 
@@ -13,15 +13,17 @@ class Model(NamedTuple):
     network: Network
     learning_rate: float
     weight_decay: float
+    batch_size: int
     source: str
 
 
 MODELS: dict[str, Model] = {
-    "mlp": Model(Network("mlp", width=512, depth=2), 1e-3, 1e-3, "ours"),
-    "resnet18": Model(Network("resnet18", width=64, depth=2, hidden=(512,)), 1e-3, 1e-3, "Lee et al. 2024, CIFAR-10"),
-    "vit_tiny": Model(Network("vit_tiny", width=192, depth=12, dropout=0.1), 3e-3, 0.05, "Lee et al. 2024, CIFAR-100"),
+    "mlp": Model(Network("mlp", width=512, depth=2), 1e-3, 1e-3, 256, "ours"),
+    "resnet_small": Model(Network("resnet", width=8, depth=1, hidden=(64,)), 1e-3, 1e-3, 64, "ours, for a CPU"),
+    "resnet18": Model(Network("resnet", width=64, depth=2, hidden=(512,)), 1e-3, 1e-3, 256, "Lee et al. 2024, CIFAR-10"),
+    "vit_tiny": Model(Network("vit", width=192, depth=12, dropout=0.1), 3e-3, 0.05, 256, "Lee et al. 2024, CIFAR-100"),
     "vgg16_bn": Model(
-        Network("vgg16_bn", width=64, depth=13, hidden=(1024, 1024)), 1e-3, 1e-3, "Lee et al. 2024, Tiny-ImageNet"
+        Network("vgg", width=64, depth=13, hidden=(1024, 1024)), 1e-3, 1e-3, 256, "Lee et al. 2024, Tiny-ImageNet"
     ),
 }
 
@@ -35,6 +37,14 @@ class Point:
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    images: int | None = None
+    """of the training set; None: all"""
+    evaluations: int = 20
+    """in each task"""
+    decay: float = DECAY
+    """of a tortoise, in each update"""
+    every: int = EVERY
+    """updates from one reset or recycling within a task to the next"""
 
 
 class Study(NamedTuple):
@@ -86,12 +96,19 @@ STUDIES: dict[str, Study] = {
 def compose(model: str, point: Point, method: str, flips: bool) -> Config:
     """The settings of a run. `flips`: whether a mirrored image of this data set still is what its label says."""
     chosen = MODELS[model]
-    optimizer = Optimizer(chosen.learning_rate, chosen.weight_decay, point.beta1, point.beta2, point.epsilon)
-    base = Config(point.protocol, chosen.network, optimizer, point.augmentation)
-    config = EVERYTHING[method].apply(base)
-    if config.augmentation is not None and not flips:
-        return replace(config, augmentation=replace(config.augmentation, flip=False))
-    return config
+    optimizer = Optimizer(
+        chosen.learning_rate, chosen.weight_decay, point.beta1, point.beta2, point.epsilon, batch_size=chosen.batch_size
+    )
+    c = EVERYTHING[method].apply(Config(point.protocol, chosen.network, optimizer, point.augmentation))
+    if c.tortoise is not None:
+        c = replace(c, tortoise=replace(c.tortoise, decay=point.decay))
+    if c.resets is not None and c.resets.every is not None:
+        c = replace(c, resets=replace(c.resets, every=point.every))
+    if c.recycling is not None:
+        c = replace(c, recycling=replace(c.recycling, every=point.every))
+    if c.augmentation is not None and not flips:
+        c = replace(c, augmentation=replace(c.augmentation, flip=False))
+    return c
 
 
 def help_text() -> str:
@@ -101,5 +118,5 @@ def help_text() -> str:
     lines += ["", "| model | learning rate | weight decay | source |", "| --- | --- | --- | --- |"]
     lines += [f"| `{n}` | {m.learning_rate:g} | {m.weight_decay:g} | {m.source} |" for n, m in MODELS.items()]
     lines += ["", "| method | what changes | source |", "| --- | --- | --- |"]
-    lines += [f"| `{name}` | {m.changes} | {m.source} |" for name, m in {**METHODS, **EVERYTHING}.items()]
+    lines += [f"| `{name}` | {m.changes} | {m.source} |" for name, m in EVERYTHING.items()]
     return "\n".join(lines)

@@ -14,9 +14,9 @@ from supervised.vit import Block, Dropout, TokenActivation, VisionTransformer
 
 TINY = {
     "mlp": Network("mlp", width=12, depth=2, hidden=(8,)),
-    "resnet18": Network("resnet18", width=4, depth=1, hidden=(8,)),
-    "vit_tiny": Network("vit_tiny", width=64, depth=2, dropout=0.1),
-    "vgg16_bn": Network("vgg16_bn", width=4, depth=13, hidden=(8, 6)),
+    "resnet18": Network("resnet", width=4, depth=1, hidden=(8,)),
+    "vit_tiny": Network("vit", width=64, depth=2, dropout=0.1),
+    "vgg16_bn": Network("vgg", width=4, depth=13, hidden=(8, 6)),
 }
 
 
@@ -33,10 +33,10 @@ def tiny(kind: str, activation: str = "relu", seed: int = 0, classes: int = 10) 
 
 def test_parameters_of_the_literature() -> None:
     with torch.device("meta"):
-        resnet = Classifier(Network("resnet18", width=64, depth=2), 3, 32, 10)
-        vgg = Classifier(Network("vgg16_bn", width=64, depth=13, hidden=(4096, 4096)), 3, 224, 1000)
-        small_vgg = Classifier(Network("vgg16_bn", width=64, depth=13), 3, 32, 10)
-        vit = VisionTransformer(Network("vit_tiny", width=192, depth=12), 3, 224, patch=16)
+        resnet = Classifier(Network("resnet", width=64, depth=2), 3, 32, 10)
+        vgg = Classifier(Network("vgg", width=64, depth=13, hidden=(4096, 4096)), 3, 224, 1000)
+        small_vgg = Classifier(Network("vgg", width=64, depth=13), 3, 32, 10)
+        vit = VisionTransformer(Network("vit", width=192, depth=12), 3, 224, patch=16)
         mlp = Classifier(Network("mlp", width=512, depth=2), 1, 28, 10)
     assert count(resnet) == 11_173_962  # kuangliu/pytorch-cifar, ResNet18
     assert count(vgg) == 138_365_992  # torchvision, vgg16_bn
@@ -162,8 +162,8 @@ def test_dropout_draws_from_its_own_generator() -> None:
 @pytest.mark.parametrize(
     ("network", "told"),
     [
-        (Network("vit_tiny", width=100), "must divide by 64"),
-        (Network("vgg16_bn", width=64, depth=2), "must be 13"),
+        (Network("vit", width=100), "must divide by 64"),
+        (Network("vgg", width=64, depth=2), "must be 13"),
         (Network("mlp", dropout=0.1), "means nothing with mlp"),
         (Network("mlp", hidden=(0,)), "--network.hidden"),
     ],

@@ -180,7 +180,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(files: Path, tmp_path: Path) -> 
         (["--study", "noise", "--point", "2"], "unknown --point '2'"),
         (["--protocol.shares", "0.1", "0.8"], "--protocol.shares must sum to 1, not 0.9"),
         (["--protocol.shares", "0.1", "0.2", "0.7"], "--protocol.noise needs a value for each of the 3 tasks"),
-        (["--model", "vgg16_bn"], "vgg16_bn halves an image five times"),
+        (["--model", "vgg16_bn"], "a vgg halves an image five times"),
         (["--method", "none", "--tortoise.decay", "0.9"], "unknown flag --tortoise.decay"),
         (["--resets.every", "0"], "--resets.every must be at least 1"),
         (["--images", "0"], "--images must be at least 1"),
