@@ -57,12 +57,12 @@ class Residual(nn.Module):
 
 
 class ResNet(nn.Module):
-    """ResNet for small images: a 3x3 stem of stride 1 without a pool, four stages, the mean over pixels."""
+    """ResNet for small images: a 3x3 stem, of stride 1 in ResNet-18, without a pool, four stages, the mean over pixels."""
 
     def __init__(self, channels: int, network: Network) -> None:
         super().__init__()
         settings = Head(activation=network.activation)
-        self.stem = ConvNorm(channels, network.width)
+        self.stem = ConvNorm(channels, network.width, stride=network.stride)
         blocks: list[Residual] = []
         width = network.width
         for stage in range(4):

@@ -10,7 +10,7 @@ from typing import Any
 
 from experiment.command import run
 from experiment.folder import atomic
-from supervised.methods import EVERYTHING
+from supervised.methods import BOUNDS, EVERYTHING
 from supervised.studies import STUDIES
 from supervised.table import TASKS, Row, accuracies, against, by_setting, collect, final, read, summary
 
@@ -54,7 +54,7 @@ def draw_methods(panel: Any, rows: list[Row]) -> None:
     methods = _order(test)
     for i, method in enumerate(methods):
         value = _mean(test, method)
-        colour = COLOURS[1] if method == "hare_tortoise" else "#999999" if method in ("none", "fresh") else COLOURS[0]
+        colour = COLOURS[1] if method == "hare_tortoise" else "#999999" if method == "none" or method in BOUNDS else COLOURS[0]
         panel.bar(i, 100 * value.mean, yerr=100 * value.half if value.half is not None else None, color=colour, capsize=3)
         if method in ("none", "fresh"):
             panel.axhline(100 * value.mean, color="grey", linestyle=":", linewidth=1)

@@ -42,6 +42,8 @@ class Network:
     """units of an mlp's layers, channels of the first convolutions, size of a transformer's tokens (64 for each head)"""
     depth: int = 2
     """hidden layers of an mlp, blocks in each of a ResNet's 4 stages (2: ResNet-18), blocks of a transformer; 13 in a vgg"""
+    stride: int = 1
+    """of a ResNet's first convolution; 2 makes all behind it four times cheaper"""
     hidden: tuple[int, ...] = ()
     """units of the head's hidden layers"""
     activation: Literal["relu", "crelu"] = "relu"
@@ -181,6 +183,8 @@ def _check_learning(c: Config) -> None:
     n, o, a, p = c.network, c.optimizer, c.augmentation, c.penalties
     require(n.width >= 1, f"--network.width must be at least 1, not {n.width}")
     require(n.depth >= 1, f"--network.depth must be at least 1, not {n.depth}")
+    require(n.stride >= 1, f"--network.stride must be at least 1, not {n.stride}")
+    require(n.stride == 1 or n.kind == "resnet", f"--network.stride means nothing with {n.kind}")
     require(all(size >= 1 for size in n.hidden), "--network.hidden must each be at least 1")
     require(n.kind != "vit" or n.width % 64 == 0, f"--network.width of a vit must divide by 64, not {n.width}")
     require(n.kind != "vgg" or n.depth == 13, f"--network.depth of a vgg must be 13, not {n.depth}")

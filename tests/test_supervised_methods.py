@@ -63,6 +63,7 @@ def test_there_are_thirteen_and_each_changes_what_it_says() -> None:
         "distillation": {"tortoise", "distillation"},
         "hare_tortoise": {"tortoise", "resets"},
         "fresh": {"protocol"},
+        "fresh_ema": {"protocol", "tortoise"},
     }
 
 
