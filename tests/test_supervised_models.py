@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from networks.activation import Activation
 from supervised.models import Classifier
@@ -113,6 +114,45 @@ def test_a_resnet_halves_three_times_and_has_no_pool() -> None:
         x = block(x)
         sizes.append(tuple(x.shape[1:]))
     assert sizes == [(4, 32, 32), (4, 32, 32), (8, 16, 16), (16, 8, 8), (32, 4, 4)]
+
+
+def test_a_resnet_adds_what_it_learnt_to_what_there_was() -> None:
+    model = tiny("resnet18").eval()
+    body, x = model.body, torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.5, 2)
+                module.bias.normal_(0, 0.1)
+
+        def norm_conv(layers: nn.Module, x: Tensor, stride: int = 1) -> Tensor:
+            conv, norm = layers
+            x = functional.conv2d(x, conv.weight, conv.bias, stride, conv.kernel_size[0] // 2)
+            shape = (1, -1, 1, 1)
+            x = (x - norm.running_mean.view(shape)) / (norm.running_var.view(shape) + 1e-5).sqrt()
+            return x * norm.weight.view(shape) + norm.bias.view(shape)
+
+        y = norm_conv(body.stem, x).clamp(min=0)
+        for i, block in enumerate(body.blocks):
+            stride = 1 if i == 0 else 2
+            beside = y if i == 0 else norm_conv(block.shortcut, y, stride)
+            y = (norm_conv(block.second, norm_conv(block.first, y, stride).clamp(min=0)) + beside).clamp(min=0)
+        torch.testing.assert_close(model.features(x), (model.head[0](y.mean((2, 3)))).clamp(min=0), rtol=1e-4, atol=1e-5)
+
+
+def test_a_transformer_reads_patches_in_order() -> None:
+    body = tiny("vit_tiny").body.eval()
+    x = torch.randn(2, 3, 32, 32)
+    patches = functional.unfold(x, 4, stride=4).transpose(1, 2) @ body.patches.weight.flatten(1).T + body.patches.bias
+    tokens = torch.cat((body.token.expand(2, 1, 64), patches), 1) + body.position
+    for block in body.blocks:
+        tokens = block(tokens)
+    torch.testing.assert_close(body(x), body.norm(tokens)[:, 0], rtol=1e-4, atol=1e-5)
+    assert body.position.detach().std() > 0.01
+    other = x.clone()
+    other[:, :, :4], other[:, :, 4:8] = x[:, :, 4:8], x[:, :, :4]
+    assert not torch.allclose(body(x), body(other))  # where a patch lies matters
 
 
 def test_a_block_is_attention_and_an_mlp() -> None:

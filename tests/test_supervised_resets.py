@@ -96,6 +96,10 @@ def test_redo_changes_exactly_the_dormant_units(kind: str) -> None:
     hushed = {0: [1, 3], 1: [0]}
     for layer, units in hushed.items():
         hush_(model, layer, units)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.fill_(0.2)
+            module.running_var.fill_(2.0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.0)
     for p in model.parameters():
         p.grad = torch.ones_like(p)
