@@ -107,6 +107,23 @@ def test_an_update_never_waits(method: str) -> None:
     assert not syncs.found
 
 
+def test_bfloat16_is_of_products_only() -> None:
+    config = METHODS["distillation"].apply(Config(network=TINY["resnet18"], optimizer=Optimizer(1e-3, warmup=0.0)))
+    exact, rough = (Learner(config, (3, 32, 10), "cpu", 0) for _ in range(2))
+    rough.precision = torch.bfloat16
+    kinds: set[torch.dtype] = set()
+    rough.hare.body.stem[0].register_forward_hook(lambda _m, _x, out: kinds.add(out.dtype))
+    x, labels = data(8).prepare(data(8).images), data(8).labels
+    for learner in (exact, rough):
+        learner.begin_task_(10)
+        learner.update(x, labels)
+    assert kinds == {torch.bfloat16}
+    assert {p.dtype for p in rough.hare.parameters()} == {torch.float32}
+    first, second = exact.metrics()["loss"], rough.metrics()["loss"]
+    assert second == pytest.approx(first, rel=0.02)
+    assert second != first
+
+
 def measured(network: Network) -> tuple[Learner, dict[str, float], Tensor, Tensor]:
     learner = Learner(Config(network=network, tortoise=Tortoise(0.9)), (3, 32, 10), "cpu", 0)
     learner.begin_task_(10)
