@@ -49,19 +49,17 @@ def _order(methods: Any) -> list[str]:
 
 
 def draw_methods(panel: Any, rows: list[Row]) -> None:
-    """A bar for each method; the two bounds are lines across."""
+    """A point with its interval for each method; bounds are lines across too."""
     test = accuracies(rows)
     methods = _order(test)
     for i, method in enumerate(methods):
         value = _mean(test, method)
-        colour = COLOURS[1] if method == "hare_tortoise" else "#999999" if method == "none" or method in BOUNDS else COLOURS[0]
-        panel.bar(i, 100 * value.mean, yerr=100 * value.half if value.half is not None else None, color=colour, capsize=3)
-        if method in ("none", "fresh"):
+        bound = method == "none" or method in BOUNDS
+        colour = COLOURS[1] if method == "hare_tortoise" else "#777777" if bound else COLOURS[0]
+        panel.errorbar(i, 100 * value.mean, 100 * (value.half or 0), color=colour, marker="o", capsize=3)
+        if bound:
             panel.axhline(100 * value.mean, color="grey", linestyle=":", linewidth=1)
     panel.set_xticks(range(len(methods)), methods, rotation=60, ha="right")
-    means = [100 * _mean(test, method).mean for method in methods]
-    spread = max(max(means) - min(means), 0.5)
-    panel.set_ylim(max(min(means) - 0.6 * spread, 0), min(max(means) + 0.6 * spread, 100))
 
 
 def draw_tasks(panel: Any, rows: list[Row]) -> None:
