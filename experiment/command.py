@@ -73,7 +73,7 @@ def _unknown(word: str, known: list[str]) -> str:
     if not word.startswith("-"):
         return f"unexpected argument {word!r}; see --help"
     near = difflib.get_close_matches(word.split("=")[0].replace("_", "-"), known, n=3, cutoff=0.6)
-    return f"unknown flag {word}: " + (f"did you mean {' or '.join(near)}?" if near else "this agent has none such; see --help")
+    return f"unknown flag {word}: " + (f"did you mean {' or '.join(near)}?" if near else "none here is like it; see --help")
 
 
 def _first_line(box: str) -> str:

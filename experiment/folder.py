@@ -155,9 +155,8 @@ def atomic(path: Path, keep: Path | None = None) -> Iterable[IO[bytes]]:
         os.close(folder)
 
 
-def provenance() -> dict[str, Any]:
-    """How this process was made: command line, commit of the code, versions of what a score depends on."""
-    packages = ("torch", "ale-py", "gymnasium", "numpy")
+def provenance(packages: tuple[str, ...] = ("torch", "ale-py", "gymnasium", "numpy")) -> dict[str, Any]:
+    """How this process was made: command line, commit of the code, versions of the `packages` that a score depends on."""
     return {
         "command": " ".join(sys.argv),
         "commit": commit(),

@@ -15,25 +15,28 @@ from experiment.command import UserError
 class Metrics:
     """Appends rows to a JSON-lines file. `mirror` None, or the keyword arguments of wandb.init, among them `mode`.
 
+    `clock` is what rows are counted by: env_step, or update where there is no environment.
+
     Of what the file holds only the first `keep` bytes stay: what was written after a checkpoint will be written again.
     UserError if there are fewer.
     """
 
-    def __init__(self, path: Path, mirror: dict[str, Any] | None = None, keep: int = 0) -> None:
+    def __init__(self, path: Path, mirror: dict[str, Any] | None = None, keep: int = 0, clock: str = "env_step") -> None:
+        self._clock = clock
         self._file = path.open("a", buffering=1)  # a row is whole on the disk or not there
         if self._file.tell() < keep:
             self._file.close()
             raise UserError(f"{path} is shorter than it was at the checkpoint: rows are lost; --fresh starts the run over")
         self._file.truncate(keep)
         self._file.seek(0, os.SEEK_END)
-        self._run = _start_wandb(mirror) if mirror else None
+        self._run = _start_wandb(mirror, clock) if mirror else None
 
-    def log(self, kind: str, env_step: int, values: dict[str, Any]) -> None:
-        """Write a row of `kind` (train, episode, evaluation) at `env_step`."""
-        self._file.write(json.dumps({"kind": kind, "env_step": env_step, **values}) + "\n")
+    def log(self, kind: str, time: int, values: dict[str, Any]) -> None:
+        """Write a row of `kind` (train, episode, evaluation) at `time` of the clock."""
+        self._file.write(json.dumps({"kind": kind, self._clock: time, **values}) + "\n")
         if self._run is not None:
             try:
-                self._run.log({"env_step": env_step, **{f"{kind}/{key}": value for key, value in values.items()}})
+                self._run.log({self._clock: time, **{f"{kind}/{key}": value for key, value in values.items()}})
             except Exception as error:
                 _warn(error)
                 self._run = None
@@ -54,13 +57,13 @@ class Metrics:
                 _warn(error)
 
 
-def _start_wandb(arguments: dict[str, Any]) -> Any:
+def _start_wandb(arguments: dict[str, Any], clock: str) -> Any:
     """A wandb run, or None with one line of warning: a mirror is never a reason for a run to fail."""
     try:
         import wandb  # takes a second to import
 
         run = wandb.init(**arguments, settings=wandb.Settings(silent=True))
-        run.define_metric("*", step_metric="env_step")
+        run.define_metric("*", step_metric=clock)
         return run
     except Exception as error:
         _warn(error)

@@ -1,5 +1,7 @@
 """ReDo (Sokar et al. 2023): units that have gone dormant start anew, and nothing that listens to them notices."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -22,21 +24,35 @@ def recycle_(hare: QNetwork, fresh: QNetwork, x: Tensor, tau: float, optimizer: 
         hare.logits(hare.encode(x), None)
     for layer, activation in zip(layers, found, strict=True):
         scores[layer.activation] = dormancy(activation, layer.activation.concatenates)
-    count = torch.zeros((), dtype=torch.int64, device=x.device)
-    for layer, source in zip(layers, fresh.units(), strict=True):
-        dormant = scores[layer.activation] <= tau
-        count += dormant.sum()
-        _renew_(layer, source, dormant, optimizer)
-    return count
+    return renew_(layers, fresh.units(), [scores[layer.activation] <= tau for layer in layers], optimizer)
 
 
-def _renew_(layer: Units, source: Units, dormant: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """Renew the units of `layer` that are `dormant`, bool [units], from the layer `source` of another network."""
+@torch.no_grad()
+def renew_(
+    layers: Sequence[Units], fresh: Sequence[Units], dormant: Sequence[Tensor], optimizer: torch.optim.Optimizer
+) -> Tensor:
+    """Renew of each of `layers` the units that are `dormant`, bool [units], from the same layer of a new draw, `fresh`.
+
+    Returns how many there were, int64 [].
+    """
+    for layer, source, mask in zip(layers, fresh, dormant, strict=True):
+        _renew_layer_(layer, source, mask, optimizer)
+    return torch.stack([mask.sum() for mask in dormant]).sum()
+
+
+def _renew_layer_(layer: Units, source: Units, dormant: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """Renew the units of `layer` that are `dormant`, bool [units], from the layer `source` of another network.
+
+    What stands before them may be a layer with its batch normalisation, of which gains, biases and statistics start over.
+    """
     weights = dict(source.incoming.named_parameters())
     for name, parameter in layer.incoming.named_parameters():
         mask = dormant.view(-1, *[1] * (parameter.ndim - 1)).expand_as(parameter)
-        new = torch.zeros_like(parameter) if name == "bias" else weights[name]
+        new = torch.zeros_like(parameter) if name.endswith("bias") else weights[name]
         _write_(parameter, mask, new, optimizer)
+    for buffer, new in zip(layer.incoming.buffers(), source.incoming.buffers(), strict=True):
+        if buffer.ndim == 1:
+            buffer.copy_(torch.where(dormant, new, buffer))
     columns = dormant.repeat(2) if layer.activation.concatenates else dormant
     for listener in layer.outgoing:
         for parameter in _matrices(listener):

@@ -1,0 +1,131 @@
+"""A data set on the device: decoded once to uint8, cached with a checksum, and given out in batches that are cut there."""
+
+import hashlib
+import io
+import os
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from experiment.command import UserError
+from experiment.folder import atomic
+from supervised.archives import Arrays
+from supervised.settings import Crop
+from supervised.sources import SOURCES, fetch
+
+DIGEST = 32  # bytes of the checksum at the end of a cached file
+
+
+class Data(NamedTuple):
+    """Images uint8 [N, C, H, W] and labels int64 [N]; `mean` and `scale`, float32 [C, 1, 1], of the training pixels."""
+
+    images: Tensor
+    labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    mean: Tensor
+    scale: Tensor
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Images uint8 [M, C, H, W], as a network wants them: float32, of mean 0 and deviation 1 in each channel."""
+        return (images.float() - self.mean) * self.scale
+
+
+def load(name: str, folder: Path, device: torch.device) -> Data:
+    """The data set `name` on `device`, from the cache or as `fetch` finds it. UserError if it is not to be had."""
+    arrays = _cached(cache_folder() / f"{name}.npz", name, folder)
+    expected = SOURCES[name]
+    if arrays.images.shape[1:] != (expected.channels, expected.side, expected.side):
+        raise UserError(f"{name} has images of shape {arrays.images.shape[1:]}: these are not its files")
+    counts = np.stack([np.bincount(arrays.images[:, c].ravel(), minlength=256) for c in range(expected.channels)])
+    values = np.arange(256)
+    mean = (counts * values).sum(1) / counts.sum(1)
+    deviation = np.sqrt((counts * (values - mean[:, None]) ** 2).sum(1) / counts.sum(1))
+    moments = [torch.tensor(m, dtype=torch.float32).view(-1, 1, 1).to(device) for m in (mean, 1 / np.maximum(deviation, 1))]
+    return Data(*[torch.from_numpy(array).to(device) for array in arrays], *moments)
+
+
+def cache_folder() -> Path:
+    """Where decoded data sets are kept, as freedesktop.org has it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hare-and-tortoise"
+
+
+def _cached(path: Path, name: str, folder: Path) -> Arrays:
+    if path.exists():
+        content = path.read_bytes()
+        body, digest = memoryview(content)[:-DIGEST], content[-DIGEST:]
+        if hashlib.blake2b(body, digest_size=DIGEST).digest() == digest:
+            with np.load(io.BytesIO(body)) as stored:
+                return Arrays(*[stored[field] for field in Arrays._fields])
+        print(f"{path} is damaged; it is made anew", file=sys.stderr)
+    arrays = fetch(name, folder)
+    file = io.BytesIO()
+    np.savez(file, **arrays._asdict())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as target:
+            target.write(file.getbuffer())
+            target.write(hashlib.blake2b(file.getbuffer(), digest_size=DIGEST).digest())
+    except OSError as error:
+        print(f"{name} is not cached: {path} cannot be written ({error.strerror})", file=sys.stderr)
+    return arrays
+
+
+def crop_flip(images: Tensor, crop: Crop, generator: torch.Generator) -> Tensor:
+    """`images`, uint8 [M, C, H, W], each padded with black, cut to its size elsewhere, and mirrored or not: one gather."""
+    m, channels, height, width = images.shape
+    device, span = images.device, 2 * crop.pad + 1
+    padded = torch.nn.functional.pad(images, (crop.pad,) * 4)
+    top = torch.randint(span, (m, 1), generator=generator, device=device)
+    left = torch.randint(span, (m, 1), generator=generator, device=device)
+    columns = torch.arange(width, device=device).expand(m, width)
+    if crop.flip:
+        mirrored = torch.randint(2, (m, 1), generator=generator, device=device).bool()
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    rows = (torch.arange(height, device=device) + top).view(m, 1, height, 1)
+    each = torch.arange(m, device=device).view(m, 1, 1, 1)
+    return padded[each, torch.arange(channels, device=device).view(1, -1, 1, 1), rows, (columns + left).view(m, 1, 1, width)]
+
+
+class Batches:
+    """The images of a task, in a new order each epoch, in batches of one size: an epoch's last is filled up with its first.
+
+    `images` uint8 [N, C, H, W] and `labels` int64 [N] stay where they are, which is where batches are made.
+    """
+
+    def __init__(self, data: Data, images: Tensor, labels: Tensor, size: int) -> None:
+        """Of all `images` that there are those at the places `images`, int64 [N], with `labels`, int64 [N]."""
+        self._data, self._images, self.labels, self.size = data, images, labels, size
+        self.per_epoch = -(-len(images) // size)
+        self._order = torch.zeros(0, dtype=torch.int64, device=images.device)
+        self._next = 0
+
+    def draw(self, crop: Crop | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The next batch: float32 [size, C, H, W], int64 [size]."""
+        if self._next == len(self._order):
+            count = len(self._images)
+            order = torch.randperm(count, generator=generator, device=self._images.device)
+            self._order = order.repeat(-(-self.per_epoch * self.size // count))[: self.per_epoch * self.size]
+            self._next = 0
+        where = self._order[self._next : self._next + self.size]
+        self._next += self.size
+        images = self._data.images[self._images[where]]
+        if crop is not None:
+            images = crop_flip(images, crop, generator)
+        return self._data.prepare(images), self.labels[where]
+
+    def first(self, count: int) -> tuple[Tensor, Tensor]:
+        """The first `count` images of the task, fewer if there are fewer, as uint8, and their labels."""
+        return self._data.images[self._images[:count]], self.labels[:count]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where in which order it is."""
+        return {"order": self._order, "next": self._next}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self._order, self._next = state["order"].to(self._images.device), state["next"]

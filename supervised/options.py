@@ -1,0 +1,110 @@
+"""The command line of the study: what a run is, as one frozen value."""
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from experiment.command import UserError, nearest, parse
+from supervised.methods import EVERYTHING
+from supervised.settings import Config, require
+from supervised.sources import SOURCES
+from supervised.studies import MODELS, STUDIES, compose, help_text
+
+CONFIG = Config()
+
+
+@dataclass(frozen=True)
+class Run:
+    """Train one network on one sequence of tasks; all is kept in OUT/DATASET/MODEL/STUDY/POINT/METHOD/seedN."""
+
+    study: str = "warm_start"
+    """a name of the catalogue; `help` prints studies, models and methods"""
+    point: str = ""
+    """a setting of the study; its first if not given"""
+    dataset: str = "mnist_5k"
+    """mnist_5k, fashion_mnist, cifar10, cifar100 or tiny_imagenet"""
+    model: str = "mlp"
+    """mlp, resnet18, vit_tiny, vgg16_bn, or resnet_small for a CPU"""
+    method: str = "hare_tortoise"
+    """one of the 13 methods, or fresh or fresh_ema, upper bounds"""
+    seed: int = 0
+    """decides weights, splits, noise, order and augmentation"""
+    images: int | None = None
+    """how many of the training images there are in all tasks together, drawn by the seed; None: all (a point may say)"""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """of products while learning; weights and losses stay float32"""
+    evaluations: int = 20
+    """accuracies in each task, evenly spaced, the last after its last update"""
+    hessian_rounds: int = 0
+    """rounds of power iteration for the Hessian's top eigenvalue in each evaluation; 0 leaves it out"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where to learn; auto takes CUDA if there is any"""
+    data_dir: Path = Path("data")
+    """where the official files of data sets lie, if they do"""
+    out: Path = Path("runs/supervised")
+    """where run folders are kept"""
+    checkpoint_every: int = 5_000
+    """updates between two checkpoints; there is one after each task too"""
+    wandb: Literal["off", "offline", "online"] = "off"
+    """mirror the metrics to Weights & Biases"""
+    fresh: bool = False
+    """start over, deleting what an earlier run left in the folder"""
+    config: Annotated[Config, tyro.conf.arg(name="")] = CONFIG
+
+    def __post_init__(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range or does not go with another."""
+        n = self.config.network
+        side = SOURCES[self.dataset].side
+        require(self.seed >= 0, f"--seed must not be negative, not {self.seed}")
+        require(self.images is None or self.images >= 1, f"--images must be at least 1, not {self.images}")
+        require(self.evaluations >= 1, f"--evaluations must be at least 1, not {self.evaluations}")
+        require(self.hessian_rounds >= 0, f"--hessian-rounds must not be negative, not {self.hessian_rounds}")
+        require(self.checkpoint_every >= 1, f"--checkpoint-every must be at least 1, not {self.checkpoint_every}")
+        require(n.kind != "vgg" or side >= 32, f"a vgg halves an image five times: {self.dataset} has {side} pixels")
+
+    @property
+    def folder(self) -> Path:
+        """Where this run is kept."""
+        return self.out / self.dataset / self.model / self.study / self.point / self.method / f"seed{self.seed}"
+
+    def identity(self) -> dict[str, Any]:
+        """All that the result depends on, as plain values; what a run folder is recognised by."""
+        names = ("study", "point", "dataset", "model", "method", "seed", "images", "precision", "evaluations", "hessian_rounds")
+        return {**{name: getattr(self, name) for name in names}, "config": dataclasses.asdict(self.config)}
+
+
+def read_command_line(argv: Sequence[str]) -> Run:
+    """The run that `argv` asks for, in two passes: study, model and method decide what the other flags are. UserError."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    known = {"study": STUDIES, "dataset": SOURCES, "model": MODELS, "method": EVERYTHING}
+    for name in (*known, "point"):
+        first.add_argument(f"--{name}", default=getattr(Run, name))
+    try:
+        asked = first.parse_known_args(argv)[0]
+    except argparse.ArgumentError as error:
+        raise UserError(str(error)) from error
+    if "help" in (asked.study, asked.method, asked.model):
+        print(help_text())
+        raise SystemExit(0)
+    for name, names in known.items():
+        _check(name, getattr(asked, name), list(names))
+    points = STUDIES[asked.study].points
+    point = asked.point or next(iter(points))
+    _check("point", point, list(points))
+    config = compose(asked.model, points[point], asked.method, SOURCES[asked.dataset].flips)
+    try:
+        names = {"study": asked.study, "point": point, "dataset": asked.dataset, "model": asked.model, "method": asked.method}
+        default = Run(**names, images=points[point].images, evaluations=points[point].evaluations, config=config)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return parse(Run, argv, default)
+
+
+def _check(flag: str, word: str, words: list[str]) -> None:
+    if word not in words:
+        raise UserError(f"unknown --{flag} {word!r}: {nearest(word, words)}")

@@ -1,0 +1,187 @@
+"""The paper's figures with our numbers: a table and a picture for each study, with 95 % intervals over seeds.
+
+python -m supervised.report results/                      # from the tables in results/supervised
+python -m supervised.report runs/supervised --collect results/supervised   # makes the tables from runs first
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from experiment.command import run
+from experiment.folder import atomic
+from supervised.methods import BOUNDS, EVERYTHING
+from supervised.studies import STUDIES
+from supervised.table import TASKS, Row, accuracies, against, by_setting, collect, final, read, summary
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # Okabe and Ito
+MARKS = ("-", "--", ":")
+NOTE = (
+    "Test accuracy in percent at the end of the last task, mean over seeds ± half of the 95 % interval (Student's t). "
+    "`test` is the tortoise's where a method is judged by it. `- none`: difference to no method, seed by seed. Wrong labels "
+    "are never by chance right; unless a run says --protocol.convention kept, all labels are redrawn in every task."
+)
+
+
+def table(rows: list[Row]) -> str:
+    """A Markdown table of the methods of one setting, best first."""
+    test, hare, tortoise = (accuracies(rows, column) for column in ("test", "test_hare", "test_tortoise"))
+    train, zero, rank, norm = (accuracies(rows, c) for c in ("train_hare", "zero_activations", "srank", "weight_norm"))
+    names = "| method | test | - none | hare | tortoise | train | zero activations | rank | weight norm | seeds |"
+    lines = [names, "|" + " --- |" * 10]
+    base = final(test["none"]) if "none" in test else {}
+    for method in sorted(test, key=lambda name: -summary(list(final(test[name]).values())).mean):
+        values = final(test[method])
+        difference = against(values, base) if method != "none" else None
+        cells = [f"`{method}`", str(summary(list(values.values()))), "" if difference is None else str(difference)]
+        cells += [str(_mean(found, method)) if method in found else "" for found in (hare, tortoise, train, zero)]
+        cells += [f"{_mean(found, method).mean:.1f}" for found in (rank, norm)]
+        lines.append("| " + " | ".join([*cells, str(len(values))]) + " |")
+    return "\n".join(lines)
+
+
+def _mean(found: dict[str, dict[int, dict[int, float]]], method: str) -> Any:
+    return summary(list(final(found[method]).values()))
+
+
+def _order(methods: Any) -> list[str]:
+    return [name for name in EVERYTHING if name in methods]
+
+
+def draw_methods(panel: Any, rows: list[Row]) -> None:
+    """A point with its interval for each method; bounds are lines across too."""
+    test = accuracies(rows)
+    methods = _order(test)
+    for i, method in enumerate(methods):
+        value = _mean(test, method)
+        bound = method == "none" or method in BOUNDS
+        colour = COLOURS[1] if method == "hare_tortoise" else "#777777" if bound else COLOURS[0]
+        panel.errorbar(i, 100 * value.mean, 100 * (value.half or 0), color=colour, marker="o", capsize=3)
+        if bound:
+            panel.axhline(100 * value.mean, color="grey", linestyle=":", linewidth=1)
+    panel.set_xticks(range(len(methods)), methods, rotation=60, ha="right")
+
+
+def draw_tasks(panel: Any, rows: list[Row]) -> None:
+    """A line for each method, over the tasks."""
+    test = accuracies(rows)
+    for i, method in enumerate(_order(test)):
+        tasks = sorted(test[method])
+        values = [summary(list(test[method][task].values())) for task in tasks]
+        style = {"color": COLOURS[i % len(COLOURS)], "linestyle": MARKS[i // len(COLOURS)], "label": method}
+        if len(tasks) == 1:
+            panel.axhline(100 * values[0].mean, **style)
+            continue
+        panel.plot([task + 1 for task in tasks], [100 * v.mean for v in values], **style)
+        low, high = ([100 * (v.mean + sign * (v.half or 0)) for v in values] for sign in (-1, 1))
+        panel.fill_between([task + 1 for task in tasks], low, high, color=style["color"], alpha=0.12, linewidth=0)
+    panel.set_xlabel("task")
+    panel.legend(frameon=False, fontsize=7, ncols=2)
+
+
+def draw_points(panel: Any, settings: dict[str, list[Row]]) -> None:
+    """A line for each method, over the points of a study."""
+    points = list(settings)
+    found = {point: accuracies(rows) for point, rows in settings.items()}
+    for i, method in enumerate(_order({m for test in found.values() for m in test})):
+        have = [point for point in points if method in found[point]]
+        values = [_mean(found[point], method) for point in have]
+        errors = [100 * (value.half or 0) for value in values]
+        panel.errorbar(
+            [points.index(point) for point in have],
+            [100 * value.mean for value in values],
+            errors,
+            color=COLOURS[i % len(COLOURS)],
+            label=method,
+            capsize=3,
+        )
+    panel.set_xticks(range(len(points)), points, rotation=60, ha="right")
+    panel.legend(frameon=False)
+
+
+def draw_grid(panel: Any, settings: dict[str, list[Row]]) -> None:
+    """What warm-starting costs, none - fresh, for each subset and noise."""
+    shares, noises = (sorted({float(point.split("x")[i]) for point in settings}) for i in (0, 1))
+    for point, rows in settings.items():
+        test = accuracies(rows)
+        cost = against(final(test["none"]), final(test["fresh"])) if {"none", "fresh"} <= test.keys() else None
+        if cost is not None:
+            share, noise = (float(part) for part in point.split("x"))
+            depth = min(max(-cost.mean * 20, 0), 1)  # five points of accuracy are the darkest
+            panel.add_patch(_square(shares.index(share), noises.index(noise), depth))
+            panel.text(shares.index(share), noises.index(noise), str(cost), ha="center", va="center", fontsize=7)
+    panel.set_xlim(-0.5, len(shares) - 0.5)
+    panel.set_ylim(-0.5, len(noises) - 0.5)
+    panel.set_xticks(range(len(shares)), shares)
+    panel.set_yticks(range(len(noises)), noises)
+    panel.set(xlabel="share of the first task", ylabel="its label noise")
+
+
+def _square(x: int, y: int, depth: float) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=(1, 1 - depth * 0.6, 1 - depth * 0.8))
+
+
+def picture(path: Path, title: str, study: str, settings: dict[str, list[Row]]) -> None:
+    """Draw one study on one data set and model; the format follows the suffix of `path`."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = "supervised"  # the same numbers give the same file
+    from matplotlib import pyplot
+
+    drawn = STUDIES[study].drawn
+    panels = 1 if drawn in ("points", "grid") else len(settings)
+    figure, axes = pyplot.subplots(1, panels, figsize=(6.4 * panels, 4.4), squeeze=False, layout="constrained")
+    if panels == 1 and drawn in ("points", "grid"):
+        {"points": draw_points, "grid": draw_grid}[drawn](axes[0][0], settings)
+    else:
+        for panel, (point, rows) in zip(axes[0], settings.items(), strict=True):
+            {"methods": draw_methods, "tasks": draw_tasks}[drawn](panel, rows)
+            panel.set_title(point, fontsize=9)
+    if drawn != "grid":
+        axes[0][0].set_ylabel("test accuracy, %")
+    figure.suptitle(title)
+    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    pyplot.close(figure)
+
+
+def report(folder: Path, out: Path) -> str:
+    """Write report.md and the pictures into `out`, from the tables in `folder`; the text of report.md."""
+    parts = [f"# The supervised study\n\n{NOTE}"]
+    studies: dict[tuple[str, str, str], dict[str, list[Row]]] = {}
+    for (dataset, model, study, point), rows in by_setting(read(folder, TASKS)).items():
+        studies.setdefault((study, dataset, model), {})[point] = rows
+    for study, dataset, model in sorted(studies, key=lambda key: (list(STUDIES).index(key[0]), *key[1:])):
+        settings = studies[study, dataset, model]
+        ordered = {point: settings[point] for point in STUDIES[study].points if point in settings}
+        title = f"{study} ({STUDIES[study].figure} of the paper), {dataset}, {model}"
+        name = f"{study}-{dataset}-{model}.svg"
+        picture(out / name, title, study, ordered)
+        parts.append(f"## {title}\n\n![{title}]({name})")
+        parts += [f"Setting `{point}`:\n\n{table(rows)}" for point, rows in ordered.items()]
+    text = "\n\n".join(parts) + "\n"
+    with atomic(out / "report.md") as file:
+        file.write(text.encode())
+    return text
+
+
+def main(argv: list[str]) -> None:
+    """Report what the command line names."""
+    parser = argparse.ArgumentParser(
+        prog="python -m supervised.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="tables, or with --collect runs")
+    parser.add_argument("--collect", type=Path, metavar="OUT", help="make the tables here first, from the runs in FOLDER")
+    asked = parser.parse_args(argv)
+    folder = asked.folder
+    if asked.collect is not None:
+        collect(asked.folder, asked.collect)
+        folder = asked.collect
+    place = folder if (folder / TASKS).exists() else folder / "supervised"
+    print(report(folder, place))
+
+
+if __name__ == "__main__":
+    run(main)

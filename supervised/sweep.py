@@ -1,0 +1,62 @@
+"""Make the runs of a study one after another: each of its points and methods with seeds 0, 1, ...
+
+    python -m supervised.sweep --study warm_start --dataset fashion_mnist --methods fresh none hare_tortoise --seeds 3
+
+Other flags go to every run, as supervised.train knows them. Finished runs are recognised, an interrupted one is continued: the
+same command goes on where it stopped. --list prints the command of every run instead, for a scheduler.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Iterator
+
+from experiment.command import UserError, nearest, run
+from supervised import train
+from supervised.options import Run, read_command_line
+from supervised.studies import STUDIES
+
+
+def command_lines(argv: list[str]) -> tuple[list[list[str]], bool]:
+    """The flags of every run that `argv` asks for, seed after seed, and whether they are only to be listed. UserError."""
+    parser = argparse.ArgumentParser(
+        prog="python -m supervised.sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--study", default=Run.study, help=f"one of {', '.join(STUDIES)}")
+    parser.add_argument("--points", nargs="+", help="settings of the study; all if not given")
+    parser.add_argument("--methods", nargs="+", help="all of the study if not given")
+    parser.add_argument("--seeds", type=int, default=5, help="how many, from 0 on")
+    parser.add_argument("--list", action="store_true", help="print the commands and run none")
+    asked, rest = parser.parse_known_args(argv)
+    if asked.study not in STUDIES:
+        raise UserError(f"unknown --study {asked.study!r}: {nearest(asked.study, list(STUDIES))}")
+    study = STUDIES[asked.study]
+    lines = [
+        ["--study", asked.study, "--point", point, "--method", method, "--seed", str(seed), *rest]
+        for seed in range(asked.seeds)
+        for point in asked.points or study.points
+        for method in asked.methods or study.methods
+    ]
+    for line in lines:
+        read_command_line(line)  # a mistake is found before the first run
+    return lines, asked.list
+
+
+def main(argv: list[str]) -> None:
+    """Make or list the runs that the command line asks for."""
+    lines, listed = command_lines(argv)
+    for told, line in _numbered(lines):
+        if listed:
+            print(shlex.join(["python", "-m", "supervised.train", *line]))
+        else:
+            print(told, file=sys.stderr)
+            train.main(line)
+
+
+def _numbered(lines: list[list[str]]) -> Iterator[tuple[str, list[str]]]:
+    for i, line in enumerate(lines):
+        yield f"run {i + 1} of {len(lines)}", line
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,228 @@
+"""Train a network on one task after another, and measure what it comes to.
+
+    python -m supervised.train --study warm_start --dataset cifar10 --model resnet18 --method hare_tortoise --seed 0
+    python -m supervised.train --method help
+
+The same command continues a run that was interrupted, to the bit. torch is imported only once the command line has been read
+and found good.
+"""
+
+import json
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from experiment.command import UserError, run
+from experiment.folder import CHECKPOINT, METRICS, SCORE, RunFolder, commit, provenance
+from experiment.metrics import Metrics, Progress
+from experiment.signals import Signals
+from supervised.options import Run, read_command_line
+from supervised.sources import SOURCES
+from supervised.splits import choose, task_images, task_labels
+
+if TYPE_CHECKING:
+    from supervised.data import Batches
+
+TRAIN_IMAGES = 5_000  # of a task, at most, for its accuracy on what it was trained with
+
+
+class Training:
+    """A run under way: the data, the learner, and what is written down."""
+
+    def __init__(self, asked: Run, folder: RunFolder) -> None:
+        """UserError if the device or the data set is absent, or if there are too few images."""
+        import torch
+
+        from experiment.device import choose_device, device_name, keep_freed_memory
+        from supervised.data import load
+        from supervised.learner import Learner
+
+        keep_freed_memory()
+        device = choose_device(asked.device)
+        self.asked, self.folder, self.device = asked, folder, device_name(device)
+        self.source = SOURCES[asked.dataset]
+        self.data = load(asked.dataset, asked.data_dir, device)
+        total = len(self.data.labels)
+        if asked.images is not None and asked.images > total:
+            raise UserError(f"--images {asked.images}: {asked.dataset} has {total:,}")
+        self.chosen = choose(total, asked.images, asked.seed)
+        self.labels = self.data.labels.numpy(force=True)[self.chosen]
+        c = asked.config
+        sizes = [len(task_images(c.protocol, len(self.chosen), task, asked.seed)) for task in c.protocol.tasks]
+        if 0 in sizes:
+            raise UserError(f"{len(self.chosen)} images are too few for --protocol.shares: a task has none")
+        epochs = [c.protocol.epochs(task) for task in c.protocol.tasks]
+        self.lengths = [n * -(-size // c.optimizer.batch_size) for n, size in zip(epochs, sizes, strict=True)]
+        self.learner = Learner(c, (self.source.channels, self.source.side, self.source.classes), device, asked.seed)
+        self.learner.precision = getattr(torch, asked.precision)
+        self.position, self.done = 0, 0  # which of the tasks, and updates made in it
+        self.pending: dict[str, Any] | None = None  # the state of the batches of an interrupted task
+        self.finals: list[dict[str, Any]] = []  # the last row of each task that is over
+        self.started = time.monotonic()
+
+    def learn(self, metrics: Metrics, signals: Signals) -> None:
+        """The loop; it saves and ends early if `signals` ask for it. UserError, code 1, if a loss is not finite."""
+        asked, learner = self.asked, self.learner
+        label = f"{asked.method} {asked.study} {asked.dataset} seed {asked.seed}"
+        done = sum(self.lengths[: self.position]) + self.done
+        progress = Progress(label, sum(self.lengths), "updates", done)
+        while self.position < len(self.lengths):
+            length = self.lengths[self.position]
+            batches = self._batches()
+            if self.pending is not None:
+                batches.load_state_dict(self.pending)
+                self.pending = None
+            else:
+                learner.begin_task_(length)
+            while self.done < length:
+                learner.update(*batches.draw(asked.config.augmentation, learner.learning))
+                self.done += 1
+                progress.advance(1)
+                if self.done * asked.evaluations // length > (self.done - 1) * asked.evaluations // length:
+                    self._evaluate(batches, metrics, progress)
+                if self.done < length and (learner.updates % asked.checkpoint_every == 0 or signals.asked):
+                    self._save(metrics, batches)
+                    if signals.asked:
+                        return
+            self.position, self.done = self.position + 1, 0
+            self._save(metrics, None)
+            if signals.asked:
+                return
+        progress.close()
+
+    def _batches(self) -> "Batches":
+        """The images of the task that is under way, with the labels it gives them."""
+        import torch
+
+        from supervised.data import Batches
+
+        asked, protocol = self.asked, self.asked.config.protocol
+        task = protocol.tasks[self.position]
+        images = self.chosen[task_images(protocol, len(self.chosen), task, asked.seed)]
+        labels = task_labels(protocol, self.labels, self.source.classes, task, asked.seed)
+        device = self.learner.device
+        where, given = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
+        return Batches(self.data, where, given, asked.config.optimizer.batch_size)
+
+    def _evaluate(self, batches: "Batches", metrics: Metrics, progress: Progress) -> None:
+        """One row of metrics, and the line that a person sees."""
+        from supervised.measures import SIZE, accuracy, measure
+
+        self._require_finite()
+        asked, data, learner = self.asked, self.data, self.learner
+        images, labels = batches.first(TRAIN_IMAGES)
+        row: dict[str, Any] = {"task": asked.config.protocol.tasks[self.position], "task_update": self.done}
+        for name in ("hare", "tortoise"):
+            network = getattr(learner, name)
+            if network is not None:
+                row[f"test_{name}"] = accuracy(network, data, data.test_images, data.test_labels)
+                row[f"train_{name}"] = accuracy(network, data, images, labels)
+        row["test"] = row[f"test_{asked.config.judged}"]
+        sample = data.prepare(images[:SIZE])
+        row |= learner.metrics() | measure(learner, sample, labels[:SIZE], asked.hessian_rounds, asked.seed)
+        clock = {"seconds": round(time.monotonic() - self.started, 2), "updates_per_second": round(progress.speed, 2)}
+        metrics.log("evaluation", learner.updates, {**row, "clock": clock})
+        shown = ("task", "test", f"train_{asked.config.judged}", "loss")
+        progress.note({name: row[name] for name in shown})
+        if self.done == self.lengths[self.position]:
+            self.finals.append({"update": learner.updates, **row})
+
+    def _require_finite(self) -> None:
+        """UserError, code 1, if a loss was not finite: what comes of it must not take a checkpoint's place."""
+        if self.learner.broken():
+            kept = self.folder.path / CHECKPOINT
+            told = f"the last checkpoint is kept at {kept}" if kept.exists() else "there is no checkpoint yet"
+            raise UserError(f"a loss before update {self.learner.updates} is not finite; {told}", code=1)
+
+    def _save(self, metrics: Metrics, batches: "Batches | None") -> None:
+        """Write a checkpoint; `batches` None after a task."""
+        from experiment.checkpoint import save_checkpoint
+
+        self._require_finite()
+        state = {
+            "settings": json.loads(json.dumps(self.asked.identity())),
+            "learner": self.learner.state_dict(),
+            "position": self.position,
+            "done": self.done,
+            "batches": batches.state_dict() if batches is not None else None,
+            "finals": self.finals,
+            "seconds": time.monotonic() - self.started,
+            "metrics": metrics.size(),
+        }
+        save_checkpoint(self.folder.path / CHECKPOINT, state)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `_save` saved. UserError if it is of another run."""
+        if state["settings"] != json.loads(json.dumps(self.asked.identity())):
+            raise UserError(f"the checkpoint in {self.folder.path} is of another run; --fresh starts over")
+        self.learner.load_state_dict(state["learner"])
+        self.position, self.done, self.pending = state["position"], state["done"], state["batches"]
+        self.finals = state["finals"]
+        self.started -= state["seconds"]
+
+    def score(self) -> dict[str, Any]:
+        """Write score.json: the run's accuracy, and the last row of each task; what it holds."""
+        names = ("study", "point", "dataset", "model", "method", "seed", "images")
+        result = {
+            **{name: getattr(self.asked, name) for name in names},
+            "test": self.finals[-1]["test"],
+            "judged": self.asked.config.judged,
+            "tasks": self.finals,
+            "hours": round((time.monotonic() - self.started) / 3600, 4),
+            "commit": commit(),
+            "device": self.device,
+        }
+        self.folder.write_json(SCORE, result)
+        return result
+
+
+def main(argv: list[str]) -> None:
+    """Run what the command line asks for."""
+    asked = read_command_line(argv)
+    with Signals() as signals, RunFolder(asked.folder) as folder:
+        result = None if asked.fresh else folder.check(asked.identity())
+        if result is None:
+            result = carry_out(asked, folder, signals)
+    print(f"{asked.method}, {asked.study} on {asked.dataset}: test accuracy {result['test']:.4f} ({asked.folder})")
+
+
+def carry_out(asked: Run, folder: RunFolder, signals: Signals) -> dict[str, Any]:
+    """Train, from the last checkpoint on if there is one; what score.json holds."""
+    training = Training(asked, folder)
+    made = provenance(("torch", "numpy")) | {"device": training.device}
+    kept = 0
+    if folder.checkpoint is not None and not asked.fresh:
+        from experiment.checkpoint import load_checkpoint
+
+        state = load_checkpoint(folder.checkpoint, "cpu")
+        training.restore(state)
+        kept = state["metrics"]
+        folder.go_on(made | {"update": training.learner.updates})
+    else:
+        folder.begin(asked.identity(), made | {"wandb": secrets.token_hex(4)})
+    metrics = Metrics(folder.path / METRICS, _mirror(asked, folder), kept, clock="update")
+    try:
+        with signals.patient():
+            training.learn(metrics, signals)
+        return training.score()
+    finally:
+        metrics.close()
+
+
+def _mirror(asked: Run, folder: RunFolder) -> dict[str, Any] | None:
+    """Where the metrics are mirrored to, None for nowhere; a run that is continued goes on under its own name there."""
+    if asked.wandb == "off":
+        return None
+    return {
+        "mode": asked.wandb,
+        "project": "hare-and-tortoise-supervised",
+        "name": "-".join(map(str, (asked.method, asked.study, asked.point, asked.dataset, asked.model, asked.seed))),
+        "id": folder.made()["wandb"],
+        "resume": "allow",
+        "dir": str(folder.path),
+        "config": asked.identity(),
+    }
+
+
+if __name__ == "__main__":
+    run(main)

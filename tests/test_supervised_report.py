@@ -1,0 +1,103 @@
+"""Intervals against Student's t by hand, tables from runs and back, and a picture for every kind of study."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiment.command import UserError
+from supervised import report
+from supervised.studies import STUDIES
+from supervised.table import TASKS, accuracies, against, by_setting, collect, final, read, summary
+
+
+def test_an_interval_by_hand() -> None:
+    found = summary([0.80, 0.82, 0.84])
+    assert found.mean == pytest.approx(0.82)
+    assert found.half == pytest.approx(4.303 * 0.02 / 3**0.5)  # t of 2 degrees of freedom, deviation 0.02
+    assert str(found) == "82.00 ± 4.97"
+    assert summary([0.5]).half is None
+    assert str(summary([0.5])) == "50.00"
+    five = [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert summary(five).half == pytest.approx(2.776 * 0.025**0.5 / 5**0.5)
+
+
+def test_a_difference_is_seed_by_seed() -> None:
+    found = against({0: 0.5, 1: 0.7, 2: 0.9}, {0: 0.4, 1: 0.6, 3: 0.0})
+    assert found is not None
+    assert found.mean == pytest.approx(0.1)
+    assert found.half == pytest.approx(0.0, abs=1e-9)  # both gain the same
+    assert found.count == 2
+    assert against({0: 0.5}, {1: 0.5}) is None
+
+
+def write_run(root: Path, study: str, point: str, method: str, seed: int) -> None:
+    """What a run leaves, with an accuracy that can be recognised."""
+    folder = root / study / point / method / f"seed{seed}"
+    folder.mkdir(parents=True)
+    tasks = [1] if method == "fresh" else [0, 1]
+    bonus = {"fresh": 0.05, "none": 0.0, "hare_tortoise": 0.03}[method]
+    rows = []
+    for task in tasks:
+        row = {"task": task, "update": 10 * (task + 1), "test": 0.5 + 0.2 * task + bonus + 0.01 * seed}
+        row |= {"test_hare": row["test"], "train_hare": 0.9, "zero_activations": 0.5, "srank": 20.0, "weight_norm": 7.0}
+        if method == "hare_tortoise":
+            row["test_tortoise"] = row["test"]
+        rows.append(row)
+    about = {"study": study, "point": point, "dataset": "fashion_mnist", "model": "mlp", "method": method, "seed": seed}
+    score = about | {"images": None, "judged": "hare", "tasks": rows, "commit": "abc"}
+    (folder / "score.json").write_text(json.dumps(score))
+    lines = [json.dumps({"kind": "evaluation", **row}) for row in rows]
+    (folder / "metrics.jsonl").write_text("\n".join([*lines, json.dumps({"kind": "other"})]) + "\n")
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    for seed in range(3):
+        for method in ("fresh", "none", "hare_tortoise"):
+            for study in ("warm_start", "continual"):
+                write_run(tmp_path / "runs", study, next(iter(STUDIES[study].points)), method, seed)
+        for method in ("fresh", "none"):
+            for study in ("subset", "both"):
+                for point in list(STUDIES[study].points)[:4]:
+                    write_run(tmp_path / "runs", study, point, method, seed)
+    (tmp_path / "runs" / "atari").mkdir()
+    (tmp_path / "runs" / "atari" / "score.json").write_text('{"score": 1}')  # another program's
+    return tmp_path / "runs"
+
+
+def test_tables_hold_what_runs_left(runs: Path, tmp_path: Path) -> None:
+    assert collect(runs, tmp_path / "results" / "supervised") == 3 * (2 * 3 + 2 * 4 * 2)
+    rows = read(tmp_path / "results", TASKS)
+    settings = by_setting(rows)
+    test = accuracies(settings["fashion_mnist", "mlp", "warm_start", "plain"])
+    assert final(test["none"]) == {0: 0.7, 1: 0.71, 2: 0.72}
+    assert test["none"][0] == {0: 0.5, 1: 0.51, 2: 0.52}
+    assert set(test["fresh"]) == {1}
+    before = (tmp_path / "results" / "supervised" / TASKS).read_bytes()
+    collect(runs, tmp_path / "results" / "supervised")
+    assert (tmp_path / "results" / "supervised" / TASKS).read_bytes() == before
+
+
+def test_a_report_from_runs_and_from_tables(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "results" / "supervised"
+    report.main([str(runs), "--collect", str(out)])
+    text = capsys.readouterr().out
+    row = next(line for line in text.splitlines() if line.startswith("| `hare_tortoise`"))
+    assert "| 74.00 ± 2.48 | 3.00 ± 0.00 | 74.00 ± 2.48 | 74.00 ± 2.48 | 90.00 ± 0.00 | 50.00 ± 0.00 | 20.0 | 7.0 | 3 |" in row
+    order = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
+    assert order[:3] == ["fresh", "hare_tortoise", "none"]
+    names = {f"{study}-fashion_mnist-mlp.svg" for study in ("warm_start", "continual", "subset", "both")}
+    assert names == {path.name for path in out.glob("*.svg")}
+    assert all(f"({name})" in text for name in names)
+    drawn = {path: path.read_bytes() for path in out.glob("*.svg")}
+    report.main([str(tmp_path / "results")])
+    assert {path: path.read_bytes() for path in drawn} == drawn  # the same numbers, the same file
+
+
+def test_nothing_to_report_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no finished run in"):
+        report.main([str(tmp_path), "--collect", str(tmp_path / "out")])
+    assert not (tmp_path / "out" / TASKS).exists()
+    with pytest.raises(UserError, match="--collect"):
+        report.main([str(tmp_path)])

@@ -1,0 +1,152 @@
+"""Resets against their rule, recycling against a twin that goes from unit to unit."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from networks.recycle import renew_
+from supervised.measures import dormant_units
+from supervised.methods import METHODS
+from supervised.settings import Resets, Tortoise
+from tests.test_supervised_methods import BASE, batch, equal, learner, weights
+from tests.test_supervised_models import TINY, tiny
+
+
+@pytest.mark.parametrize("kind", ["mlp", "resnet18"])
+def test_the_hare_is_set_back_and_shares_no_storage(kind: str) -> None:
+    made = learner(replace(BASE, network=TINY[kind], tortoise=Tortoise(0.9), resets=Resets("tortoise", every=3)), updates=2)
+    hare, tortoise = made.hare, made.tortoise
+    assert tortoise is not None
+    assert not equal(weights(hare), weights(tortoise))
+    made.update(*batch(2))
+    assert made.resets == 1
+    for mine, its in zip(hare.state_dict().values(), tortoise.state_dict().values(), strict=True):
+        assert torch.equal(mine, its)
+        assert mine.untyped_storage().data_ptr() != its.untyped_storage().data_ptr()
+    steps = {float(state["step"]) for state in made.optimizer.state.values()}
+    assert steps == {3.0}  # Adam goes on
+    assert any(state["exp_avg"].abs().max() > 0 for state in made.optimizer.state.values())
+    slow = weights(tortoise)
+    made.update(*batch(3))
+    for now, before, fast in zip(weights(tortoise), slow, weights(hare), strict=True):
+        torch.testing.assert_close(now, 0.9 * before + 0.1 * fast)  # and not the hare itself
+
+
+def test_the_interval_counts_updates_over_all_tasks() -> None:
+    made = learner(METHODS["hare_tortoise"].apply(BASE))
+    assert made.config.resets == Resets("tortoise", every=1_000)
+    made = learner(replace(made.config, resets=Resets("tortoise", every=4)), updates=3)
+    made.begin_task_(10)
+    assert made.resets == 0
+    made.update(*batch(3))
+    assert made.resets == 1
+
+
+@pytest.mark.parametrize("kind", ["mlp", "resnet18"])
+@pytest.mark.parametrize("name", ["head_reset", "shrink_perturb", "reinit"])
+def test_resets_between_tasks(kind: str, name: str) -> None:
+    made = learner(METHODS[name].apply(replace(BASE, network=TINY[kind])), updates=3)
+    old = {key: value.clone() for key, value in made.hare.state_dict().items()}
+    start = made.initial.state_dict()
+    assert made.resets == 0  # none before the first task
+    made.begin_task_(5)
+    assert made.resets == 1
+    for key, value in made.hare.state_dict().items():
+        if not value.is_floating_point():
+            assert int(value) == (0 if name == "reinit" else 3)
+        elif name == "head_reset":
+            assert torch.equal(value, start[key] if key.startswith("head") else old[key])
+        elif name == "shrink_perturb":
+            torch.testing.assert_close(value, 0.2 * old[key] + 0.8 * start[key])
+        elif "running" in key:
+            assert torch.equal(value, start[key])
+        elif value.ndim > 1:
+            assert not torch.equal(value, start[key])  # another draw
+            assert not torch.equal(value, old[key])
+    assert not made.optimizer.state  # a new optimizer in each task
+
+
+def test_fresh_draws_differ_and_initial_ones_do_not() -> None:
+    config = replace(BASE, resets=Resets("fresh", every=2, moments="zero"))
+    made = learner(config, updates=2)
+    first = weights(made.hare)
+    assert all(float(state["step"]) == 0 for state in made.optimizer.state.values())
+    for i in range(2):
+        made.update(*batch(i))
+    assert not equal(weights(made.hare), first)
+    assert equal(weights(learner(config, updates=2).hare), first)  # by the seed
+    made = learner(replace(config, resets=Resets("initial", every=2)), updates=4)
+    assert equal(weights(made.hare), weights(made.initial))
+
+
+def hush_(model: nn.Module, layer: int, units: list[int]) -> None:
+    """Make `units` of a hidden layer put out exactly 0."""
+    incoming = model.units()[layer].incoming
+    last = [module for module in incoming.modules() if isinstance(module, nn.Linear | nn.BatchNorm2d)][-1]
+    with torch.no_grad():
+        last.weight[units] = 0
+        last.bias[units] = -1.0
+
+
+@pytest.mark.parametrize("kind", ["mlp", "resnet18", "vgg16_bn"])
+def test_redo_changes_exactly_the_dormant_units(kind: str) -> None:
+    model, fresh = tiny(kind), tiny(kind, seed=5)
+    hushed = {0: [1, 3], 1: [0]}
+    for layer, units in hushed.items():
+        hush_(model, layer, units)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.fill_(0.2)
+            module.running_var.fill_(2.0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=0.0)
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    x = batch(0)[0]
+    model.eval()
+    dormant = [
+        mask & torch.tensor([i in hushed.get(n, []) for i in range(len(mask))])
+        for n, mask in enumerate(dormant_units(model, x, 0.0))
+    ]
+    assert [mask.nonzero().flatten().tolist() for mask in dormant[:2]] == [[1, 3], [0]]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    said = model(x)
+    assert int(renew_(model.units(), fresh.units(), dormant, optimizer)) == 3
+    torch.testing.assert_close(model(x), said)  # nothing that listens notices
+    expected = naive_recycling(model, before, fresh.state_dict(), hushed)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+    names = {id(p): name for name, p in model.named_parameters()}
+    for p, state in optimizer.state.items():
+        same = expected[names[id(p)]] == before[names[id(p)]]
+        assert (state["exp_avg"][~same] == 0).all()
+        assert (state["exp_avg_sq"][~same] == 0).all()
+
+
+def naive_recycling(
+    model: nn.Module, before: dict[str, Tensor], fresh: dict[str, Tensor], hushed: dict[int, list[int]]
+) -> dict[str, Tensor]:
+    """Unit after unit, parameter after parameter."""
+    names = {id(module): name for name, module in model.named_modules()}
+    expected = {name: value.clone() for name, value in before.items()}
+    for layer, units in hushed.items():
+        found = model.units()[layer]
+        incoming, outgoing = names[id(found.incoming)], names[id(found.outgoing[0])]
+        for unit in units:
+            for name in expected:
+                if name.startswith(incoming + ".") and expected[name].ndim > 0:
+                    expected[name][unit] = 0 if name.endswith("bias") else fresh[name][unit]
+            expected[f"{outgoing}.weight"][:, unit] = 0
+    return expected
+
+
+@pytest.mark.parametrize("kind", TINY)
+def test_redo_at_work(kind: str) -> None:
+    config = METHODS["redo"].apply(replace(BASE, network=TINY[kind]))
+    assert config.recycling is not None
+    made = learner(replace(config, recycling=replace(config.recycling, every=2, tau=0.6)), updates=2)
+    dormant = sum(int(mask.sum()) for mask in dormant_units(made.hare, batch(1)[0], 0.6))
+    assert made.metrics()["recycled"] > 0
+    assert dormant >= 0

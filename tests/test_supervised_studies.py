@@ -1,0 +1,74 @@
+"""The studies are the paper's, and a point's pace reaches every method."""
+
+from dataclasses import replace
+
+import pytest
+
+from supervised.methods import BOUNDS, EVERYTHING, METHODS
+from supervised.options import read_command_line
+from supervised.settings import Crop, Optimizer
+from supervised.studies import MODELS, SMALL, STUDIES, compose, help_text
+
+
+def test_the_protocols_of_the_paper() -> None:
+    warm = STUDIES["warm_start"].points
+    assert warm["plain"].protocol.shares == (0.1, 0.9)
+    assert warm["plain"].protocol.noise == (0.5, 0.0)
+    assert (warm["plain"].augmentation, warm["augmented"].augmentation) == (None, Crop(4, flip=True))
+    continual = STUDIES["continual"].points["augmented"]
+    assert continual.protocol.noise == (0.5, 0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1, 0.1, 0.0)
+    assert continual.augmentation is not None
+    assert STUDIES["continual_buffer"].points["augmented"].protocol == replace(continual.protocol, memory=5_000)
+    for study in STUDIES.values():
+        assert {"fresh", "none"} <= set(study.methods)  # both bounds are part of each
+    assert set(STUDIES["warm_start"].methods) == set(STUDIES["continual"].methods) == set(METHODS) | set(BOUNDS)
+
+
+def test_what_is_varied_is_varied_alone() -> None:
+    noise = {point.protocol.noise for point in STUDIES["noise"].points.values()}
+    assert len(noise) == len(STUDIES["noise"].points)
+    assert {point.protocol.shares for point in STUDIES["noise"].points.values()} == {(0.1, 0.9)}
+    assert {point.protocol.noise for point in STUDIES["subset"].points.values()} == {(0.0, 0.0)}
+    assert len(STUDIES["both"].points) == 25
+    for point in STUDIES["optimizer"].points.values():
+        changed = [point.beta1 != 0.9, point.beta2 != 0.999, point.epsilon != 1e-8]
+        assert sum(changed) <= 1
+
+
+@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_run_of_every_study_can_be_composed(study: str, model: str) -> None:
+    for point in STUDIES[study].points.values():
+        for method in STUDIES[study].methods:
+            config = compose(model, point, method, flips=True)
+            if method != "l2":
+                assert config.optimizer.weight_decay == MODELS[model].weight_decay
+            assert config.optimizer == replace(
+                Optimizer(MODELS[model].learning_rate, config.optimizer.weight_decay, batch_size=MODELS[model].batch_size),
+                beta1=point.beta1,
+                beta2=point.beta2,
+                epsilon=point.epsilon,
+            )
+
+
+def test_a_points_pace_reaches_every_method() -> None:
+    for method in EVERYTHING:
+        config = compose("resnet_small", SMALL, method, flips=True)
+        if config.tortoise is not None:
+            assert config.tortoise.decay == 0.99
+        if config.recycling is not None:
+            assert config.recycling.every == 200
+        if config.resets is not None:
+            assert config.resets.every == (200 if method == "hare_tortoise" else None)
+    run = read_command_line(["--point", "small", "--dataset", "fashion_mnist", "--model", "resnet_small"])
+    assert (run.images, run.evaluations, run.config.tortoise.decay) == (2_000, 4, 0.99)
+    run = read_command_line(["--point", "small", "--images", "100", "--tortoise.decay", "0.9", "--resets.every", "7"])
+    assert (run.images, run.config.tortoise.decay, run.config.resets.every) == (100, 0.9, 7)
+
+
+def test_help_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_command_line(["--method", "help"])
+    told = capsys.readouterr().out
+    assert told == help_text() + "\n"
+    assert all(f"| `{name}` |" in told for name in (*STUDIES, *MODELS, *EVERYTHING))
