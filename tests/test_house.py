@@ -1,8 +1,6 @@
 """The house rules that a machine can hold: arrows between rooms, sizes, and that the project speaks of itself alone."""
 
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
