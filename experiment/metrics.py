@@ -107,12 +107,13 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix_str(told, refresh=False)
             return
-        left = tqdm.format_interval((self._total - self._done) / self.speed) if self.speed > 0 else "?"
-        share = self._done / max(self._total, 1)
-        line = (
-            f"{self._label}  {self._done:,}/{self._total:,} {self._unit}  {share:.0%}  {told}  {self.speed:.1f}/s  left {left}"
+        speed, share = self.speed, self._done / max(self._total, 1)
+        pace = f"{speed:.1f}/s  left {tqdm.format_interval((self._total - self._done) / speed)}" if speed else "a new pace"
+        print(
+            f"{self._label}  {self._done:,}/{self._total:,} {self._unit}  {share:.0%}  {told}  {pace}",
+            file=sys.stderr,
+            flush=True,
         )
-        print(line, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Leave the bar as it stands."""
