@@ -72,7 +72,7 @@ def bare(agent: Agent) -> Callable[[], None]:
 
 
 def row(name: str, execution: Execution, device: torch.device, rounds: int, peak: float) -> dict[str, float]:
-    """What an update of the agent `name` costs, in seconds, beside its bare networks (always eager and float32) and `peak`."""
+    """What an update of the agent `name` costs, in seconds, beside its bare networks (eager, no bfloat16) and `peak`."""
     config = find_agent(name)
     agent = Agent(config, ACTIONS, device=device, seed=0, execution=execution)
     replay = filled(config, ACTIONS, 2_000, device)
