@@ -16,8 +16,8 @@ import torch
 
 from agents.agent import Agent
 from agents.catalogue import find_agent
-from agents.engine import check_execution
 from agents.execution import Execution
+from benchmarks.execution import add_execution, read_execution
 from benchmarks.flops import filled
 from benchmarks.timing import circumstances
 from experiment.device import keep_freed_memory
@@ -89,20 +89,13 @@ def main() -> None:
     """Print a row for each number of runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agent", default="der")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    add_execution(parser)
     parser.add_argument("--runs", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--threads", type=int, default=1, help="of each run, on the CPU")
     parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--precision", default="float32", choices=["float32", "tf32", "bf16"])
-    parser.add_argument("--compiled", action="store_true")
-    parser.add_argument("--captured", action="store_true")
     parser.add_argument("--streams", action="store_true", help="agents of one process, on CUDA streams")
     asked = parser.parse_args()
-    execution = Execution(asked.precision, asked.compiled, asked.captured)
-    try:
-        check_execution(execution, torch.device(asked.device))
-    except ValueError as error:
-        parser.error(str(error))
+    execution, _ = read_execution(parser, asked)
     if asked.streams and asked.device != "cuda":
         parser.error("--streams needs --device cuda")
     print(circumstances())

@@ -20,9 +20,10 @@ from torch.nn import functional
 from agents.agent import Agent
 from agents.bases import BASES
 from agents.catalogue import find_agent
-from agents.engine import WARMUP, check_execution
+from agents.engine import WARMUP
 from agents.execution import Execution
 from agents.measures import measure
+from benchmarks.execution import add_execution, read_execution
 from benchmarks.flops import filled, flops_of_an_update, matrix_peak
 from benchmarks.parts import parts
 from benchmarks.timing import circumstances, interleaved, ratio
@@ -132,18 +133,11 @@ def main() -> None:
     """Print one row for each agent, and with --parts where its time goes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agents", "--agent", nargs="+", default=list(BASES))
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    add_execution(parser)
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--precision", default="float32", choices=["float32", "tf32", "bf16"])
-    parser.add_argument("--compiled", action="store_true")
-    parser.add_argument("--captured", action="store_true")
     parser.add_argument("--parts", action="store_true", help="also time each part of an eager float32 update")
     asked = parser.parse_args()
-    device, execution = torch.device(asked.device), Execution(asked.precision, asked.compiled, asked.captured)
-    try:
-        check_execution(execution, device)
-    except ValueError as error:
-        parser.error(str(error))
+    execution, device = read_execution(parser, asked)
     keep_freed_memory()  # as in a run
     print(circumstances())
     peak = matrix_peak(device)

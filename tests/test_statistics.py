@@ -105,8 +105,9 @@ def test_intervals_cover_the_truth(name: str) -> None:
 @pytest.mark.parametrize("shape", [(5, 26), (10, 7)])
 def test_rliable_agrees(shape: tuple[int, int]) -> None:
     """Optional: needs rliable with pandas below 3."""
-    library = pytest.importorskip("rliable.library", reason="rliable is not installed")
-    metrics = pytest.importorskip("rliable.metrics")
+    pytest.importorskip("rliable", reason="rliable is not installed")
+    from rliable import library, metrics
+
     scores, other = np.random.default_rng(2).lognormal(-1, 1, shape), np.random.default_rng(3).lognormal(-1, 1, shape)
     theirs = (metrics.aggregate_iqm, metrics.aggregate_median, metrics.aggregate_mean, metrics.aggregate_optimality_gap)
     points, bands = library.get_interval_estimates({"x": scores}, lambda x: np.array([f(x) for f in theirs]), reps=3000)
