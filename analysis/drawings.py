@@ -7,7 +7,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from analysis.canvas import INK, MUTED, Canvas, Style, margin, wrapped
+from analysis.canvas import GRID, INK, MUTED, Canvas, Style, margin, wrapped
 from analysis.tables import Table
 
 Looks = dict[str, Style]
@@ -159,6 +159,22 @@ def games(table: Table, looks: Looks) -> Canvas:
                 panel.barh(index, width, left=random, color=style.colour, alpha=0.35, height=0.7)
         _intervals(panel, [row["agent"] for row in ordered], ordered, "score", looks)
         _references(panel, random, human)
+    return canvas
+
+
+def standing(table: Table, looks: Looks) -> Canvas:
+    """The share of published runs below each run: a panel for each published agent, a row for each game."""
+    games = [game for game in table.values("game")[::-1] if game != "all"] + ["all"]
+    names = ["mean" if game == "all" else game for game in games]
+    canvas = Canvas(["", *(f"Among runs of {name}" for name in table.values("published"))], height(games, 13), margin(names))
+    canvas.key({agent: looks[agent] for agent in table.values("agent")})
+    for panel, name in zip(canvas.panels[1:], table.values("published"), strict=True):
+        panel.axvspan(0.025, 0.975, color=GRID, alpha=0.5, linewidth=0)
+        for row in table.where(published=name):
+            style = looks[row["agent"]]
+            panel.plot(float(row["below"]), games.index(row["game"]), style.mark, color=style.colour, markersize=5)
+        panel.set_yticks(range(len(games)), names, fontsize=9)
+        panel.set(xlim=(-0.03, 1.03), ylim=(-0.7, len(games) - 0.3), xlabel="share of the published runs that are lower")
     return canvas
 
 

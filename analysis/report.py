@@ -21,6 +21,7 @@ from analysis.grid import Grid, build_grid
 from analysis.page import LONG, Section, page
 from analysis.perrun import read_per_run
 from analysis.scores import Protocol, Score, read_run, read_table, score_files, unique
+from analysis.standing import standing
 from analysis.statistics import RESAMPLES
 from analysis.tables import CURVE_RESAMPLES, Table
 from envs.games import GAMES, find_game
@@ -39,16 +40,24 @@ WORDS: dict[str, tuple[str, str]] = {
     "improvement": (
         "Probability of improvement",
         "How probable it is that a run of the row's agent beats one of the column's on a game drawn at random. Bold: one half "
-        "is outside the interval.",
+        "is outside the interval. Where an agent has one run of each game, games are drawn anew for the interval, not runs.",
     ),
     "pairs": (
         "Hare & Tortoise against its base",
-        "Differences in human-normalised score between runs of the same game and seed. Right of 0: Hare & Tortoise is better.",
+        "Differences in human-normalised score between runs of the same game and seed. Right of 0: Hare & Tortoise is better. "
+        "For the interval over all games pairs are drawn anew within each game; where a game has a single one, games are: "
+        "what to expect of games like these.",
     ),
     "games": (
         "Games",
         "Raw scores. Bars begin at the random score (dotted line); the solid line is the human's, and an arrow says that it "
         "lies beyond the scale. Hollow marks are published means.",
+    ),
+    "standing": (
+        "Among published runs",
+        "The share of published runs of the same game that each run is above. Were the runs more of the published ones, each "
+        "share were as likely as any other, 19 of 20 within the shaded part, and the mean of n of them 0.5, give or take "
+        "0.57 / root of n. Beside the published median are the ends between which 95 % of the published runs lie.",
     ),
     "learning": (
         "Learning, all games",
@@ -63,6 +72,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "runs": ("Runs", "Every run, its commit, and what its configuration changes of the catalogue's agent (flags)."),
     "missing": ("Missing", "Runs that other games have, and runs that are not finished."),
 }
+
+ABSENT = {"missing": "Nothing.", "standing": "--per-run adds published scores of single runs."}
 
 
 class Parser(argparse.ArgumentParser):
@@ -142,6 +153,7 @@ def compute(asked: argparse.Namespace) -> tuple[dict[str, Table], Grid, list[Sco
         "improvement": tables.improvements(grid, np.random.default_rng(4)),
         "pairs": tables.pairs(grid, np.random.default_rng(5)),
         "games": tables.games(grid, np.random.default_rng(6)),
+        "standing": standing(scores),
         "learning": learning,
         "learning_games": learning_games,
         "plasticity": tables.plasticity(courses, grid, asked.env_steps, np.random.default_rng(7)),
@@ -177,6 +189,7 @@ def sections(found: dict[str, Table], grid: Grid, scores: list[Score], folder: P
         "improvement": drawings.improvements,
         "pairs": drawings.pairs,
         "games": drawings.games,
+        "standing": drawings.standing,
         "learning": drawings.learning,
         "learning_games": drawings.learning_games,
         "plasticity": drawings.plasticity,
@@ -188,7 +201,7 @@ def sections(found: dict[str, Table], grid: Grid, scores: list[Score], folder: P
         figure = drawn[name](table, looks) if name in drawn and table.rows else None
         panels, width = (figure.save(folder / name, grid.note), figure.cell[0]) if figure else ((), 0)
         title, words = WORDS[name]
-        absent = "" if table.rows else "Nothing." if name == "missing" else "No runs here have such data."
+        absent = "" if table.rows else ABSENT.get(name, "No runs here have such data.")
         parts.append(Section(name, title, words, table, panels, width, in_short(name, table), absent))
     return parts
 

@@ -1,7 +1,8 @@
 """Statistics over runs and games that a reviewer trusts: those of Agarwal et al. (2021), in NumPy alone.
 
 `scores` are human-normalised, float64 [..., runs, games]. Intervals are 95 % percentile intervals of a stratified bootstrap:
-runs are drawn anew within each game, and games never. With one run there is nothing to draw: the interval is nan.
+runs are drawn anew within each game, and games never. With one run there is nothing to draw: the interval is nan; but to
+compare two agents games are drawn then (`over_games`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -108,11 +109,12 @@ def improvement(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def improvement_interval(x: np.ndarray, y: np.ndarray, rng: np.random.Generator, count: int = RESAMPLES) -> Interval:
-    """The interval of `improvement`; runs of both are drawn anew."""
+    """The interval of `improvement`; runs of both are drawn anew, or, if either has a single one, games."""
+    won_by_game = wins(x, y)
     if min(len(x), len(y)) < 2:
-        return np.nan, np.nan
+        return over_games(won_by_game.mean((1, 2)), rng, count)
     total = np.zeros(count)
-    for won in wins(x, y):
+    for won in won_by_game:
         ours, theirs = shares(len(x), rng, count), shares(len(y), rng, count)
         total += ((ours @ won) * theirs).sum(1)
     return _interval(total / x.shape[1])
@@ -121,15 +123,23 @@ def improvement_interval(x: np.ndarray, y: np.ndarray, rng: np.random.Generator,
 def paired(differences: Sequence[np.ndarray], rng: np.random.Generator, count: int = RESAMPLES) -> tuple[float, Interval]:
     """Mean over games of the mean of each game's paired differences, float64 [pairs] each, and its interval.
 
-    Pairs are drawn anew within each game. The interval is nan if no game has two pairs.
+    Pairs are drawn anew within each game, or, if a game has a single one, games.
     """
-    value = float(np.mean([game.mean() for game in differences]))
-    if all(len(game) < 2 for game in differences):
-        return value, (np.nan, np.nan)
+    means = np.array([game.mean() for game in differences])
+    value = float(means.mean())
+    if any(len(game) < 2 for game in differences):
+        return value, over_games(means, rng, count)
     total = np.zeros(count)
     for game in differences:
         total += shares(len(game), rng, count) @ game
     return value, _interval(total / len(differences))
+
+
+def over_games(values: np.ndarray, rng: np.random.Generator, count: int = RESAMPLES) -> Interval:
+    """The interval of the mean of `values` [games], games drawn anew: wider, and about games like these instead of these."""
+    if len(values) < 2:
+        return np.nan, np.nan
+    return _interval(shares(len(values), rng, count) @ values)
 
 
 def _interval(values: np.ndarray) -> Interval:

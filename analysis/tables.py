@@ -98,8 +98,9 @@ def improvements(grid: Grid, rng: np.random.Generator) -> Table:
         value = s.improvement(grid.matrix(x), grid.matrix(y))
         low, high = s.improvement_interval(grid.matrix(x), grid.matrix(y), rng)
         found[x, y], found[y, x] = (value, low, high), (1 - value, 1 - high, 1 - low)
-    rows = [(x, y, *map(share, found[x, y])) for x in grid.scores for y in grid.scores if (x, y) in found]
-    return table(("agent", "over", "probability", "probability_low", "probability_high"), rows)
+    drawn = {(x, y): _drawn(low, min(grid.runs(x), grid.runs(y))) for (x, y), (_, low, _) in found.items()}
+    rows = [(x, y, *map(share, found[x, y]), drawn[x, y]) for x in grid.scores for y in grid.scores if (x, y) in found]
+    return table(("agent", "over", "probability", "probability_low", "probability_high", "drawn"), rows)
 
 
 def without_ht(agent: str) -> str | None:
@@ -117,9 +118,16 @@ def pairs(grid: Grid, rng: np.random.Generator) -> Table:
             (g, [d]) for g, d in differences.items()
         ]:
             value, (low, high) = s.paired(found, rng)
-            count = sum(len(game) for game in found)
-            rows.append((label, base, game, count, share(value), share(low), share(high)))
-    return table(("agent", "base", "game", "pairs", "difference", "difference_low", "difference_high"), rows)
+            single = np.concatenate(found)
+            better = int((single > 0).sum())
+            drawn = _drawn(low, min(map(len, found)))
+            rows.append((label, base, game, len(single), better, share(value), share(low), share(high), drawn))
+    return table(("agent", "base", "game", "pairs", "better", "difference", "difference_low", "difference_high", "drawn"), rows)
+
+
+def _drawn(low: float, runs: int) -> str:
+    """What was drawn anew for an interval whose lower end is `low`: "" if there is none."""
+    return "" if np.isnan(low) else "runs" if runs > 1 else "games"
 
 
 def games(grid: Grid, rng: np.random.Generator) -> Table:
@@ -135,7 +143,8 @@ def games(grid: Grid, rng: np.random.Generator) -> Table:
         for method, known in others(grid).items():
             if name in known.scores:
                 value = known.scores[name]
-                rows.append((name, method, "published", known.runs, value, "", "", share(game.normalised(float(value)))))
+                kind = "recalled" if known.basis == "recalled" else "published"
+                rows.append((name, method, kind, known.runs, value, "", "", share(game.normalised(float(value)))))
         for method, value in (("human", game.human), ("random", game.random)):
             rows.append((name, method, "reference", "", str(value), "", "", share(game.normalised(value))))
     return table(("game", "agent", "kind", "runs", "score", "score_low", "score_high", "hns"), rows)

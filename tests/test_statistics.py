@@ -73,18 +73,36 @@ def test_the_interval_of_improvement_is_that_of_naive_draws() -> None:
 
 
 def test_paired_differences_weigh_games_equally() -> None:
-    value, (low, high) = s.paired([np.array([1.0, 3.0]), np.array([5.0])], rng())
+    value, (low, high) = s.paired([np.array([1.0, 3.0]), np.array([5.0, 5.0, 5.0])], rng())
     assert value == pytest.approx(3.5)
     assert (low, high) == pytest.approx((3.0, 4.0))  # the first game's mean is 1 in a quarter of the draws, and 3 in another
+
+
+def test_games_are_drawn_where_a_game_has_a_single_pair() -> None:
+    value, (low, high) = s.paired([np.array([1.0, 3.0]), np.array([5.0])], rng())
+    assert value == pytest.approx(3.5)
+    assert (low, high) == pytest.approx((2.0, 5.0))  # the games' means are 2 and 5, and each is drawn twice in a quarter
+    x, y = np.array([[1.0, 5.0, 2.0, 0.0]]), np.array([[0.0, 9.0, 2.0, -1.0]])  # won, lost, even, won
+    naive = [np.mean(draw) for draw in itertools.product([1, 0, 0.5, 1], repeat=4)]
+    assert s.improvement_interval(x, y, rng()) == pytest.approx(np.percentile(naive, s.LEVEL), abs=0.01)
+
+
+def test_intervals_over_games_cover_the_mean_of_games() -> None:
+    """20 games: a percentile bootstrap of 20 is too narrow by a factor of root 19/20, so some 93 % is expected."""
+    draw, held = rng(), []
+    for _ in range(600):
+        low, high = s.over_games(draw.normal(0.3, 1, 20), draw, 400)
+        held.append(low <= 0.3 <= high)
+    assert 0.89 <= np.mean(held) <= 0.965
 
 
 def test_one_run_has_no_interval() -> None:
     one, two = np.ones((1, 3)), np.ones((2, 3))
     assert np.isnan(s.intervals(one, [s.iqm, s.mean], rng())).all()
-    assert np.isnan(s.improvement_interval(one, two, rng())).all()
-    assert np.isnan(s.improvement_interval(two, one, rng())).all()
+    assert np.isnan(s.improvement_interval(one[:, :1], two[:, :1], rng())).all()  # nor is there a game to draw
+    assert np.isnan(s.improvement_interval(two[:, :1], one[:, :1], rng())).all()
     assert np.isnan(s.profile_band(one, np.zeros(2), rng())).all()
-    assert np.isnan(s.paired([np.ones(1), np.ones(1)], rng())[1]).all()
+    assert np.isnan(s.paired([np.ones(1)], rng())[1]).all()
 
 
 @pytest.mark.parametrize("name", ["iqm", "mean"])

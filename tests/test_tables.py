@@ -10,6 +10,7 @@ from analysis import tables
 from analysis.curves import Course
 from analysis.grid import Grid, build_grid
 from analysis.scores import Score
+from analysis.standing import below, standing
 from envs.games import find_game
 
 
@@ -66,13 +67,24 @@ def test_pairs_are_of_hare_and_tortoise_and_its_base() -> None:
     grid, scores = two_agents()
     found = tables.pairs(grid, rng())
     difference = scores["der_ht"] - scores["der"]
-    assert [(row["agent"], row["base"], row["game"], row["pairs"]) for row in found.where()] == [
-        ("der_ht", "der", "all", "8"),
-        ("der_ht", "der", "Alien", "4"),
-        ("der_ht", "der", "Pong", "4"),
+    better = (difference > 0).sum(0)
+    assert [(row["agent"], row["base"], row["game"], row["pairs"], row["better"], row["drawn"]) for row in found.where()] == [
+        ("der_ht", "der", "all", "8", str(better.sum()), "runs"),
+        ("der_ht", "der", "Alien", "4", str(better[0]), "runs"),
+        ("der_ht", "der", "Pong", "4", str(better[1]), "runs"),
     ]
     values = [float(row["difference"]) for row in found.where()]
     np.testing.assert_allclose(values, [difference.mean(), *difference.mean(0)], atol=6e-4)
+
+
+def test_with_one_run_a_game_comparisons_say_that_games_were_drawn() -> None:
+    rows = [score(a, g, 0, hns) for a, level in (("der", 0.0), ("der_ht", 0.5)) for g, hns in (("Alien", level), ("Pong", 0.2))]
+    grid = build_grid(rows, ("Alien", "Pong"), incomplete=False)
+    whole, *single = tables.pairs(grid, rng()).where()
+    assert (*numbers(whole, "difference"), whole["drawn"]) == (0.25, 0.0, 0.5, "games")
+    assert [(row["difference_low"], row["drawn"]) for row in single] == [("", ""), ("", "")]
+    row = tables.improvements(grid, rng()).where(agent="der_ht")[0]
+    assert (*numbers(row, "probability"), row["drawn"]) == (0.75, 0.5, 1.0, "games")
 
 
 @pytest.mark.parametrize(
@@ -89,6 +101,34 @@ def test_games_have_their_references_and_published_means() -> None:
     assert float(row["hns"]) == pytest.approx(scores["der"][:, 1].mean(), abs=5e-4)
     assert found.where(game="Alien", agent="human")[0]["score"] == "7127.7"
     assert found.where(game="Pong", agent="BBF RR2")[0]["score"] == "13.7"
+    kinds = [found.where(game="Pong", agent=name)[0]["kind"] for name in ("der", "DER", "DER (authors)", "human")]
+    assert kinds == ["run", "published", "recalled", "reference"]
+
+
+def test_a_run_among_published_ones_by_hand() -> None:
+    assert below(2.0, np.array([0.0, 1.0, 2.0, 3.0])) == (1 + 1 + 0.5 + 0) / 4
+    theirs = [
+        Score("DER", "", game, seed, 0, 0, float(value), "", "", float("nan"), "file", ours=False)
+        for game, values in (("Alien", [100, 300]), ("Pong", range(-20, 20)))
+        for seed, value in enumerate(values)
+    ]
+    ours = [score("der", "Alien", 0, 0.0), score("der", "Pong", 5, 10.2 / 35.3), score("der", "Assault", 0, 0.3)]
+    found = standing([*ours, *theirs]).where()  # nobody published Assault here
+    assert [(row["game"], row["seed"], row["below"]) for row in found] == [
+        ("Alien", "0", "0.500"),
+        ("Pong", "5", "0.250"),  # -10.5 is above -20 to -11
+        ("all", "", "0.375"),
+    ]
+    assert numbers(found[1], "published_median") == pytest.approx([-0.5, -19.025, 18.025])
+    assert (found[1]["published"], found[1]["published_runs"], found[1]["score"]) == ("DER", "40", "-10.5")
+
+
+def test_ranks_of_runs_drawn_from_the_published_ones_are_uniform() -> None:
+    draw = rng()
+    ranks = np.array([below(x, others) for x, *others in draw.lognormal(size=(4000, 101))])
+    assert ((ranks > 0.025) & (ranks < 0.975)).mean() == pytest.approx(95 / 101, abs=0.012)  # 3 to 97 of 100 are lower
+    assert ranks.mean() == pytest.approx(0.5, abs=0.015)
+    assert ranks.std() == pytest.approx(12**-0.5, abs=0.01)
 
 
 def test_learning_curves_and_plasticity_by_hand() -> None:
@@ -178,6 +218,12 @@ def test_figures_draw_their_tables() -> None:
     assert [label.get_text() for label in drawings.improvements(table, looks).panels[0].texts] == [
         row["probability"] for row in table.where()
     ]
+    theirs = [Score("DER", "", "Pong", seed, 0, 0, seed, "", "", float("nan"), "file", ours=False) for seed in range(-10, 10)]
+    table = standing([score("der", "Pong", 0, 0.9), score("der_ht", "Pong", 0, 0.4), *theirs])
+    lines = drawings.standing(table, looks).panels[1].lines
+    drawn = {(line.get_xdata()[0], line.get_ydata()[0], line.get_marker()) for line in lines}
+    rows = [(float(row["below"]), ["Pong", "all"].index(row["game"]), looks[row["agent"]].mark) for row in table.where()]
+    assert sorted(drawn) == sorted(rows)
     table = tables.games(grid, rng())
     bars = drawings.games(table, looks).panels[1].patches
     ends = [bar.get_x() + bar.get_width() for bar in bars]
