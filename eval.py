@@ -18,6 +18,7 @@ from envs.games import find_game
 from envs.lanes import SIDE, Episode
 from envs.make import make_lanes
 from experiment.command import UserError, parse, run
+from experiment.film import ENDINGS, Film
 from experiment.folder import CHECKPOINT, CONFIG
 from experiment.metrics import Progress
 
@@ -42,13 +43,19 @@ class Evaluation:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute"""
     video: Path | None = None
-    """film one game to this .mp4 file (H.264, for browsers)"""
+    """film one game to this .mp4 file (H.264, for browsers) or .gif file"""
+    video_steps: int | None = None
+    """end the film after this many env steps, 15 of which are a second; by default with the game"""
 
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range."""
         require(self.episodes >= 0, f"--episodes must not be negative, not {self.episodes}")
         require(self.seed is None or self.seed >= 0, f"--seed must not be negative, not {self.seed}")
-        require(self.video is None or self.video.suffix == ".mp4", f"--video must name an .mp4 file, not {self.video}")
+        require(
+            self.video is None or self.video.suffix in ENDINGS,
+            f"--video must name an {' or '.join(ENDINGS)} file, not {self.video}",
+        )
+        require(self.video_steps is None or self.video_steps > 0, f"--video-steps must be positive, not {self.video_steps}")
 
 
 def evaluate(agent: "Agent", game: str, episodes: int, seed: int) -> list[Episode]:
@@ -105,8 +112,11 @@ def _seed(seed: int) -> int:
     return int(np.random.SeedSequence((seed, SEED_OF_EVALUATION)).generate_state(1)[0])
 
 
-def film(agent: "Agent", game: str, seed: int, path: Path) -> Episode:
-    """Film one whole game, in colour, to `path` (H.264 at real speed); the game played. UserError if it cannot be written."""
+def film(agent: "Agent", game: str, seed: int, path: Path, env_steps: int | None = None) -> tuple[float, int]:
+    """Film a game, in colour and at real speed, to `path`, to its end or for `env_steps`; its return and length so far.
+
+    UserError if the film cannot be written.
+    """
     import torch
 
     from replay.stack import FrameStack
@@ -118,16 +128,22 @@ def film(agent: "Agent", game: str, seed: int, path: Path) -> Episode:
     frame = lanes.reset()
     stack.push_(frame, np.ones(1, bool))
     picture = twin.reset() if twin else frame[0]
-    with _Film(path) as out:
-        while True:
+    earned, length = 0.0, 0
+    with Film(path, FRAMES_PER_SECOND) as out:
+        while env_steps is None or length < env_steps:
             out.add(picture)
             action = agent.act(stack.frames, generator).numpy(force=True)
             lanes.send(action)
             step = lanes.recv()
+            earned, length = earned + float(step.reward[0]), length + 1
             if step.finished:
-                return step.finished[0]
+                break
             picture = twin.step(action) if twin else step.frame[0]
             stack.push_(step.frame, step.life_lost)
+    lanes.close()
+    if twin:
+        twin.close()
+    return earned, length
 
 
 def _colour_twin(game: str, seed: int) -> Any:
@@ -139,39 +155,6 @@ def _colour_twin(game: str, seed: int) -> Any:
     from envs.atari import ColourTwin
 
     return ColourTwin(game, seed)
-
-
-class _Film:
-    """An H.264 file that takes pictures, uint8 [H, W] or [H, W, 3], and shows them enlarged."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            import imageio_ffmpeg
-        except ModuleNotFoundError:
-            raise UserError("--video needs imageio-ffmpeg: pip install -e '.[video]'") from None
-        if not path.absolute().parent.is_dir():
-            raise UserError(f"--video: there is no folder {path.absolute().parent}")
-        self._path, self._encoder, self._open = path, imageio_ffmpeg.write_frames, None
-
-    def __enter__(self) -> "_Film":
-        return self
-
-    def add(self, picture: np.ndarray) -> None:
-        """Append one picture."""
-        import cv2
-
-        if picture.ndim == 2:
-            picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
-        large = cv2.resize(picture, None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST)
-        if self._open is None:
-            size = (large.shape[1], large.shape[0])
-            self._open = self._encoder(str(self._path), size, fps=FRAMES_PER_SECOND, codec="libx264", macro_block_size=2)
-            self._open.send(None)
-        self._open.send(np.ascontiguousarray(large))
-
-    def __exit__(self, *_: object) -> None:
-        if self._open is not None:
-            self._open.close()
 
 
 def load_agent(folder: Path, device_name: Literal["auto", "cpu", "cuda"]) -> tuple["Agent", dict[str, Any]]:
@@ -198,8 +181,8 @@ def main(argv: list[str]) -> None:
     agent, settings = load_agent(asked.folder, asked.device)
     game, seed = settings["game"], settings["seed"] if asked.seed is None else asked.seed
     if asked.video is not None:
-        episode = film(agent, game, seed, asked.video)
-        print(f"{asked.video}: one game of {game}, return {episode.score:g}, {episode.length} env steps")
+        earned, length = film(agent, game, seed, asked.video, asked.video_steps)
+        print(f"{asked.video}: {game}, return {earned:g} in {length} env steps")
     if asked.episodes:
         result = summary(evaluate(agent, game, asked.episodes, seed), game)
         error = f" +- {result['standard_error']:.1f}" if result["standard_error"] is not None else ""

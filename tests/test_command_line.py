@@ -147,3 +147,17 @@ def test_a_bad_checkpoint_is_refused(
     told = refuse(evaluation.main, [str(folder)], capsys, monkeypatch)
     assert told.count("\n") == 0
     assert "checkpoint" in told
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--video", "film.avi"], "--video must name an .mp4 or .gif file, not film.avi"),
+        (["--video", "film.gif", "--video-steps", "0"], "--video-steps must be positive, not 0"),
+        (["--episodes", "-1"], "--episodes must not be negative, not -1"),
+    ],
+)
+def test_a_bad_evaluation_is_one_line(
+    flags: list[str], told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told in refuse(evaluation.main, ["runs", *flags], capsys, monkeypatch)

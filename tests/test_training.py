@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 import eval as evaluation
 import train
+from envs.atari import ColourTwin
 from experiment.command import UserError
 from experiment.metrics import Metrics
 
@@ -160,7 +162,8 @@ def test_a_film_can_be_played_by_a_browser(game: str, tmp_path: Path) -> None:
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     _, _, folder = run(tmp_path, "--agent", "random", "--game", game, "--env-steps", "20", "--eval-episodes", "1")
     film = tmp_path / "film.mp4"
-    evaluation.main([str(folder), "--episodes", "0", "--video", str(film)])
+    agent, _ = evaluation.load_agent(folder, "cpu")
+    earned, length = evaluation.film(agent, game, 0, film)
     reader = imageio_ffmpeg.read_frames(str(film))
     facts = next(reader)
     picture = np.frombuffer(next(reader), np.uint8)
@@ -170,5 +173,23 @@ def test_a_film_can_be_played_by_a_browser(game: str, tmp_path: Path) -> None:
     assert facts["size"] == ((336, 336) if game == "Catch" else (640, 840))
     assert picture.max() > 100
     frames, _ = imageio_ffmpeg.count_frames_and_secs(str(film))
-    agent, _ = evaluation.load_agent(folder, "cpu")
-    assert frames == (6 if game == "Catch" else evaluation.film(agent, game, 0, film).length)
+    assert frames == length
+    played = evaluation.evaluate(agent, game, 1, 0)[0]
+    assert (earned, length) == (played.score, played.length)
+
+
+def test_a_short_film_for_a_page_has_the_games_own_colours(tmp_path: Path) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    _, _, folder = run(tmp_path, "--agent", "random", "--game", "Boxing", "--env-steps", "20", "--eval-episodes", "1")
+    film = tmp_path / "film.gif"
+    evaluation.main([str(folder), "--episodes", "0", "--video", str(film), "--video-steps", "5"])
+    assert film.read_bytes().startswith(b"GIF89a")
+    reader = cv2.VideoCapture(str(film))
+    frames = [frame[:, :, ::-1] for _ in range(5) if (frame := reader.read()[1]) is not None]
+    assert len(frames) == 5
+    assert not reader.read()[0]
+    assert frames[0].shape == (420, 320, 3)
+    twin = ColourTwin("Boxing", evaluation._seed(0))
+    difference = np.abs(frames[0][::2, ::2].astype(int) - twin.reset())
+    twin.close()
+    assert difference.max() <= 4  # as close as a palette's rounding
