@@ -1,0 +1,113 @@
+"""README's table of results, in Markdown, from the tables of a report that had published runs (--per-run).
+
+python -m analysis.summary results/report_files --into README.md
+"""
+
+import argparse
+import csv
+from pathlib import Path
+
+from analysis.tables import Table
+from experiment.command import UserError, run
+
+AUTHORS = "DER (authors)"  # of published.csv
+BEGIN = "<!-- results: python -m analysis.summary results/report_files --into README.md -->"
+END = "<!-- end of results -->"
+
+
+def read(path: Path) -> Table:
+    """The table in a CSV file of a report. UserError if it is not there."""
+    if not path.is_file():
+        raise UserError(f"there is no {path}; analysis.report writes it")
+    with path.open(newline="") as file:
+        columns, *rows = (tuple(row) for row in csv.reader(file))
+    return Table(columns, tuple(rows))
+
+
+def plain(text: str) -> str:
+    """A number with commas and no more decimals than it needs beside others of a game's scores."""
+    value = float(text)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def banded(row: dict[str, str], name: str) -> str:
+    """A value and, if it has one, its interval."""
+    value, *ends = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    return f"{plain(value)} [{', '.join(map(plain, ends))}]" if all(ends) else plain(value)
+
+
+def by_game(games: Table, standing: Table, theirs: str) -> list[list[str]]:
+    """A row for each game with published runs: scores, the share of these runs below each, and what is published."""
+    agents = standing.values("agent")
+    rows = [["game", *(f"`{agent}`" for agent in agents), f"{theirs}: median, 95 % of its runs", AUTHORS]]
+    for game in (game for game in games.values("game") if standing.where(game=game, published=theirs)):
+        places = {agent: standing.where(game=game, published=theirs, agent=agent) for agent in agents}
+        cells = []
+        for agent, found in places.items():
+            score = games.where(game=game, agent=agent)
+            share = sum(float(row["below"]) for row in found) / max(len(found), 1)
+            cells.append(f"{banded(score[0], 'score')} ({share:.2f})" if score else "")
+        spread = next(row for found in places.values() for row in found)
+        authors = games.where(game=game, agent=AUTHORS)
+        rows.append([game, *cells, banded(spread, "published_median"), plain(authors[0]["score"]) if authors else ""])
+    return rows
+
+
+def over_games(aggregates: Table, standing: Table, theirs: str) -> list[list[str]]:
+    """The rows below the games: aggregates over them, and the mean share of published runs that are lower."""
+    labels = [*standing.values("agent"), theirs]
+    found = {label: aggregates.where(agent=label) for label in labels}
+    rows = [
+        [f"{name}, human-normalised", *(banded(rows[0], measure) if rows else "" for rows in found.values()), ""]
+        for name, measure in (("IQM", "iqm"), ("mean", "mean"))
+    ]
+    shares = [standing.where(game="all", published=theirs, agent=agent)[0]["below"] for agent in labels[:-1]]
+    return [*rows, ["mean share of its runs below", *(f"{float(share):.2f}" for share in shares), "", ""]]
+
+
+def differences(pairs: Table, improvement: Table) -> list[str]:
+    """A line for each Hare & Tortoise agent and its base."""
+    lines = []
+    for row in pairs.where(game="all"):
+        chance = improvement.where(agent=row["agent"], over=row["base"])
+        over = f"`{row['agent']}` - `{row['base']}`: {banded(row, 'difference')} human-normalised, mean of {row['pairs']} pairs"
+        told = f"; probability of improvement {banded(chance[0], 'probability')}" if chance else ""
+        drawn = f" (intervals: {row['drawn']} drawn anew)" if row["drawn"] else ""
+        lines.append(f"{over}, better in {row['better']}{told}{drawn}.")
+    return lines
+
+
+def summary(folder: Path) -> str:
+    """The table and the lines below it."""
+    names = ("games", "standing", "aggregates", "pairs", "improvement")
+    games, standing, aggregates, pairs, improvement = (read(folder / f"{name}.csv") for name in names)
+    if not standing.rows:
+        raise UserError(f"{folder} is of a report without --per-run")
+    theirs = standing.values("published")[0]
+    rows = by_game(games, standing, theirs) + over_games(aggregates, standing, theirs)
+    rows.insert(1, ["---"] * len(rows[0]))
+    return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", *differences(pairs, improvement)])
+
+
+def inserted(text: str, results: str) -> str:
+    """`text` with `results` between its two marks. UserError if it has none."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise UserError(f"--into: the file needs the lines {BEGIN} and {END}, once each")
+    return f"{text.split(BEGIN)[0]}{BEGIN}\n{results}\n{END}{text.split(END)[1]}"
+
+
+def main(argv: list[str]) -> None:
+    """Print them, or put them into a file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="the folder beside a report's page")
+    parser.add_argument("--into", type=Path, help="put it into this file, between its marks, instead of printing it")
+    asked = parser.parse_args(argv)
+    found = summary(asked.folder)
+    if asked.into is None:
+        print(found)
+    else:
+        asked.into.write_text(inserted(asked.into.read_text(), found))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,61 @@
+"""README's results are those of the committed report, and the report is that of the committed runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from analysis import report, summary
+from envs.games import GAMES
+from experiment.command import UserError
+from tests.fake_runs import score_table
+
+ROOT = Path(__file__).parent.parent
+PROTOCOL = ["--env-steps", "100", "--episodes", "2"]
+
+
+def reported(tmp_path: Path, flags: list[str], scores: dict[str, tuple[float, float]]) -> Path:
+    """The folder of a report of `scores`, agent -> hns on Alien and Pong, one seed."""
+    pytest.importorskip("matplotlib", reason="the report needs matplotlib")
+    games = GAMES["Alien"], GAMES["Pong"]
+    rows = [
+        (agent, "", game.name, 0, game.random + hns * (game.human - game.random))
+        for agent, both in scores.items()
+        for game, hns in zip(games, both, strict=True)
+    ]
+    score_table(tmp_path / "results/scores.csv", rows)
+    report.main([str(tmp_path / "results"), "--games", "Alien", "Pong", *PROTOCOL, *flags, "--out", str(tmp_path / "r.html")])
+    return tmp_path / "r_files"
+
+
+def test_the_table_by_hand(tmp_path: Path) -> None:
+    published = {"Alien": [100.0, 200.0, 1000.0, 3000.0], "Pong": [-21.0, -20.0, -21.0, -20.0]}
+    (tmp_path / "DER.json").write_text(json.dumps(published))
+    flags = ["--per-run", f"Dopamine={tmp_path / 'DER.json'}"]
+    folder = reported(tmp_path, flags, {"der": (0.1, 0.0), "der_ht": (0.3, 0.5)})
+    lines = summary.summary(folder).splitlines()
+    assert lines[0] == "| game | `der` | `der_ht` | Dopamine: median, 95 % of its runs | DER (authors) |"
+    # 227.8 + .1 x 6899.9 = 917.79, above 2 of 4; 2297.8, above 3 of 4; -20.7 above 1 of 2; -3.05 above both
+    assert lines[2] == "| Alien | 917.8 (0.50) | 2,298 (0.75) | 600 [107.5, 2,850] | 739.9 |"
+    assert lines[3] == "| Pong | -20.7 (0.50) | -3.05 (1.00) | -20.5 [-21, -20] | -19.3 |"
+    assert lines[4].startswith("| IQM, human-normalised | 0.05 | 0.4 | ")  # two scores: their middle half is their mean
+    assert lines[5].startswith("| mean, human-normalised | 0.05 | 0.4 | ")
+    assert lines[6] == "| mean share of its runs below | 0.50 | 0.88 |  |  |"
+    told = (
+        "`der_ht` - `der`: 0.35 [0.2, 0.5] human-normalised, mean of 2 pairs, better in 2; probability of improvement 1 [1, 1]"
+    )
+    assert lines[8] == f"{told} (intervals: games drawn anew)."
+
+
+def test_it_goes_between_the_marks_alone(tmp_path: Path) -> None:
+    text = f"before\n{summary.BEGIN}\nold\n{summary.END}\nafter\n"
+    assert summary.inserted(text, "new") == text.replace("old", "new")
+    with pytest.raises(UserError, match="once each"):
+        summary.inserted("no marks", "new")
+
+
+def test_other_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no .*games.csv; analysis.report writes it"):
+        summary.main([str(tmp_path)])
+    with pytest.raises(UserError, match="without --per-run"):
+        summary.main([str(reported(tmp_path, [], {"der": (0.1, 0.0)}))])
