@@ -40,7 +40,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "improvement": (
         "Probability of improvement",
         "How probable it is that a run of the row's agent beats one of the column's on a game drawn at random. Bold: one half "
-        "is outside the interval. Where an agent has one run of each game, games are drawn anew for the interval, not runs.",
+        "is outside the interval. Where an agent has one run of each game, the interval is Wilson's over games.",
     ),
     "pairs": (
         "Hare & Tortoise against its base",

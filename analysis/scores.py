@@ -56,7 +56,7 @@ class Score:
 def score_files(paths: Iterable[Path]) -> tuple[list[Path], list[Path], list[Path]]:
     """Below `paths`: finished run folders, unfinished ones, and score tables. UserError for a path that is not there.
 
-    In a folder, tables with other columns are no score tables; a file that is named must be one.
+    In a folder, tables with other columns and those of an earlier report are no score tables; a file that is named must be one.
     """
     finished, unfinished, tables = [], [], []
     for path in paths:
@@ -66,10 +66,17 @@ def score_files(paths: Iterable[Path]) -> tuple[list[Path], list[Path], list[Pat
             configs = sorted(path.rglob(CONFIG))
             finished += sorted(file.parent for file in path.rglob(SCORE))
             unfinished += [file.parent for file in configs if not (file.parent / SCORE).exists()]
-            tables += [file for file in sorted(path.rglob("*.csv")) if set(COLUMNS) <= set(header(file))]
+            files = [file for file in sorted(path.rglob("*.csv")) if not _reported(file)]
+            tables += [file for file in files if set(COLUMNS) <= set(header(file))]
         else:
             raise UserError(f"there is no {path}")
     return finished, unfinished, tables
+
+
+def _reported(file: Path) -> bool:
+    """Whether it lies in the folder of figures and rounded tables beside a report's page."""
+    folder = file.parent
+    return folder.name.endswith("_files") and folder.with_name(f"{folder.name.removesuffix('_files')}.html").exists()
 
 
 def header(path: Path) -> list[str]:

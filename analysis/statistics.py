@@ -2,7 +2,7 @@
 
 `scores` are human-normalised, float64 [..., runs, games]. Intervals are 95 % percentile intervals of a stratified bootstrap:
 runs are drawn anew within each game, and games never. With one run there is nothing to draw: the interval is nan; but to
-compare two agents games are drawn then (`over_games`).
+compare two agents games take the place of runs then (`over_games`, `wilson`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +11,7 @@ import numpy as np
 
 RESAMPLES = 2000
 LEVEL = (2.5, 97.5)  # percentiles
+FEWEST = 6  # games for an interval over games: with fewer, even all of one sign has a probability above 5 %
 CHUNK = 4_000_000  # scores held at once while resampling: 32 MB
 
 Interval = tuple[float, float]
@@ -109,10 +110,10 @@ def improvement(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def improvement_interval(x: np.ndarray, y: np.ndarray, rng: np.random.Generator, count: int = RESAMPLES) -> Interval:
-    """The interval of `improvement`; runs of both are drawn anew, or, if either has a single one, games."""
+    """The interval of `improvement`; runs of both are drawn anew. If either has a single one, Wilson's over games."""
     won_by_game = wins(x, y)
     if min(len(x), len(y)) < 2:
-        return over_games(won_by_game.mean((1, 2)), rng, count)
+        return wilson(float(won_by_game.mean(dtype=np.float64)), x.shape[1])
     total = np.zeros(count)
     for won in won_by_game:
         ours, theirs = shares(len(x), rng, count), shares(len(y), rng, count)
@@ -136,10 +137,21 @@ def paired(differences: Sequence[np.ndarray], rng: np.random.Generator, count: i
 
 
 def over_games(values: np.ndarray, rng: np.random.Generator, count: int = RESAMPLES) -> Interval:
-    """The interval of the mean of `values` [games], games drawn anew: wider, and about games like these instead of these."""
-    if len(values) < 2:
+    """The interval of the mean of `values` [games], games drawn anew: wider, and about games like these instead of these.
+
+    It is nan for fewer than `FEWEST` games.
+    """
+    if len(values) < FEWEST:
         return np.nan, np.nan
     return _interval(shares(len(values), rng, count) @ values)
+
+
+def wilson(share: float, games: int) -> Interval:
+    """Wilson's 95 % interval of a `share` of `games` that are won: not of no width when all are. A tie is half a game."""
+    z = 1.96
+    middle = (share + z**2 / (2 * games)) / (1 + z**2 / games)
+    half = z / (1 + z**2 / games) * np.sqrt(share * (1 - share) / games + z**2 / (4 * games**2))
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
 def _interval(values: np.ndarray) -> Interval:

@@ -53,12 +53,14 @@ def by_game(games: Table, standing: Table, theirs: str) -> list[list[str]]:
     return rows
 
 
-def over_games(aggregates: Table, standing: Table, theirs: str) -> list[list[str]]:
-    """The rows below the games: aggregates over them, and the mean share of published runs that are lower."""
+def over_games(aggregates: Table, games: Table, standing: Table, theirs: str) -> list[list[str]]:
+    """The rows below the games: aggregates over those that all have, and the mean share of published runs below."""
     labels = [*standing.values("agent"), theirs]
     found = {label: aggregates.where(agent=label) for label in labels}
+    runs = aggregates.where(kind="run")
+    shared = [g for g in games.values("game") if all(games.where(game=g, agent=row["agent"]) for row in runs)]
     rows = [
-        [f"{name}, human-normalised", *(banded(rows[0], measure) if rows else "" for rows in found.values()), ""]
+        [f"{name} of {len(shared)} games, hns", *(banded(rows[0], measure) if rows else "" for rows in found.values()), ""]
         for name, measure in (("IQM", "iqm"), ("mean", "mean"))
     ]
     shares = [standing.where(game="all", published=theirs, agent=agent)[0]["below"] for agent in labels[:-1]]
@@ -72,7 +74,7 @@ def differences(pairs: Table, improvement: Table) -> list[str]:
         chance = improvement.where(agent=row["agent"], over=row["base"])
         over = f"`{row['agent']}` - `{row['base']}`: {banded(row, 'difference')} human-normalised, mean of {row['pairs']} pairs"
         told = f"; probability of improvement {banded(chance[0], 'probability')}" if chance else ""
-        drawn = f" (intervals: {row['drawn']} drawn anew)" if row["drawn"] else ""
+        drawn = f" (intervals over {row['drawn']})" if row["drawn"] else ""
         lines.append(f"{over}, better in {row['better']}{told}{drawn}.")
     return lines
 
@@ -84,7 +86,7 @@ def summary(folder: Path) -> str:
     if not standing.rows:
         raise UserError(f"{folder} is of a report without --per-run")
     theirs = standing.values("published")[0]
-    rows = by_game(games, standing, theirs) + over_games(aggregates, standing, theirs)
+    rows = by_game(games, standing, theirs) + over_games(aggregates, games, standing, theirs)
     rows.insert(1, ["---"] * len(rows[0]))
     return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", *differences(pairs, improvement)])
 

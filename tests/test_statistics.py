@@ -79,12 +79,22 @@ def test_paired_differences_weigh_games_equally() -> None:
 
 
 def test_games_are_drawn_where_a_game_has_a_single_pair() -> None:
-    value, (low, high) = s.paired([np.array([1.0, 3.0]), np.array([5.0])], rng())
-    assert value == pytest.approx(3.5)
-    assert (low, high) == pytest.approx((2.0, 5.0))  # the games' means are 2 and 5, and each is drawn twice in a quarter
-    x, y = np.array([[1.0, 5.0, 2.0, 0.0]]), np.array([[0.0, 9.0, 2.0, -1.0]])  # won, lost, even, won
-    naive = [np.mean(draw) for draw in itertools.product([1, 0, 0.5, 1], repeat=4)]
-    assert s.improvement_interval(x, y, rng()) == pytest.approx(np.percentile(naive, s.LEVEL), abs=0.01)
+    games = [np.array([1.0, 3.0]), *(np.array([x]) for x in (5.0, 0.0, 1.0, 1.0, 4.0))]  # means 2 5 0 1 1 4
+    value, interval = s.paired(games, rng(), 20_000)
+    assert value == pytest.approx(13 / 6)
+    naive = [np.mean(draw) for draw in itertools.product([2, 5, 0, 1, 1, 4], repeat=6)]
+    assert interval == pytest.approx(np.percentile(naive, s.LEVEL), abs=0.09)
+    assert np.isnan(s.paired(games[:5], rng())[1]).all()
+
+
+def test_the_share_of_games_won_by_hand() -> None:
+    """Wilson's interval of 4 of 10 is [0.168, 0.687], of 0 of 10 [0, 0.278]."""
+    x, y = np.arange(10.0)[None], np.arange(10.0)[None] + np.array([[1, 1, 1, 1, 1, 1, -1, -1, -1, -1]])
+    assert s.improvement_interval(x, y, rng()) == pytest.approx((0.168, 0.687), abs=5e-4)
+    assert s.improvement_interval(x, x + 1, rng()) == pytest.approx((0, 0.278), abs=5e-4)
+    assert s.improvement_interval(x, x, rng()) == pytest.approx(s.wilson(0.5, 10))
+    held = [low <= 0.3 <= high for low, high in (s.wilson(wins / 26, 26) for wins in rng().binomial(26, 0.3, 4000))]
+    assert 0.93 <= np.mean(held) <= 0.98
 
 
 def test_intervals_over_games_cover_the_mean_of_games() -> None:
@@ -97,10 +107,8 @@ def test_intervals_over_games_cover_the_mean_of_games() -> None:
 
 
 def test_one_run_has_no_interval() -> None:
-    one, two = np.ones((1, 3)), np.ones((2, 3))
+    one = np.ones((1, 3))
     assert np.isnan(s.intervals(one, [s.iqm, s.mean], rng())).all()
-    assert np.isnan(s.improvement_interval(one[:, :1], two[:, :1], rng())).all()  # nor is there a game to draw
-    assert np.isnan(s.improvement_interval(two[:, :1], one[:, :1], rng())).all()
     assert np.isnan(s.profile_band(one, np.zeros(2), rng())).all()
     assert np.isnan(s.paired([np.ones(1)], rng())[1]).all()
 
