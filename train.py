@@ -47,7 +47,10 @@ class Training:
         except ValueError as error:
             raise UserError(str(error)) from error
         self.asked, self.folder, self.device = asked, folder, device_name(device)
-        self.agent = Agent(c, self.lanes.num_actions, device=device, seed=asked.seed, execution=asked.execution)
+        planned = updates_due(c, asked.env_steps)
+        self.agent = Agent(
+            c, self.lanes.num_actions, device=device, seed=asked.seed, execution=asked.execution, planned=planned
+        )
         window = Window(c.target.n_max, c.jumps)
         rows = min(c.replay.capacity, max(asked.env_steps, (window.horizon + 5) * asked.num_lanes))
         self.replay = ReplayBuffer(rows, asked.num_lanes, window, c.replay.alpha, device=device, seed=asked.seed)

@@ -12,7 +12,7 @@ from agents.config import AgentConfig, Resets
 from agents.engine import Recorded, build_optimizer, prepare
 from agents.execution import Execution
 from agents.objective import objective
-from agents.schedules import anneal, horizon
+from agents.schedules import anneal, horizon, reset_due
 from agents.tally import Tally
 from networks.augment import observe
 from networks.qnetwork import QNetwork
@@ -36,8 +36,10 @@ class Agent:
         device: torch.device | str,
         seed: int,
         execution: Execution = Execution(),
+        planned: int | None = None,
     ) -> None:
-        self.config = config
+        """`planned`: updates of the whole run, if known. No reset comes when too few of them are left (`reset_due`)."""
+        self.config, self.planned = config, planned
         self.num_actions = num_actions
         self.device = torch.device(device)
         self.execution = execution
@@ -50,8 +52,7 @@ class Agent:
         self.hare = self._new_network()
         self.tortoise = deepcopy(self.hare).requires_grad_(False)
         self.initial = deepcopy(self.tortoise)
-        self.updates = 0
-        self.resets = 0
+        self.updates = self.resets = 0
         self._first = first_frames(config.jumps, self.device)
         self._restarted = 0  # the update at which n and gamma were last started
         self._n = torch.tensor(config.target.n, device=self.device)
@@ -126,7 +127,7 @@ class Agent:
             self._recycled += recycle_(self.hare, self._new_network(), state, c.recycling.tau, self.optimizer)
         if self.updates % c.tortoise.every == 0:
             ema_(list(self.tortoise.parameters()), list(self.hare.parameters()), c.tortoise.decay)
-        if c.resets is not None and self.updates % c.resets.every == 0:
+        if c.resets is not None and reset_due(c, self.updates, self.planned):
             self._reset(c.resets)
         if c.injection is not None and self.updates == c.injection.at:
             # From here on only a change to the head's output is learnt; for this moment it is 0.

@@ -112,13 +112,24 @@ SPR_JAX = AgentConfig(
     prediction=SelfPrediction(jumps=5, weight=5.0, batch_norm=False),
 )
 
+# Encoder a fifth of the way to a new draw, all else new, every 40,000 updates: 20,000 env steps at ratio 2.
+RESETS = Resets(
+    "fresh",
+    every=40_000,
+    keep_body=0.8,
+    keep_neck=0.0,
+    keep_head=0.0,
+    tortoise_too=True,
+    moments="zero",
+    restart=True,
+    warmup_counts=True,
+)
+
 # BBF's SR_SPR.gin, with the noisy layers that its comment says the paper had: shrink and perturb, and a new head.
 SR_SPR = replace(
     SPR_JAX,
     tortoise=Tortoise(decay=0.995, every=1, acts=True),
-    resets=Resets(
-        "fresh", every=40_000, keep_body=0.8, keep_neck=0.0, keep_head=0.0, tortoise_too=True, moments="zero", restart=True
-    ),
+    resets=RESETS,
 )
 
 # BBF's BBF.gin: a larger encoder, more of it perturbed, n and gamma annealed after every reset, weights that decay.
@@ -128,9 +139,7 @@ BBF = replace(
     head=Head(dueling="last", hidden=2048, noise=None, atoms=51, support=10.0),
     target=Target(n=10, gamma=0.97, end=TargetEnd(n=3, gamma=0.997, updates=10_000)),
     optimizer=Optimizer(learning_rate=1e-4, epsilon=1.5e-4, clip=None, weight_decay=0.1),
-    resets=Resets(
-        "fresh", every=40_000, keep_body=0.5, keep_neck=0.0, keep_head=0.0, tortoise_too=True, moments="zero", restart=True
-    ),
+    resets=replace(RESETS, keep_body=0.5),
 )
 
 BASES: dict[str, Base] = {

@@ -142,6 +142,8 @@ class Resets:
     """what becomes of Adam's moments and its count of updates"""
     restart: bool = False
     """whether the annealing of n and gamma starts over"""
+    warmup_counts: bool = False
+    """whether updates are counted as if there had been some in the warm-up, as by the originals' clock of env steps"""
 
 
 @dataclass(frozen=True)

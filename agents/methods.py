@@ -45,6 +45,7 @@ def _fresh(keep_body: float, keep_neck: float) -> Resets:
         tortoise_too=True,
         moments="zero",
         restart=True,
+        warmup_counts=True,
     )
 
 

@@ -26,3 +26,15 @@ def updates_due(config: AgentConfig, env_step: int) -> int:
     if config.optimizer is None:
         return 0
     return max(0, int((env_step - config.replay.warmup_steps) * config.replay.ratio))
+
+
+def reset_due(config: AgentConfig, updates: int, planned: int | None) -> bool:
+    """Whether a reset follows the `updates`-th update of `planned` (None: nobody knows).
+
+    New weights come only if a whole interval is left to learn in, the tortoise's if any update is, for both lie about a score:
+    the evaluation would play a network that has learnt little or nothing.
+    """
+    resets, missed = config.resets, int(config.replay.warmup_steps * config.replay.ratio)
+    if resets is None or (updates + missed * resets.warmup_counts) % resets.every != 0:
+        return False
+    return planned is None or planned - updates >= (1 if resets.source == "tortoise" else resets.every)

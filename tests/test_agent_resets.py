@@ -199,5 +199,6 @@ def test_hare_and_tortoise_changes_tortoise_and_resets_only(name: str) -> None:
     before, after = asdict(base), asdict(with_hare_tortoise(base))
     assert {key for key in before if before[key] != after[key]} == {"tortoise", "resets"}
     assert after["tortoise"]["decay"] == HARE_TORTOISE_DECAY
-    whole = {"keep_body": 0.0, "keep_neck": 0.0, "keep_head": 0.0, "tortoise_too": False, "moments": "keep", "restart": False}
-    assert after["resets"] == {"source": "tortoise", "every": HARE_TORTOISE_EVERY, **whole}
+    whole = {"keep_body": 0.0, "keep_neck": 0.0, "keep_head": 0.0, "moments": "keep"}
+    off = {"tortoise_too": False, "restart": False, "warmup_counts": False}
+    assert after["resets"] == {"source": "tortoise", "every": HARE_TORTOISE_EVERY, **whole, **off}

@@ -149,19 +149,6 @@ def test_the_same_files_give_the_same_report(made: Path, tmp_path: Path) -> None
     assert out.read_text().replace("report2", "report") == made.read_text()
 
 
-def test_a_report_among_the_results_is_not_read_as_results(tmp_path: Path) -> None:
-    results = tmp_path / "results"
-    score_table(results / "scores.csv", [("der", "", "Pong", 0, -1 / 3)])  # which a report rounds
-    command = [str(results), "--games", "Pong", *PROTOCOL, "--out", str(results / "report.html")]
-    report.main(command)
-    first = (results / "report_files/runs.csv").read_text()
-    report.main(command)
-    assert (results / "report_files/runs.csv").read_text() == first
-    (results / "report.html").unlink()  # then they are tables like others
-    with pytest.raises(UserError, match="is not that of score"):
-        report.main(command)
-
-
 def test_an_incomplete_study_is_refused_or_told_at_every_figure(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     fake_run(runs, "der", "Pong", 0, -10.0)

@@ -6,8 +6,8 @@ import pytest
 
 from agents.agent import Agent
 from agents.catalogue import AGENTS
-from agents.config import AgentConfig, TargetEnd
-from agents.schedules import horizon, updates_due
+from agents.config import AgentConfig, Resets, TargetEnd
+from agents.schedules import horizon, reset_due, updates_due
 from tests.fake_replay import fake_replay, small
 
 # Updates since the last restart, n, gamma to 6 digits: BBF's n = round(10 * 0.3^u), gamma = 1 - 0.03 * 0.1^u.
@@ -44,7 +44,7 @@ def small_bbf(restart: bool) -> AgentConfig:
         config,
         encoder=replace(config.encoder, width=1),
         target=replace(config.target, end=TargetEnd(n=3, gamma=0.997, updates=8)),
-        resets=replace(config.resets, every=6, restart=restart),
+        resets=replace(config.resets, every=6, restart=restart, warmup_counts=False),
     )
 
 
@@ -79,17 +79,39 @@ def test_an_agent_without_an_end_asks_for_the_same_for_ever() -> None:
     [("sr_spr", 2, 4), ("sr_spr", 4, 9), ("sr_spr", 8, 19), ("sr_spr", 16, 39), ("bbf", 2, 4), ("bbf", 8, 19)],
 )
 def test_there_are_as_many_resets_as_in_the_originals(name: str, ratio: int, expected: int) -> None:
-    """Theirs come every 20,000, 10,000, 5,000, 2,500 env steps, and none at the very end of 100,000."""
+    """Theirs come every 20,000, 10,000, 5,000, 2,500 env steps, counted from the first, and none at the end of 100,000."""
     config = replace(AGENTS[name], replay=replace(AGENTS[name].replay, ratio=float(ratio)))
-    assert config.resets is not None
-    made = resets = 0
+    planned = updates_due(config, 100_000)
+    at, made = [], 0
     for env_step in range(1, 100_001):
         due = updates_due(config, env_step)
         assert due - made == (ratio if env_step > 2000 else 0)
         while made < due:
             made += 1
-            resets += made % config.resets.every == 0
-    assert resets == expected
+            at += [env_step] if reset_due(config, made, planned) else []
+    assert at == list(range(40_000 // ratio, 100_000, 40_000 // ratio))
+    assert len(at) == expected
+
+
+@pytest.mark.parametrize("name", [name for name, config in AGENTS.items() if config.resets is not None])
+def test_no_agent_is_scored_with_weights_that_are_new(name: str) -> None:
+    """The last reset has a whole interval behind it; a tortoise's reset, at least one update."""
+    config = AGENTS[name]
+    assert config.resets is not None
+    planned = updates_due(config, 100_000)
+    last = max(update for update in range(1, planned + 1) if reset_due(config, update, planned))
+    fresh = config.resets.source != "tortoise"
+    assert planned - last >= (config.resets.every if fresh else 1)
+    assert planned - last < (2 if fresh else 1) * config.resets.every + 1
+
+
+def test_the_last_update_of_a_run_is_followed_by_no_reset() -> None:
+    config = small("der", resets=Resets("fresh", every=2))
+    for planned, resets in ((None, 3), (6, 2), (7, 2), (8, 3)):
+        agent, replay = Agent(config, 3, device="cpu", seed=0, planned=planned), fake_replay(config)
+        for _ in range(6):
+            agent.update(replay)
+        assert agent.resets == resets
 
 
 @pytest.mark.parametrize(

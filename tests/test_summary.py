@@ -77,3 +77,17 @@ def test_the_committed_report_is_of_the_committed_runs(tmp_path: Path) -> None:
     again, committed = (summary.read(place / "games.csv") for place in (tmp_path / "report_files", folder))
     for agent in ours:
         assert again.where(agent=agent) == committed.where(agent=agent)
+
+
+def test_a_report_among_the_results_is_not_read_as_results(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the report needs matplotlib")
+    results = tmp_path / "results"
+    score_table(results / "scores.csv", [("der", "", "Pong", 0, -1 / 3)])  # which a report rounds
+    command = [str(results), "--games", "Pong", *PROTOCOL, "--out", str(results / "report.html")]
+    report.main(command)
+    first = (results / "report_files/runs.csv").read_text()
+    report.main(command)
+    assert (results / "report_files/runs.csv").read_text() == first
+    (results / "report.html").unlink()  # then they are tables like others
+    with pytest.raises(UserError, match="is not that of score"):
+        report.main(command)

@@ -34,7 +34,7 @@ def hurried(name: str) -> AgentConfig:
     assert c.optimizer is not None
     optional: dict[str, object] = {}
     if c.resets is not None:
-        optional["resets"] = replace(c.resets, every=12)
+        optional["resets"] = replace(c.resets, every=12, warmup_counts=False)
     if c.recycling is not None:
         optional["recycling"] = replace(c.recycling, every=10)
     if c.injection is not None:
