@@ -36,8 +36,8 @@ class Evaluation:
 
     folder: Annotated[Path, tyro.conf.Positional]
     """the run folder: OUT/AGENT/GAME/seedN"""
-    episodes: int = 100
-    """whole games to play; 0 with --video only films"""
+    episodes: int | None = None
+    """whole games to play, by default as many as the run's own evaluation; 0 with --video only films"""
     seed: int | None = None
     """decides no-ops and random actions; by default the run's own, which repeats the run's score"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -49,7 +49,7 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range."""
-        require(self.episodes >= 0, f"--episodes must not be negative, not {self.episodes}")
+        require(self.episodes is None or self.episodes >= 0, f"--episodes must not be negative, not {self.episodes}")
         require(self.seed is None or self.seed >= 0, f"--seed must not be negative, not {self.seed}")
         require(
             self.video is None or self.video.suffix in ENDINGS,
@@ -158,7 +158,7 @@ def _colour_twin(game: str, seed: int) -> Any:
 
 
 def load_agent(folder: Path, device_name: Literal["auto", "cpu", "cuda"]) -> tuple["Agent", dict[str, Any]]:
-    """The agent that `folder` holds, and the settings of its run. UserError if there is none."""
+    """The agent that `folder` holds; the settings of its run, and `env_step`, after how many. UserError if there is none."""
     from agents.agent import Agent
     from experiment.checkpoint import load_checkpoint
     from experiment.device import choose_device
@@ -166,13 +166,20 @@ def load_agent(folder: Path, device_name: Literal["auto", "cpu", "cuda"]) -> tup
     if not (folder / CONFIG).exists():
         raise UserError(f"{folder} is no run folder: it has no {CONFIG}")
     device = choose_device(device_name)
-    settings = json.loads((folder / CONFIG).read_text())["settings"]
+    try:
+        settings = json.loads((folder / CONFIG).read_text())["settings"]
+        config, game, seed = config_from_dict(settings["config"]), settings["game"], settings["seed"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / CONFIG} is damaged, or of no agent of this version: {error}") from error
     state = load_checkpoint(folder / CHECKPOINT, "cpu")
-    lanes = make_lanes(settings["game"], 1, 0)
-    agent = Agent(config_from_dict(settings["config"]), lanes.num_actions, device=device, seed=settings["seed"])
+    try:
+        lanes = make_lanes(game, 1, 0)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    agent = Agent(config, lanes.num_actions, device=device, seed=seed)
     lanes.close()
     agent.load_state_dict(state["agent"])
-    return agent, settings
+    return agent, settings | {"env_step": state["env_step"]}
 
 
 def main(argv: list[str]) -> None:
@@ -183,10 +190,13 @@ def main(argv: list[str]) -> None:
     if asked.video is not None:
         earned, length = film(agent, game, seed, asked.video, asked.video_steps)
         print(f"{asked.video}: {game}, return {earned:g} in {length} env steps")
-    if asked.episodes:
-        result = summary(evaluate(agent, game, asked.episodes, seed), game)
+    episodes = settings["eval_episodes"] if asked.episodes is None else asked.episodes
+    if settings["env_step"] < settings["env_steps"]:
+        print(f"after {settings['env_step']:,} of {settings['env_steps']:,} env steps:")
+    if episodes:
+        result = summary(evaluate(agent, game, episodes, seed), game)
         error = f" +- {result['standard_error']:.1f}" if result["standard_error"] is not None else ""
-        print(f"{game}: score {result['score']:.1f}{error}, hns {result['hns']:.3f}, {asked.episodes} episodes")
+        print(f"{game}: score {result['score']:.1f}{error}, hns {result['hns']:.3f}, {episodes} episodes")
 
 
 if __name__ == "__main__":

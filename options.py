@@ -13,6 +13,7 @@ from agents.catalogue import AGENTS, find_agent, help_text
 from agents.checks import require
 from agents.config import AgentConfig
 from agents.execution import Execution
+from agents.schedules import updates_due
 from envs.games import find_game
 from experiment.command import UserError, parse
 
@@ -75,6 +76,9 @@ class Run:
             rows = (self.config.horizon + 5) * self.num_lanes  # a window with its stack, in each lane
             require(replay.warmup_steps >= rows, f"--replay.warmup-steps must be at least {rows} for such windows")
             require(replay.capacity >= rows, f"--replay.capacity must be at least {rows} for such windows")
+        if self.config.injection is not None:
+            planned, at = updates_due(self.config, self.env_steps), self.config.injection.at
+            require(at < planned, f"--injection.at {at} never comes in a run of {planned} updates: halfway is {planned // 2}")
 
     @property
     def folder(self) -> Path:

@@ -58,12 +58,15 @@ class Training:
         self.past = Past(asked.env_steps // asked.num_lanes, asked.num_lanes)
         self.env_step = 0  # env steps done, over all lanes
         self.returns: list[float] = []  # of the games finished since metrics were last written
-        self.started = time.monotonic()
+        self.seconds, self.started = 0.0, time.monotonic()  # of learning before `started`, which `learn` sets anew
         self.stack.push_(self.lanes.reset(), np.ones(asked.num_lanes, bool))
 
     def learn(self, metrics: Metrics, signals: Signals) -> None:
         """The loop; it saves and ends early if `signals` ask for it. UserError, code 1, if a loss is not finite."""
+        from agents.measures import measure
+
         asked, agent, lanes = self.asked, self.agent, self.lanes
+        self.started = time.monotonic() - self.seconds
         progress = Progress(f"{asked.agent} {asked.game} seed {asked.seed}", asked.env_steps, "env steps", self.env_step)
         for env_step in range(self.env_step, asked.env_steps, asked.num_lanes):
             after = env_step + asked.num_lanes
@@ -83,6 +86,8 @@ class Training:
                 progress.restart_clock()
             if after % asked.log_every < asked.num_lanes or after == asked.env_steps:
                 self._log(metrics, progress, after)
+            if asked.measure_every and after % asked.measure_every < asked.num_lanes and agent.updates:
+                metrics.log("plasticity", after, measure(agent, self.replay, after, asked.hessian_rounds))
             if after % asked.checkpoint_every < asked.num_lanes or after == asked.env_steps or signals.asked:
                 self._save(metrics)
             if signals.asked:
@@ -103,7 +108,7 @@ class Training:
             raise UserError(f"the checkpoint in {self.folder.path} is of another run; --fresh starts over")
         self.agent.load_state_dict(state["agent"])
         self.returns = state["returns"]
-        self.started -= state["seconds"]
+        self.seconds = state["seconds"]
         if state["env_step"] == self.asked.env_steps:  # nothing more will be learnt
             self.env_step = state["env_step"]
             return
@@ -139,10 +144,6 @@ class Training:
         clock = {"seconds": round(time.monotonic() - self.started, 2), "env_steps_per_second": round(progress.speed, 2)}
         counts = {"update": agent.updates, "resets": agent.resets, "epsilon": agent.epsilon, "episodes": len(self.returns)}
         metrics.log("train", env_step, {**counts, **mean, **measured, "clock": clock})
-        if self.asked.measure_every and env_step % self.asked.measure_every < self.asked.num_lanes and agent.updates:
-            from agents.measures import measure
-
-            metrics.log("plasticity", env_step, measure(agent, self.replay, env_step, self.asked.hessian_rounds))
         progress.note({**mean, **measured})
         self.returns.clear()
 

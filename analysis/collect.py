@@ -6,21 +6,17 @@ python -m analysis.collect runs --out results
 
 import argparse
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
 from analysis.curves import CURVES, PLASTICITY, read_metrics
-from analysis.scores import flags_of, read_json
-from experiment.command import run
-from experiment.folder import CONFIG, METRICS, SCORE
+from analysis.scores import flags_of, read_json, runs_below
+from experiment.command import UserError, run
+from experiment.folder import CONFIG, METRICS, SCORE, atomic
 
 SCORES = ("agent", "flags", "game", "seed", "env_steps", "episodes", "score", "standard_error", "hns")
 SCORES += ("commit", "device", "hours")
-
-
-def runs_below(folder: Path) -> list[Path]:
-    """The finished runs somewhere below `folder`, in order."""
-    return sorted(path.parent for path in folder.rglob(SCORE))
 
 
 def identity(run: Path) -> dict[str, Any]:
@@ -42,11 +38,28 @@ def course_rows(run: Path, kind: str) -> list[dict[str, Any]]:
 
 
 def write(path: Path, names: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    """Write the columns `names` of `rows` as CSV."""
-    with path.open("w", newline="") as file:
-        table = csv.DictWriter(file, names, extrasaction="ignore", lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    """Write the columns `names` of `rows` as CSV, atomically."""
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    with atomic(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def unique_runs(folders: list[Path]) -> list[Path]:
+    """The finished runs below `folders`. UserError if there are none, or two of the same agent, flags, game and seed."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"there is no folder {folder}")
+    found: dict[str, Path] = {}
+    for path in (path for folder in folders for path in runs_below(folder)):
+        other = found.setdefault(str(sorted(identity(path).items())), path)
+        if other != path:
+            raise UserError(f"{other} and {path} are the same run, made twice")
+    if not found:
+        raise UserError(f"there is no finished run in {', '.join(map(str, folders))}")
+    return list(found.values())
 
 
 def main(argv: list[str]) -> None:
@@ -55,7 +68,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, default=Path("results"))
     asked = parser.parse_args(argv)
-    found = [run for folder in asked.runs for run in runs_below(folder)]
+    found = unique_runs(asked.runs)
     asked.out.mkdir(parents=True, exist_ok=True)
     write(asked.out / "scores.csv", SCORES, [score_row(run) for run in found])
     write(asked.out / "curves.csv", CURVES, [row for run in found for row in course_rows(run, "episode")])

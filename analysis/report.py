@@ -40,7 +40,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "improvement": (
         "Probability of improvement",
         "How probable it is that a run of the row's agent beats one of the column's on a game drawn at random. Bold: one half "
-        "is outside the interval. Where an agent has one run of each game, the interval is Wilson's over games.",
+        "is outside the interval. Where an agent has one run of each game, the interval is over games. Unadjusted.",
     ),
     "pairs": (
         "Hare & Tortoise against its base",
@@ -56,8 +56,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "standing": (
         "Among published runs",
         "The share of published runs of the same game that each run is above. Were the runs more of the published ones, each "
-        "share were as likely as any other, 19 of 20 within the shaded part, and the mean of n of them 0.5, give or take "
-        "0.57 / root of n. Beside the published median are the ends between which 95 % of the published runs lie.",
+        "share were as likely as any other, the mean of n of them 0.5, give or take 0.57 / root of n, and, with 40 published "
+        "runs or more, 19 of 20 within the shaded part. Beside the published median are the ends of the middle 95 %.",
     ),
     "learning": (
         "Learning, all games",
@@ -92,7 +92,7 @@ def read_command_line(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=Path("report.html"), help="the page; its figures go to a folder beside it")
     parser.add_argument("--incomplete", action="store_true", help="report a grid that lacks runs; every figure says so")
-    parser.add_argument("--agents", nargs="+", metavar="AGENT", help="report these alone")
+    parser.add_argument("--agents", nargs="+", metavar="AGENT", help="report these alone: der_ht 'der_ht --replay.ratio 2'")
     parser.add_argument("--games", nargs="+", metavar="GAME", help="report these alone, instead of the 26")
     parser.add_argument(
         "--per-run", action="append", default=[], metavar="NAME=FILE", help="add published scores of single runs"
@@ -125,8 +125,8 @@ def read_scores(asked: argparse.Namespace) -> tuple[list[Score], list[tuple[Scor
             raise UserError(f"--per-run: there is an agent {name} already; choose another name")
         scores += read_per_run(name, Path(file), protocol)
     for agent in asked.agents or ():
-        if agent not in {score.agent for score in scores}:
-            known = list(dict.fromkeys(score.agent for score in scores))
+        known = list(dict.fromkeys(score.label for score in scores))
+        if agent not in known:
             raise UserError(f"--agents: there is no run of {agent!r}; {nearest(agent, known)}")
     return unique(_asked(scores, asked)), in_folders, unfinished
 
@@ -136,8 +136,8 @@ def _asked(scores: list[Score], asked: argparse.Namespace) -> list[Score]:
     for score in scores:
         if score.game not in GAMES and score.game not in asked.games:
             raise UserError(f"{score.where}: {score.game} is no game of Atari-100k; --games {score.game} reports it alone")
-    wanted = asked.agents or {score.agent for score in scores}
-    return [score for score in scores if score.game in asked.games and (score.agent in wanted or not score.ours)]
+    wanted = asked.agents or {score.label for score in scores}
+    return [score for score in scores if score.game in asked.games and (score.label in wanted or not score.ours)]
 
 
 def compute(asked: argparse.Namespace) -> tuple[dict[str, Table], Grid, list[Score]]:

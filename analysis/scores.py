@@ -63,14 +63,27 @@ def score_files(paths: Iterable[Path]) -> tuple[list[Path], list[Path], list[Pat
         if path.is_file():
             tables.append(path)
         elif path.is_dir():
-            configs = sorted(path.rglob(CONFIG))
-            finished += sorted(file.parent for file in path.rglob(SCORE))
+            configs = [file for file in sorted(path.rglob(CONFIG)) if of_agent(file.parent)]
+            finished += runs_below(path)
             unfinished += [file.parent for file in configs if not (file.parent / SCORE).exists()]
             files = [file for file in sorted(path.rglob("*.csv")) if not _reported(file)]
             tables += [file for file in files if set(COLUMNS) <= set(header(file))]
         else:
             raise UserError(f"there is no {path}")
     return finished, unfinished, tables
+
+
+def runs_below(folder: Path) -> list[Path]:
+    """The folders of agents' finished runs somewhere below `folder`, in order."""
+    return sorted(path.parent for path in folder.rglob(SCORE) if of_agent(path.parent))
+
+
+def of_agent(run: Path) -> bool:
+    """Whether the run folder `run` is an agent's and not the supervised study's; a damaged one may be."""
+    try:
+        return "agent" in json.loads((run / CONFIG).read_text())["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
 
 
 def _reported(file: Path) -> bool:

@@ -110,10 +110,13 @@ def improvement(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def improvement_interval(x: np.ndarray, y: np.ndarray, rng: np.random.Generator, count: int = RESAMPLES) -> Interval:
-    """The interval of `improvement`; runs of both are drawn anew. If either has a single one, Wilson's over games."""
+    """The interval of `improvement`; runs of both are drawn anew. If either has a single one, games are
+    the sample: Wilson's interval if both have, for games are then won, lost or even; otherwise `over_games`.
+    """
     won_by_game = wins(x, y)
     if min(len(x), len(y)) < 2:
-        return wilson(float(won_by_game.mean(dtype=np.float64)), x.shape[1])
+        by_game = won_by_game.mean((1, 2), dtype=np.float64)
+        return wilson(float(by_game.mean()), len(by_game)) if max(len(x), len(y)) < 2 else over_games(by_game, rng, count)
     total = np.zeros(count)
     for won in won_by_game:
         ours, theirs = shares(len(x), rng, count), shares(len(y), rng, count)
@@ -147,7 +150,12 @@ def over_games(values: np.ndarray, rng: np.random.Generator, count: int = RESAMP
 
 
 def wilson(share: float, games: int) -> Interval:
-    """Wilson's 95 % interval of a `share` of `games` that are won: not of no width when all are. A tie is half a game."""
+    """Wilson's 95 % interval of a `share` of `games` that are won: not of no width when all are. A tie is half a game.
+
+    It is nan for fewer than `FEWEST` games.
+    """
+    if games < FEWEST:
+        return np.nan, np.nan
     z = 1.96
     middle = (share + z**2 / (2 * games)) / (1 + z**2 / games)
     half = z / (1 + z**2 / games) * np.sqrt(share * (1 - share) / games + z**2 / (4 * games**2))

@@ -109,10 +109,17 @@ def without_ht(agent: str) -> str | None:
     return "_".join([base, *(m for m in methods if m != "ht")]) if "ht" in methods else None
 
 
+def _differ_in_ht(label: str, base: str) -> bool:
+    """Whether two labels, agent and flags, differ in Hare & Tortoise and its own settings alone."""
+    (agent, *flags), (other, *others) = (text.split(" --") for text in (label, base))
+    kept = [flag for flag in flags if not flag.startswith(("tortoise.", "resets."))]
+    return without_ht(agent) == other and kept == others
+
+
 def pairs(grid: Grid, rng: np.random.Generator) -> Table:
     """Hare & Tortoise agents against those without it, over the same games and seeds: differences in human-normalised score."""
     rows = []
-    for label, base in ((x, y) for x in grid.scores for y in grid.scores if without_ht(x.split()[0]) == y.split()[0]):
+    for label, base in ((x, y) for x in grid.scores for y in grid.scores if _differ_in_ht(x, y)):
         differences = grid.differences(label, base)
         for game, found in [("all", list(differences.values()))] * bool(differences) + [
             (g, [d]) for g, d in differences.items()

@@ -75,13 +75,14 @@ class RunFolder:
         config, score = self.path / CONFIG, self.path / SCORE
         if not config.exists():
             return None
-        path = config
         try:
             theirs = json.loads(config.read_text())["settings"]
-            path = score
-            result = json.loads(score.read_text()) if score.exists() else None
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} cannot be read; --fresh replaces the run in {self.path}") from error
+            raise UserError(f"{config} cannot be read; --fresh replaces the run in {self.path}") from error
+        try:
+            result = json.loads(score.read_text()) if score.exists() else None
+        except ValueError as error:
+            raise UserError(f"{score} cannot be read; delete it, and the run goes on from its checkpoint") from error
         differing = sorted(_differences(theirs, json.loads(json.dumps(settings))))
         if differing:
             names = ", ".join(differing[:4])
@@ -111,9 +112,12 @@ class RunFolder:
         return json.loads((self.path / CONFIG).read_text())["made"]
 
     def write_json(self, name: str, value: Any) -> None:
-        """Write `value` as JSON to the file `name`, atomically."""
-        with atomic(self.path / name) as file:
-            file.write(json.dumps(value, indent=2).encode() + b"\n")
+        """Write `value` as JSON to the file `name`, atomically. UserError, code 1, if the disk does not take it."""
+        try:
+            with atomic(self.path / name) as file:
+                file.write(json.dumps(value, indent=2).encode() + b"\n")
+        except OSError as error:
+            raise UserError(f"cannot write {self.path / name}: {error.strerror}; what was there is kept", code=1) from error
 
 
 def _take(lock: int) -> None:

@@ -32,8 +32,12 @@ class Metrics:
         self._run = _start_wandb(mirror, clock) if mirror else None
 
     def log(self, kind: str, time: int, values: dict[str, Any]) -> None:
-        """Write a row of `kind` (train, episode, evaluation) at `time` of the clock."""
-        self._file.write(json.dumps({"kind": kind, self._clock: time, **values}) + "\n")
+        """Write a row of `kind` (train, episode, evaluation) at `time` of the clock. UserError, code 1, on a full disk."""
+        try:
+            self._file.write(json.dumps({"kind": kind, self._clock: time, **values}) + "\n")
+        except OSError as error:
+            told = "the last checkpoint is kept, and the same command goes on from it"
+            raise UserError(f"cannot write {self._file.name}: {error.strerror}; {told}", code=1) from error
         if self._run is not None:
             try:
                 self._run.log({self._clock: time, **{f"{kind}/{key}": value for key, value in values.items()}})

@@ -9,6 +9,7 @@ from experiment.command import UserError
 
 AGAIN = 75  # exit status: start the same command again (EX_TEMPFAIL of sysexits.h)
 INTERRUPTED = 130  # exit status after Ctrl-C
+FRESH = " (without --fresh)"  # which would start over
 NUMBERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
@@ -35,7 +36,7 @@ class Signals:
         if self._patient and not (again and number == signal.SIGINT):
             self.asked = self.asked or signal.Signals(number)
             return
-        raise _stopped(signal.Signals(number), "the same command goes on from the last checkpoint")
+        raise _stopped(signal.Signals(number), f"the same command{FRESH} goes on from the last checkpoint")
 
     @contextmanager
     def patient(self) -> Iterator[None]:
@@ -46,7 +47,7 @@ class Signals:
         finally:
             self._patient = False
         if self.asked is not None:
-            raise _stopped(self.asked, "everything is saved, the same command goes on from there")
+            raise _stopped(self.asked, f"everything is saved, the same command{FRESH} goes on from there")
 
 
 def _stopped(number: signal.Signals, what: str) -> UserError:

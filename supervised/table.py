@@ -56,25 +56,27 @@ def summary(values: Sequence[float]) -> Mean:
 
 
 def collect(runs: Path, out: Path) -> int:
-    """Write the tables of all finished runs below `runs` into the folder `out`; how many they were. UserError if none."""
+    """Write the tables of all finished runs below `runs` into the folder `out`; how many. UserError for none or twins."""
     finals: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
-    count = 0
+    seen: dict[tuple[Any, ...], Path] = {}
     for path in sorted(runs.rglob(SCORE)):
         score = json.loads(path.read_text())
         if "tasks" not in score:
             continue  # of another program
-        count += 1
+        other = seen.setdefault(tuple(score[name] for name in (*SETTING, "method", "seed")), path)
+        if other != path:  # flags that differ are not in the key, and a mean over them would be of nothing
+            raise UserError(f"{other.parent} and {path.parent} are two runs of one method and seed; collect them apart")
         about = {name: score[name] for name in (*SETTING, "method", "seed", "images", "judged")}
         finals += [about | task | {"commit": score["commit"]} for task in score["tasks"]]
         rows = map(json.loads, (path.parent / METRICS).read_text().splitlines())
         curves += [about | row for row in rows if row["kind"] == "evaluation"]
-    if not count:
+    if not seen:
         raise UserError(f"there is no finished run in {runs}")
     out.mkdir(parents=True, exist_ok=True)
     _write(out / TASKS, (*FINAL, *MEASURED, "commit"), finals)
     _write(out / CURVES, (*SETTING, "method", "seed", "task", "update", "test_hare", "test_tortoise", "train_hare"), curves)
-    return count
+    return len(seen)
 
 
 def _write(path: Path, names: tuple[str, ...], rows: list[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis import collect, curves, random_policy
-from analysis.scores import Protocol, read_run, read_table
+from analysis.scores import Protocol, read_run, read_table, score_files
 from experiment.command import UserError
 from tests.fake_runs import fake_run
 
@@ -39,6 +39,37 @@ def test_runs_are_collected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ]
     measured = rows_of(results / "plasticity.csv")
     assert float(measured[3]["srank"]) == [row for row in log if row["kind"] == "plasticity"][3]["srank"]
+
+
+def test_what_collect_cannot_use_is_refused_before_it_writes(tmp_path: Path) -> None:
+    runs, results = tmp_path / "runs", tmp_path / "results"
+    fake_run(runs, "der", "Pong", 0, -10.0)
+    collect.main([str(runs), "--out", str(results)])
+    before = (results / "scores.csv").read_bytes()
+    with pytest.raises(UserError, match="there is no folder"):
+        collect.main([str(tmp_path / "runz"), "--out", str(results)])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no finished run"):
+        collect.main([str(tmp_path / "empty"), "--out", str(results)])
+    fake_run(tmp_path / "copy", "der", "Pong", 0, -9.0)
+    with pytest.raises(UserError, match="are the same run, made twice"):
+        collect.main([str(runs), str(tmp_path / "copy"), "--out", str(results)])
+    assert (results / "scores.csv").read_bytes() == before
+
+
+def test_runs_of_the_supervised_study_are_left_alone(tmp_path: Path) -> None:
+    fake_run(tmp_path / "runs", "der", "Pong", 0, -10.0)
+    for name in ("score.json", "metrics.jsonl"):
+        other = tmp_path / "runs/supervised/fashion_mnist/none/seed0" / name
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_text("{}")
+    (other.parent / "config.json").write_text('{"settings": {"method": "none"}}')
+    (tmp_path / "runs/supervised/unfinished").mkdir()
+    (tmp_path / "runs/supervised/unfinished/config.json").write_text('{"settings": {"method": "none"}}')
+    collect.main([str(tmp_path / "runs"), "--out", str(tmp_path / "results")])
+    assert len(rows_of(tmp_path / "results/scores.csv")) == 1
+    finished, unfinished, _ = score_files([tmp_path / "runs"])
+    assert ([path.parts[-3] for path in finished], unfinished) == (["der"], [])
 
 
 def test_what_is_read_from_tables_is_what_is_read_from_folders(tmp_path: Path) -> None:

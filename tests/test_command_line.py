@@ -57,6 +57,7 @@ def refuse(
         (["--tortoise.decay", "-0.1"], ["--tortoise.decay"]),
         (["--tortoise.decay", "nan"], ["--tortoise.decay"]),
         (["--wandb", "maybe"], ["--wandb", "maybe"]),
+        (["--agent", "der_inject", "--env-steps", "30000"], ["--injection.at 49200 never comes", "28400 updates", "14200"]),
     ],
 )
 def test_a_bad_command_line_is_one_line(
@@ -147,6 +148,9 @@ def test_a_bad_checkpoint_is_refused(
     told = refuse(evaluation.main, [str(folder)], capsys, monkeypatch)
     assert told.count("\n") == 0
     assert "checkpoint" in told
+    for damaged in ('{"settings": {"game": "Catch"}}', '{"settings": {"config"'):
+        (folder / "config.json").write_text(damaged)
+        assert "config.json is damaged" in refuse(evaluation.main, [str(folder)], capsys, monkeypatch)
 
 
 @pytest.mark.parametrize(

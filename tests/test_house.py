@@ -13,7 +13,10 @@ ROOMS = ("agents", "analysis", "benchmarks", "envs", "experiment", "networks", "
 # What each room or program may import of the others; a module with a dot is that module alone.
 ALLOWED = {
     "train": {"agents", "replay", "envs", "experiment", "eval", "options"},
-    "options": {"agents.catalogue", "agents.checks", "agents.config", "agents.execution", "envs.games", "experiment.command"},
+    "options": {
+        *("agents.catalogue", "agents.checks", "agents.config", "agents.execution", "agents.schedules"),
+        *("envs.games", "experiment.command"),
+    },
     "eval": {"agents", "replay", "envs", "experiment"},
     "agents": {"networks", "replay.batch"},
     "networks": set(),

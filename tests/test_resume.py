@@ -100,7 +100,7 @@ def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
         os.kill(process.pid, signal.SIGINT)
     process.join(10)
     assert process.exitcode == 130
-    assert log.read_text().endswith("stopped by SIGINT; the same command goes on from the last checkpoint\n")
+    assert log.read_text().endswith("stopped by SIGINT; the same command (without --fresh) goes on from the last checkpoint\n")
 
 
 def test_a_signal_ends_an_evaluation_at_once(undisturbed: dict[str, tuple[Path, float]], tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_the_table_by_hand(tmp_path: Path) -> None:
     assert lines[4].startswith("| IQM of 2 games, hns | 0.05 | 0.4 | ")  # two scores: their middle half is their mean
     assert lines[5].startswith("| mean of 2 games, hns | 0.05 | 0.4 | ")
     assert lines[6] == "| mean share of its runs below | 0.50 | 0.88 |  |  |"
-    told = "`der_ht` - `der`: 0.35 human-normalised, mean of 2 pairs, better in 2; probability of improvement 1 [0.342, 1]"
+    told = "`der_ht` - `der`: 0.35 human-normalised, mean of 2 pairs, better in 2; probability of improvement 1"
     assert lines[8] == f"{told}."
 
 

@@ -66,6 +66,13 @@ def runs(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
+def test_runs_that_differ_in_flags_alone_are_not_mixed(runs: Path, tmp_path: Path) -> None:
+    write_run(runs / "search", "warm_start", "plain", "hare_tortoise", 0)
+    with pytest.raises(UserError, match="are two runs of one method and seed; collect them apart"):
+        collect(runs, tmp_path / "results")
+    assert collect(runs / "search", tmp_path / "results") == 1
+
+
 def test_tables_hold_what_runs_left(runs: Path, tmp_path: Path) -> None:
     assert collect(runs, tmp_path / "results" / "supervised") == 3 * (2 * 3 + 2 * 4 * 2)
     rows = read(tmp_path / "results", TASKS)

@@ -1,5 +1,6 @@
 """Tables hold what the statistics say, and figures draw what the tables hold."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from analysis import tables
 from analysis.curves import Course
 from analysis.grid import Grid, build_grid
 from analysis.scores import Score
-from analysis.standing import below, standing
+from analysis.standing import standing
 from envs.games import find_game
 
 
@@ -92,6 +93,26 @@ def test_with_one_run_a_game_comparisons_say_that_games_were_drawn() -> None:
     assert numbers(row, "probability")[1:] == pytest.approx(s.wilson(0.75, 6), abs=5e-4)
 
 
+def test_pairs_differ_in_hare_and_tortoise_alone() -> None:
+    labels = (
+        "der",
+        "der_ht",
+        "der --replay.ratio 4",
+        "der_ht --replay.ratio 4",
+        "der_ht --resets.every 9 --tortoise.decay 0.9",
+    )
+    rows = []
+    for label in labels:
+        agent, _, flags = label.partition(" ")
+        rows.append(dataclasses.replace(score(agent, "Pong", 0, 0.1), flags=flags))
+    found = tables.pairs(build_grid(rows, ("Pong",), incomplete=False), rng()).where(game="all")
+    assert [(row["agent"], row["base"]) for row in found] == [
+        ("der_ht", "der"),
+        ("der_ht --replay.ratio 4", "der --replay.ratio 4"),
+        ("der_ht --resets.every 9 --tortoise.decay 0.9", "der"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("agent", "base"), [("spr", None), ("spr_ht", "spr"), ("der_dopamine_ht_wd", "der_dopamine_wd"), ("random", None)]
 )
@@ -108,32 +129,6 @@ def test_games_have_their_references_and_published_means() -> None:
     assert found.where(game="Pong", agent="BBF RR2")[0]["score"] == "13.7"
     kinds = [found.where(game="Pong", agent=name)[0]["kind"] for name in ("der", "DER", "DER (authors)", "human")]
     assert kinds == ["run", "published", "recalled", "reference"]
-
-
-def test_a_run_among_published_ones_by_hand() -> None:
-    assert below(2.0, np.array([0.0, 1.0, 2.0, 3.0])) == (1 + 1 + 0.5 + 0) / 4
-    theirs = [
-        Score("DER", "", game, seed, 0, 0, float(value), "", "", float("nan"), "file", ours=False)
-        for game, values in (("Alien", [100, 300]), ("Pong", range(-20, 20)))
-        for seed, value in enumerate(values)
-    ]
-    ours = [score("der", "Alien", 0, 0.0), score("der", "Pong", 5, 10.2 / 35.3), score("der", "Assault", 0, 0.3)]
-    found = standing([*ours, *theirs]).where()  # nobody published Assault here
-    assert [(row["game"], row["seed"], row["below"]) for row in found] == [
-        ("Alien", "0", "0.500"),
-        ("Pong", "5", "0.250"),  # -10.5 is above -20 to -11
-        ("all", "", "0.375"),
-    ]
-    assert numbers(found[1], "published_median") == pytest.approx([-0.5, -19.025, 18.025])
-    assert (found[1]["published"], found[1]["published_runs"], found[1]["score"]) == ("DER", "40", "-10.5")
-
-
-def test_ranks_of_runs_drawn_from_the_published_ones_are_uniform() -> None:
-    draw = rng()
-    ranks = np.array([below(x, others) for x, *others in draw.lognormal(size=(4000, 101))])
-    assert ((ranks > 0.025) & (ranks < 0.975)).mean() == pytest.approx(95 / 101, abs=0.012)  # 3 to 97 of 100 are lower
-    assert ranks.mean() == pytest.approx(0.5, abs=0.015)
-    assert ranks.std() == pytest.approx(12**-0.5, abs=0.01)
 
 
 def test_learning_curves_and_plasticity_by_hand() -> None:
