@@ -67,7 +67,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "Learning, game by game",
         "Returns of training games, the mean of the last 10 of each run, mean over runs.",
     ),
-    "plasticity": ("Plasticity", "What the network can still learn, measured on states from replay: mean over games and runs."),
+    "plasticity": (
+        "Plasticity",
+        "What the network can still learn, measured on states drawn from replay as for updates: mean over games and runs.",
+    ),
     "cost": ("Cost", "Training alone, without evaluation: mean over runs, bars from the least to the most."),
     "runs": ("Runs", "Every run, its commit, and what its configuration changes of the catalogue's agent (flags)."),
     "missing": ("Missing", "Runs that other games have, and runs that are not finished."),
@@ -221,7 +224,9 @@ def main(argv: list[str]) -> None:
         "Games": f"{len(asked.games)}; aggregates over {len(grid.shared)}",
         "Runs": f"{len(found['runs'].rows):,}",
         "Protocol": f"{asked.env_steps:,} env steps of training, {asked.episodes} games of evaluation, no sticky actions",
-        "Intervals": f"95 %, stratified bootstrap over runs in each game, {RESAMPLES:,} draws ({CURVE_RESAMPLES} for curves)",
+        "Intervals": f"95 %, stratified bootstrap over runs in each game, {RESAMPLES:,} draws ({CURVE_RESAMPLES} for curves); "
+        "of few runs it is too narrow: 3 of one game hold the truth in 70 % of cases, 5 in 83 %, 10 in 90 %, and over 26 games "
+        "2 in 81 %, 5 in 90 %",
         "Made by": f"python -m analysis.report {shlex.join(argv)}",
         "Commit": commit(),
     }

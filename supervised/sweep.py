@@ -43,14 +43,23 @@ def command_lines(argv: list[str]) -> tuple[list[list[str]], bool]:
 
 
 def main(argv: list[str]) -> None:
-    """Make or list the runs that the command line asks for."""
+    """Make or list the runs that the command line asks for. UserError, code 1, at the end if any diverged."""
     lines, listed = command_lines(argv)
+    failed = []
     for told, line in _numbered(lines):
         if listed:
             print(shlex.join(["python", "-m", "supervised.train", *line]))
         else:
             print(told, file=sys.stderr)
-            train.main(line)
+            try:
+                train.main(line)
+            except UserError as error:
+                if error.code != 1:
+                    raise
+                print(error, file=sys.stderr)  # it would fail again; the others need not wait for it
+                failed.append(shlex.join(line))
+    if failed:
+        raise UserError(f"{len(failed)} of {len(lines)} runs failed, the first: {failed[0]}", code=1)
 
 
 def _numbered(lines: list[list[str]]) -> Iterator[tuple[str, list[str]]]:

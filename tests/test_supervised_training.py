@@ -234,3 +234,17 @@ def test_a_sweep_makes_every_run_once(files: Path, tmp_path: Path, capsys: pytes
     assert [path.parts[-3:-1] for path in scores] == [(m, s) for m in ("fresh", "none") for s in ("seed0", "seed1")]
     with pytest.raises(UserError, match="unknown --method"):
         sweep.main(["--methods", "none", "nonee"])
+
+
+def test_a_sweep_goes_on_behind_a_run_that_diverges(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def diverges(line: list[str]) -> None:
+        made.append(line[line.index("--method") + 1])
+        if made[-1] == "none":
+            raise UserError("the loss is not finite", code=1)
+
+    monkeypatch.setattr(train, "main", diverges)
+    with pytest.raises(UserError, match="1 of 2 runs failed, the first: --study warm_start") as error:
+        sweep.main(["--study", "warm_start", "--points", "plain", "--methods", "none", "fresh", "--seeds", "1"])
+    assert (made, error.value.code) == (["none", "fresh"], 1)
