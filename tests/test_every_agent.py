@@ -31,6 +31,7 @@ LEARNERS = [name for name in AGENTS if name != "random"]
 @pytest.mark.parametrize("name", list(AGENTS))
 def test_it_plays_a_game_and_learns(name: str, tmp_path: Path) -> None:
     arguments = ["--agent", name, *GAME, "--out", str(tmp_path), *(LITTLE if name in LEARNERS else [])]
+    arguments += ["--injection.at", "1"] if name.endswith("_inject") else []
     train.main([*arguments, *(["--encoder.width", "1"] if name.startswith("bbf") else [])])
     folder = tmp_path / name / "Pong" / "seed0"
     rows: list[dict[str, Any]] = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
