@@ -144,7 +144,9 @@ def pairs(table: Table, looks: Looks) -> Canvas:
 
 def games(table: Table, looks: Looks) -> Canvas:
     """Raw scores, a panel for each game: bars from the random score on, lines at random and human."""
-    names = [name for name in table.values("agent") if name not in ("human", "random")] + ["random"] * ("random" in looks)
+    found = table.values("agent")
+    names = [name for name in looks if name in found]  # ours first, wherever they were played
+    names += [name for name in found if name not in (*looks, "human", "random")]
     canvas = Canvas(table.values("game"), height(names, 13) + 6, margin(names))
     for panel, game in zip(canvas.panels, canvas.titles, strict=True):
         random, human = (
