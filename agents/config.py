@@ -1,6 +1,6 @@
 """What an agent is, as values: frozen, typed, orthogonal. A feature that is off is None. No torch here."""
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
 from agents.checks import check_config, require
@@ -207,7 +207,10 @@ class AgentConfig:
 
 
 def config_from_dict(values: dict[str, Any]) -> AgentConfig:
-    """The configuration that `dataclasses.asdict` turned into `values`. ValueError if a field is missing or unknown."""
+    """The configuration that `dataclasses.asdict` turned into `values`, maybe before fields with a default were added.
+
+    ValueError if a field is unknown, or missing and without a default.
+    """
     return _build(AgentConfig, values)
 
 
@@ -217,7 +220,8 @@ def _build(kind: Any, values: Any) -> Any:
         return values
     hints = get_type_hints(kind)
     names = {field.name for field in fields(kind)}
-    require(names == values.keys(), f"{kind.__name__} has the fields {sorted(names)}, not {sorted(values)}")
+    needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
+    require(needed <= values.keys() <= names, f"{kind.__name__} has the fields {sorted(names)}, not {sorted(values)}")
     built = {}
     for name, value in values.items():
         inner = [hint for hint in (get_args(hints[name]) or (hints[name],)) if is_dataclass(hint)]

@@ -142,6 +142,12 @@ def test_a_configuration_survives_json(name: str) -> None:
     assert config_from_dict(read) == AGENTS[name]
 
 
+def test_a_configuration_from_before_a_field_was_added_has_its_default() -> None:
+    values = asdict(AGENTS["der_ht"])
+    del values["resets"]["warmup_counts"], values["penalties"]
+    assert config_from_dict(values) == AGENTS["der_ht"]
+
+
 def test_a_configuration_with_other_fields_is_refused() -> None:
     values = asdict(AGENTS["spr_ht"])
     del values["replay"]["alpha"]
