@@ -150,8 +150,8 @@ def test_a_configuration_from_before_a_field_was_added_has_its_default() -> None
 
 def test_a_configuration_with_other_fields_is_refused() -> None:
     values = asdict(AGENTS["spr_ht"])
-    del values["replay"]["alpha"]
-    with pytest.raises(ValueError, match="Replay has the fields"):
+    del values["resets"]["source"]
+    with pytest.raises(ValueError, match="Resets has the fields"):
         config_from_dict(values)
     with pytest.raises(ValueError, match="AgentConfig has the fields"):
         config_from_dict(asdict(AGENTS["spr_ht"]) | {"tau": 0.5})
