@@ -137,7 +137,7 @@ class Training:
 
     def _log(self, metrics: Metrics, progress: Progress, env_step: int) -> None:
         """One row of metrics, and the line that a person sees."""
-        self._require_finite()
+        self._require_finite(metrics)
         agent = self.agent
         measured = agent.metrics()
         mean = {"return": sum(self.returns) / len(self.returns)} if self.returns else {}
@@ -147,18 +147,19 @@ class Training:
         progress.note({**mean, **measured})
         self.returns.clear()
 
-    def _require_finite(self) -> None:
+    def _require_finite(self, metrics: Metrics) -> None:
         """UserError, code 1, if a loss was not finite: what comes of it must not take a checkpoint's place."""
         broken = self.agent.broken()
         if broken is not None:
             kept = self.folder.path / CHECKPOINT
             told = f"the last checkpoint is kept at {kept}" if kept.exists() else "there is no checkpoint yet"
+            metrics.log("diverged", self.env_step, {"update": broken})  # for whoever looks at many runs
             raise UserError(f"the loss of update {broken} is not finite; {told}", code=1)
 
     def _save(self, metrics: Metrics) -> None:
         from experiment.checkpoint import save_checkpoint
 
-        self._require_finite()
+        self._require_finite(metrics)
         state = {
             "env_step": self.env_step,
             "settings": json.loads(json.dumps(self.asked.identity())),

@@ -22,6 +22,7 @@ class State(StrEnum):
     RESUMABLE = "resumable"  # there is a checkpoint, and nobody at work
     FAILED = "failed"  # begun, and neither a checkpoint nor anybody at work
     MISSING = "missing"  # never begun
+    DIVERGED = "diverged"  # a loss was not finite, and would be so again: not to be rerun as it is
     REFUSED = "refused"  # its folder holds something that train.py would not continue: another run, or a damaged file
 
 
@@ -60,6 +61,10 @@ def look(run: Run) -> Look:
         return Look(run, State.REFUSED, str(error))
     if held:
         return Look(run, State.RUNNING, share=_share(run))
+    update = _diverged(run)
+    if update is not None:
+        told = f"the loss of update {update} was not finite; on such a device it would be so again with these settings"
+        return Look(run, State.DIVERGED, told)
     if folder.checkpoint is not None:
         return Look(run, State.RESUMABLE, share=_share(run))
     if folder.path.exists():
@@ -114,6 +119,15 @@ def _share(run: Run) -> float:
         except (ValueError, KeyError, TypeError):  # half a row, at the tail's start or at its end
             continue
     return 0.0
+
+
+def _diverged(run: Run) -> int | None:
+    """The update whose loss was not finite if that is the last thing that the metrics tell of."""
+    try:
+        last = json.loads(_tail(run.folder / METRICS)[-1])
+        return int(last["update"]) if last["kind"] == "diverged" else None
+    except (IndexError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _last_words(run: Run) -> str:

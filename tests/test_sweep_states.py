@@ -13,7 +13,7 @@ from experiment.command import UserError
 from experiment.folder import RunFolder
 from sweep import grid
 from sweep.cells import cells
-from sweep.states import State, hours_left, log_of, look, recent
+from sweep.states import TODO, State, hours_left, log_of, look, recent
 from tests.sweep_folders import make
 
 
@@ -31,6 +31,10 @@ def test_states(tmp_path: Path) -> None:
     with RunFolder(resumable.folder):
         assert look(resumable).state is State.RUNNING
         assert look(resumable).share == 0.75
+    (resumable.folder / "metrics.jsonl").write_text('{"kind": "diverged", "env_step": 3000, "update": 17}\n')
+    found = look(resumable)
+    assert (found.state, found.note[:34]) == (State.DIVERGED, "the loss of update 17 was not fini")
+    assert found.state not in TODO
     failed = make(tmp_path, "Assault")
     assert (look(failed).state, look(failed).note) == (State.FAILED, "no log")
     log_of(failed).parent.mkdir()

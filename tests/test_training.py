@@ -14,6 +14,7 @@ import train
 from envs.atari import ColourTwin
 from experiment.command import UserError
 from experiment.metrics import Metrics
+from sweep.states import State, look
 
 SHORT = ["--game", "Catch", "--env-steps", "120", "--replay.warmup-steps", "80", "--log-every", "10", "--eval-episodes", "6"]
 
@@ -134,6 +135,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     with pytest.raises(UserError, match="update 21 is not finite") as error:
         train.main([*arguments, "--out", str(tmp_path)])
     assert error.value.code == 1
+    found = look(train.read_command_line([*arguments, "--out", str(tmp_path)]))
+    assert (found.state, found.note[:29]) == (State.DIVERGED, "the loss of update 21 was not")
     assert saved == list(range(checkpoint_every, 101, checkpoint_every))
     state = torch.load(tmp_path / "der/Catch/seed0/checkpoint.pt", weights_only=True)
     assert state["env_step"] == 100
