@@ -31,6 +31,8 @@ def test_states(tmp_path: Path) -> None:
     with RunFolder(resumable.folder):
         assert look(resumable).state is State.RUNNING
         assert look(resumable).share == 0.75
+    (resumable.folder / "metrics.jsonl").write_text('{"kind": "train", "env_step": 3000, "update": 17}\n')
+    assert look(resumable).state is State.RESUMABLE
     (resumable.folder / "metrics.jsonl").write_text('{"kind": "diverged", "env_step": 3000, "update": 17}\n')
     found = look(resumable)
     assert (found.state, found.note[:34]) == (State.DIVERGED, "the loss of update 17 was not fini")
