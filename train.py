@@ -47,10 +47,8 @@ class Training:
         except ValueError as error:
             raise UserError(str(error)) from error
         self.asked, self.folder, self.device = asked, folder, device_name(device)
-        planned = updates_due(c, asked.env_steps)
-        self.agent = Agent(
-            c, self.lanes.num_actions, device=device, seed=asked.seed, execution=asked.execution, planned=planned
-        )
+        how = {"device": device, "seed": asked.seed, "execution": asked.execution}
+        self.agent = Agent(c, self.lanes.num_actions, **how, planned=updates_due(c, asked.env_steps))
         window = Window(c.target.n_max, c.jumps)
         rows = min(c.replay.capacity, max(asked.env_steps, (window.horizon + 5) * asked.num_lanes))
         self.replay = ReplayBuffer(rows, asked.num_lanes, window, c.replay.alpha, device=device, seed=asked.seed)
@@ -87,6 +85,7 @@ class Training:
             if after % asked.log_every < asked.num_lanes or after == asked.env_steps:
                 self._log(metrics, progress, after)
             if asked.measure_every and after % asked.measure_every < asked.num_lanes and agent.updates:
+                self._require_finite(metrics)
                 metrics.log("plasticity", after, measure(agent, self.replay, after, asked.hessian_rounds))
             if after % asked.checkpoint_every < asked.num_lanes or after == asked.env_steps or signals.asked:
                 self._save(metrics)

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from typing import NamedTuple
 
+from agents.bases import RESETS
 from agents.config import AgentConfig, Injection, Recycling, Resets, Tortoise
 
 # Ours, by the ablation in docs/log.md: the paper's values for Atari are not public.
 HARE_TORTOISE_DECAY = 0.99
 HARE_TORTOISE_EVERY = 4_000  # updates
 
-RESET_EVERY = 40_000  # updates, of SR-SPR and BBF at every ratio
 INITIAL_PENALTY = 1e-3  # ours
 LOGITS_PENALTY = 1e-3  # ours
 WEIGHT_DECAY = 0.1  # BBF
@@ -27,26 +27,12 @@ def with_hare_tortoise(base: AgentConfig) -> AgentConfig:
 
 def with_head_reset(base: AgentConfig) -> AgentConfig:
     """New output layers, and Adam's moments 0 (Nikishin et al. 2022)."""
-    return replace(base, resets=_fresh(keep_body=1.0, keep_neck=1.0))
+    return replace(base, resets=replace(RESETS, keep_body=1.0, keep_neck=1.0))
 
 
 def with_shrink_perturb(base: AgentConfig) -> AgentConfig:
     """Encoder and transition model a fifth of the way to a new draw, all else new (SR-SPR, D'Oro et al. 2023)."""
-    return replace(base, resets=_fresh(keep_body=0.8, keep_neck=0.0))
-
-
-def _fresh(keep_body: float, keep_neck: float) -> Resets:
-    return Resets(
-        "fresh",
-        every=RESET_EVERY,
-        keep_body=keep_body,
-        keep_neck=keep_neck,
-        keep_head=0.0,
-        tortoise_too=True,
-        moments="zero",
-        restart=True,
-        warmup_counts=True,
-    )
+    return replace(base, resets=RESETS)
 
 
 def with_recycling(base: AgentConfig) -> AgentConfig:
@@ -107,13 +93,13 @@ METHODS: dict[str, Method] = {
     ),
     "head": Method(
         with_head_reset,
-        f"output layers new every {RESET_EVERY:,} updates, moments 0",
+        f"output layers new every {RESETS.every:,} updates, moments 0",
         "Nikishin et al. 2022",
         "none",
     ),
     "sp": Method(
         with_shrink_perturb,
-        f"encoder 0.8 old + 0.2 new, head new every {RESET_EVERY:,} updates, moments 0",
+        f"encoder 0.8 old + 0.2 new, head new every {RESETS.every:,} updates, moments 0",
         "D'Oro et al. 2023",
         "none",
     ),

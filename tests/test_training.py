@@ -117,11 +117,13 @@ def test_every_lane_plays_its_quota(tmp_path: Path) -> None:
     assert counts.tolist() == [3] * 10 + [2] * 10
 
 
-@pytest.mark.parametrize(("log_every", "checkpoint_every"), [(10, 50), (1000, 10)])  # the log finds it, or the next save
+# The log finds it, or the next save, or the measurement of plasticity.
+@pytest.mark.parametrize(("log_every", "checkpoint_every", "measure_every"), [(10, 50, 1000), (1000, 10, 0), (1000, 50, 10)])
 def test_a_loss_that_is_not_finite_stops_the_run(
-    log_every: int, checkpoint_every: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    log_every: int, checkpoint_every: int, measure_every: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["--agent", "der", *SHORT, "--log-every", str(log_every), "--checkpoint-every", str(checkpoint_every)]
+    arguments += ["--measure-every", str(measure_every)]
     original = train.Training._save
     saved: list[int] = []
 
