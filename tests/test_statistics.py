@@ -128,6 +128,17 @@ def test_intervals_cover_the_truth(name: str) -> None:
     assert 0.89 <= np.mean(held) <= 0.975
 
 
+@pytest.mark.parametrize(
+    ("games", "runs", "expected"), [(1, 2, 0.5), (1, 3, 0.7), (1, 5, 0.83), (1, 10, 0.9), (26, 2, 0.81), (26, 5, 0.9)]
+)
+def test_intervals_of_few_runs_are_as_narrow_as_readme_says(games: int, runs: int, expected: float) -> None:
+    draw, held = rng(), []
+    for _ in range(500):
+        low, high = s.intervals(draw.normal(size=(runs, games)), [s.mean], draw, 300)[0]
+        held.append(low <= 0 <= high)
+    assert np.mean(held) == pytest.approx(expected, abs=0.045)
+
+
 @pytest.mark.parametrize("shape", [(5, 26), (10, 7)])
 def test_rliable_agrees(shape: tuple[int, int]) -> None:
     """Optional: needs rliable with pandas below 3."""
