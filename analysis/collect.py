@@ -1,7 +1,10 @@
 """Gather finished runs into small tables: scores.csv, one row a run; curves.csv, one row a finished training game;
 plasticity.csv, one row a measurement.
 
-python -m analysis.collect runs --out results
+    python -m analysis.collect runs --out results
+
+Tables that are there already keep the rows of other runs, whose folders may be gone or elsewhere; a run in both is taken
+from its folder.
 """
 
 import argparse
@@ -11,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from analysis.curves import CURVES, PLASTICITY, read_metrics
-from analysis.scores import flags_of, read_json, runs_below
+from analysis.scores import flags_of, read_json, runs_below, table_rows
 from experiment.command import UserError, run
 from experiment.folder import CONFIG, METRICS, SCORE, atomic
 
-SCORES = ("agent", "flags", "game", "seed", "env_steps", "episodes", "score", "standard_error", "hns")
-SCORES += ("commit", "device", "hours")
+WHO = ("agent", "flags", "game", "seed")  # what names a run
+SCORES = (*WHO, "env_steps", "episodes", "score", "standard_error", "hns", "commit", "device", "hours")
+
+Who = tuple[str, str, str, int]
 
 
 def identity(run: Path) -> dict[str, Any]:
@@ -37,6 +42,16 @@ def course_rows(run: Path, kind: str) -> list[dict[str, Any]]:
     return [who | row for row in read_metrics(run / METRICS, (kind,))]
 
 
+def who(row: dict[str, Any]) -> Who:
+    """The run that a row of a table is of, in the tables' order."""
+    return row["agent"], row["flags"], row["game"], int(row["seed"])
+
+
+def earlier_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of the table `path`, none if it is not there. UserError, naming file and line, if it is no whole table."""
+    return [row for row, _ in table_rows(path, WHO)] if path.exists() else []
+
+
 def write(path: Path, names: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
     """Write the columns `names` of `rows` as CSV, atomically."""
     text = io.StringIO(newline="")
@@ -45,6 +60,11 @@ def write(path: Path, names: tuple[str, ...], rows: list[dict[str, Any]]) -> Non
     table.writerows(rows)
     with atomic(path) as file:
         file.write(text.getvalue().encode())
+
+
+def measurements(rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    """The columns of the table of the measurements `rows`, which of old runs may be fewer."""
+    return tuple(dict.fromkeys((*PLASTICITY, *(name for row in rows for name in row if name != "kind"))))
 
 
 def unique_runs(folders: list[Path]) -> list[Path]:
@@ -69,13 +89,23 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", type=Path, default=Path("results"))
     asked = parser.parse_args(argv)
     found = unique_runs(asked.runs)
+    tables = {
+        "scores.csv": (SCORES, [score_row(run) for run in found]),
+        "curves.csv": (CURVES, [row for run in found for row in course_rows(run, "episode")]),
+        "plasticity.csv": (PLASTICITY, [row for run in found for row in course_rows(run, "plasticity")]),
+    }
+    earlier = {name: earlier_rows(asked.out / name) for name in tables}  # a damaged one stops it before anything is written
     asked.out.mkdir(parents=True, exist_ok=True)
-    write(asked.out / "scores.csv", SCORES, [score_row(run) for run in found])
-    write(asked.out / "curves.csv", CURVES, [row for run in found for row in course_rows(run, "episode")])
-    measured = [row for run in found for row in course_rows(run, "plasticity")]
-    names = dict.fromkeys(name for row in measured for name in row if name not in (*PLASTICITY, "kind"))
-    write(asked.out / "plasticity.csv", (*PLASTICITY, *names), measured)
-    print(f"{len(found)} finished runs in {asked.out}: scores.csv, curves.csv, plasticity.csv")
+    new = {who(row): row["score"] for row in tables["scores.csv"][1]}
+    for name, (columns, rows) in tables.items():
+        rows = sorted([row for row in earlier[name] if who(row) not in new] + rows, key=who)
+        write(asked.out / name, columns if columns is not PLASTICITY else measurements(rows), rows)
+    old = {who(row): float(row["score"]) for row in earlier["scores.csv"]}
+    for one in sorted(new.keys() & old.keys()):
+        if new[one] != old[one]:
+            print(f"{' '.join(map(str, one))}: {old[one]:g} is now {new[one]:g}")
+    more = f", {len(old.keys() - new.keys())} more of earlier tables" if old.keys() - new.keys() else ""
+    print(f"{len(found)} finished runs in {asked.out}{more}: {', '.join(tables)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """What happened during training: returns and plasticity of each run, sampled at common env steps."""
 
-import csv
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.scores import Score, header, number
+from analysis.scores import Score, header, number, table_rows
 from experiment.command import UserError
 from experiment.folder import METRICS
 
@@ -58,21 +57,11 @@ def read_courses(runs: Iterable[tuple[Score, Path]], tables: Iterable[Path], kno
                 _add(course, row, str(path))
     from_folders = set(found)
     for table in tables:
-        for row, where in _rows(table):
+        for row, where in table_rows(table, PLASTICITY):
             key = (f"{row['agent']} {row['flags']}".strip(), row["game"], int(row["seed"]))
             if key in known and key not in from_folders:
                 _add(found.setdefault(key, Course()), row, where)
     return found
-
-
-def _rows(path: Path) -> Iterable[tuple[dict[str, str], str]]:
-    with path.open(newline="") as file:
-        rows = csv.DictReader(file)
-        for row in rows:
-            where = f"{path}, line {rows.line_num}"
-            if None in row or None in row.values():
-                raise UserError(f"{where}: as many values as columns are needed; is it half-written?")
-            yield row, where
 
 
 def course_tables(paths: Iterable[Path]) -> list[Path]:

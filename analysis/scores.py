@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -121,20 +121,26 @@ def read_run(folder: Path, protocol: Protocol) -> Score:
 
 def read_table(path: Path, protocol: Protocol) -> list[Score]:
     """The scores of a CSV file that analysis.collect wrote. UserError, naming file and line."""
+    return [_score(row, where, protocol) for row, where in table_rows(path, COLUMNS)]
+
+
+def table_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[dict[str, str], str]]:
+    """The rows of the CSV file `path`, each with its file and line.
+
+    UserError, naming them, if it has not all of `columns` or a row is not whole.
+    """
     text = path.read_text()
     if not text.endswith("\n"):
         raise UserError(f"{path} does not end with a whole line; is it half-written?")
     rows = csv.DictReader(text.splitlines())
-    lacking = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+    lacking = [name for name in columns if name not in (rows.fieldnames or ())]
     if lacking:
-        raise UserError(f"{path} is no table of scores: it has no column {lacking[0]!r}")
-    found = []
+        raise UserError(f"{path} is no table of runs: it has no column {lacking[0]!r}")
     for row in rows:
         where = f"{path}, line {rows.line_num}"
         if None in row or None in row.values():
             raise UserError(f"{where}: as many values as columns are needed; is it half-written?")
-        found.append(_score(row, where, protocol))
-    return found
+        yield row, where
 
 
 def _score(values: dict[str, Any], where: str, protocol: Protocol, settings: Path | None = None) -> Score:

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,6 +56,65 @@ def test_what_collect_cannot_use_is_refused_before_it_writes(tmp_path: Path) -> 
     with pytest.raises(UserError, match="are the same run, made twice"):
         collect.main([str(runs), str(tmp_path / "copy"), "--out", str(results)])
     assert (results / "scores.csv").read_bytes() == before
+
+
+def test_runs_are_added_to_earlier_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    at_once, by_parts = tmp_path / "at_once", tmp_path / "by_parts"
+    runs = [("spr", "Pong", 1, -3.0), ("der", "Pong", 10, -10.0), ("der", "Pong", 2, -9.0), ("der", "Assault", 0, 300.0)]
+    for index, run in enumerate(runs):
+        fake_run(tmp_path / f"part{index}", *run)
+        fake_run(tmp_path / "all", *run)
+        collect.main([str(tmp_path / f"part{index}"), "--out", str(by_parts)])
+    assert "1 finished runs" in capsys.readouterr().out.splitlines()[-1]
+    collect.main([str(tmp_path / "all"), "--out", str(at_once)])
+    for name in ("scores.csv", "curves.csv", "plasticity.csv"):
+        assert (by_parts / name).read_bytes() == (at_once / name).read_bytes()
+    assert [(row["agent"], row["seed"]) for row in rows_of(at_once / "scores.csv")] == [
+        ("der", "0"),
+        ("der", "2"),
+        ("der", "10"),
+        ("spr", "1"),
+    ]
+    capsys.readouterr()
+    fake_run(tmp_path / "part1", "der", "Pong", 10, -8.0)
+    collect.main([str(tmp_path / "part1"), "--out", str(by_parts)])
+    assert capsys.readouterr().out.splitlines() == [
+        "der  Pong 10: -10 is now -8",
+        f"1 finished runs in {by_parts}, 3 more of earlier tables: scores.csv, curves.csv, plasticity.csv",
+    ]
+    assert len(rows_of(by_parts / "curves.csv")) == 40
+
+
+def test_measurements_that_an_earlier_run_lacks_stay_empty(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path / "old", "der", "Pong", 0, -10.0) / "metrics.jsonl"
+    rows = [json.loads(line) for line in folder.read_text().splitlines()]
+    folder.write_text("".join(json.dumps({k: v for k, v in row.items() if k != "srank"}) + "\n" for row in rows))
+    fake_run(tmp_path / "new", "der", "Pong", 1, -10.0)
+    for part in ("old", "new"):
+        collect.main([str(tmp_path / part), "--out", str(tmp_path / "results")])
+    found = rows_of(tmp_path / "results/plasticity.csv")
+    assert [row["srank"] == "" for row in found] == [True] * 10 + [False] * 10
+    assert all(row["dead"] for row in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "told"),
+    [
+        ("scores.csv", lambda text: text[:-1], "does not end with a whole line"),
+        ("curves.csv", lambda text: text + "der,,Pong\n", "line 12: as many values as columns are needed"),
+        ("plasticity.csv", lambda text: "a,b\n", "it has no column 'agent'"),
+    ],
+)
+def test_a_damaged_earlier_table_stops_collect_before_it_writes(name: str, damage: Any, told: str, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    fake_run(tmp_path / "old", "der", "Pong", 0, -10.0)
+    collect.main([str(tmp_path / "old"), "--out", str(results)])
+    (results / name).write_text(damage((results / name).read_text()))
+    before = {path.name: path.read_bytes() for path in results.iterdir()}
+    fake_run(tmp_path / "new", "der", "Pong", 1, -10.0)
+    with pytest.raises(UserError, match=told):
+        collect.main([str(tmp_path / "new"), "--out", str(results)])
+    assert {path.name: path.read_bytes() for path in results.iterdir()} == before
 
 
 def test_runs_of_the_supervised_study_are_left_alone(tmp_path: Path) -> None:
