@@ -45,7 +45,7 @@ class Run:
     checkpoint_every: int = 10_000
     """env steps between two checkpoints"""
     measure_every: int = 1_000
-    """env steps between two measurements of plasticity, taken with a log; 0 for none"""
+    """env steps between two measurements of plasticity; 0 for none"""
     hessian_rounds: int = 0
     """rounds of power iteration for the Hessian's top eigenvalue in a measurement; 0 leaves it out"""
     execution: Execution = Execution()

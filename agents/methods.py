@@ -7,7 +7,7 @@ from typing import NamedTuple
 from agents.bases import RESETS
 from agents.config import AgentConfig, Injection, Recycling, Resets, Tortoise
 
-# Ours, by the ablation in docs/log.md: the paper's values for Atari are not public.
+# Ours: the decay by the small ablation in docs/log.md, the interval a guess; the paper's values for Atari are not public.
 HARE_TORTOISE_DECAY = 0.99
 HARE_TORTOISE_EVERY = 4_000  # updates
 
@@ -89,17 +89,17 @@ METHODS: dict[str, Method] = {
         f"the tortoise is an average (decay {HARE_TORTOISE_DECAY:g}, ours) and acts; "
         f"the hare is set back to it every {HARE_TORTOISE_EVERY:,} updates (ours)",
         "Lee et al. 2024",
-        "an average of the weights",
+        "an average of the weights; `spr` and `drq`: a second pass of the encoder",
     ),
     "head": Method(
         with_head_reset,
-        f"output layers new every {RESETS.every:,} updates, moments 0",
+        f"output layers new every {RESETS.every:,} updates while as many are left, moments 0",
         "Nikishin et al. 2022",
         "none",
     ),
     "sp": Method(
         with_shrink_perturb,
-        f"encoder 0.8 old + 0.2 new, head new every {RESETS.every:,} updates, moments 0",
+        "encoder 0.8 old + 0.2 new, head new, as often, moments 0",
         "D'Oro et al. 2023",
         "none",
     ),
@@ -125,7 +125,7 @@ METHODS: dict[str, Method] = {
     ),
     "inject": Method(
         with_injection,
-        "halfway, the head is frozen and a change to it is learnt",
+        "halfway at the base's own ratio, the head is frozen and a change to it is learnt",
         "Nikishin et al. 2023",
         "from then on two more passes of the head",
     ),

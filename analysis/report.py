@@ -55,9 +55,9 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "standing": (
         "Among published runs",
-        "The share of published runs of the same game that each run is above. Were the runs more of the published ones, each "
-        "share were as likely as any other, the mean of n of them 0.5, give or take 0.57 / root of n, and, with 40 published "
-        "runs or more, 19 of 20 within the shaded part. Beside the published median are the ends of the middle 95 %.",
+        "The share of published runs of the same game that each run is above. If ours came from the same distribution as the "
+        "published ones, every share would be equally likely: the mean of n shares would be 0.5 ± 0.57 / root of n, and, with "
+        "40 published runs or more, 19 of 20 would lie in the shaded part. Beside the published median: the middle 95 %.",
     ),
     "learning": (
         "Learning, all games",
@@ -212,6 +212,7 @@ def sections(found: dict[str, Table], grid: Grid, scores: list[Score], folder: P
 def main(argv: list[str]) -> None:
     """Write the page that the command line asks for."""
     asked = read_command_line(argv)
+    made_by = commit()  # before its own figures differ from the committed ones
     found, grid, scores = compute(asked)
     folder = asked.out.with_name(f"{asked.out.stem}_files")
     folder.mkdir(exist_ok=True)
@@ -228,7 +229,7 @@ def main(argv: list[str]) -> None:
         "of few runs it is too narrow: 3 of one game hold the truth in 70 % of cases, 5 in 83 %, 10 in 90 %, and over 26 games "
         "2 in 81 %, 5 in 90 %",
         "Made by": f"python -m analysis.report {shlex.join(argv)}",
-        "Commit": commit(),
+        "Commit": made_by,
     }
     asked.out.write_text(page(facts, grid.note, parts, folder.name))
     print(f"{asked.out}, and its figures in {folder}")

@@ -64,7 +64,7 @@ def over_games(aggregates: Table, games: Table, standing: Table, theirs: str) ->
         for name, measure in (("IQM", "iqm"), ("mean", "mean"))
     ]
     shares = [standing.where(game="all", published=theirs, agent=agent)[0]["below"] for agent in labels[:-1]]
-    return [*rows, ["mean share of its runs below", *(f"{float(share):.2f}" for share in shares), "", ""]]
+    return [*rows, [f"mean share of {theirs}'s runs below ours", *(f"{float(share):.2f}" for share in shares), "", ""]]
 
 
 def differences(pairs: Table, improvement: Table) -> list[str]:

@@ -79,9 +79,9 @@ def _fresh(c: Config) -> Config:
     return replace(c, protocol=replace(c.protocol, last_only=True))
 
 
-# Upper bounds: not methods, since they need all data at once.
+# References: not methods, since they need all data at once. After a warm start they bound what a method can regain.
 BOUNDS: dict[str, Method] = {
-    "fresh": Method(_fresh, "only the last task, on all data: the upper bound", "Lee et al. 2024"),
+    "fresh": Method(_fresh, "only the last task, on all data: the reference", "Lee et al. 2024"),
     "fresh_ema": Method(
         lambda c: replace(_fresh(c), tortoise=Tortoise(DECAY)), "the same, the tortoise is judged: what averaging gives", "ours"
     ),

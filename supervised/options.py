@@ -31,7 +31,7 @@ class Run:
     model: str = "mlp"
     """mlp, resnet18, vit_tiny, vgg16_bn, or resnet_small for a CPU"""
     method: str = "hare_tortoise"
-    """one of the 13 methods, or fresh or fresh_ema, upper bounds"""
+    """one of the 13 methods, or fresh or fresh_ema, references on all data at once"""
     seed: int = 0
     """decides weights, splits, noise, order and augmentation"""
     images: int | None = None

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from experiment.command import run
+from experiment.command import UserError, run
 from experiment.folder import atomic
 from supervised.methods import BOUNDS, EVERYTHING
 from supervised.studies import STUDIES
@@ -180,7 +180,10 @@ def main(argv: list[str]) -> None:
         collect(asked.folder, asked.collect)
         folder = asked.collect
     place = folder if (folder / TASKS).exists() else folder / "supervised"
-    print(report(folder, place))
+    try:
+        print(report(folder, place))
+    except ModuleNotFoundError as error:
+        raise UserError("the report needs matplotlib: pip install -e '.[report]'") from error
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ class Protocol:
     memory: int | None = None
     """how many images of earlier tasks can be learnt from, drawn anew in each task; None: all"""
     last_only: bool = False
-    """skip all tasks but the last: a fresh network on all data, the upper bound"""
+    """skip all tasks but the last: a fresh network on all data, the reference"""
 
     @property
     def tasks(self) -> range:
