@@ -14,6 +14,7 @@ import tyro
 
 from agents.checks import require
 from agents.config import config_from_dict
+from agents.execution import Execution
 from envs.games import find_game
 from envs.lanes import SIDE, Episode
 from envs.make import make_lanes
@@ -50,7 +51,7 @@ class Evaluation:
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range."""
         require(self.episodes is None or self.episodes >= 0, f"--episodes must not be negative, not {self.episodes}")
-        require(self.seed is None or self.seed >= 0, f"--seed must not be negative, not {self.seed}")
+        require(self.seed is None or 0 <= self.seed < 1 << 63, f"--seed must lie in 0..2^63 - 1, not {self.seed}")
         require(
             self.video is None or self.video.suffix in ENDINGS,
             f"--video must name an {' or '.join(ENDINGS)} file, not {self.video}",
@@ -176,10 +177,16 @@ def load_agent(folder: Path, device_name: Literal["auto", "cpu", "cuda"]) -> tup
         lanes = make_lanes(game, 1, 0)
     except ValueError as error:
         raise UserError(str(error)) from error
-    agent = Agent(config, lanes.num_actions, device=device, seed=seed)
+    agent = Agent(config, lanes.num_actions, device=device, seed=seed, execution=acting(settings, device.type))
     lanes.close()
-    agent.load_state_dict(state["agent"])
+    agent.load_state_dict(state["agent"], streams=False)  # an evaluation has its own
     return agent, settings | {"env_step": state["env_step"]}
+
+
+def acting(settings: dict[str, Any], device: str) -> Execution:
+    """How the run's own evaluation computed, as far as the type of `device` can: bfloat16 is for updates alone."""
+    precision = settings.get("execution", {}).get("precision", "float32")
+    return Execution(precision="tf32" if precision == "tf32" and device == "cuda" else "float32")
 
 
 def main(argv: list[str]) -> None:
@@ -191,6 +198,8 @@ def main(argv: list[str]) -> None:
         earned, length = film(agent, game, seed, asked.video, asked.video_steps)
         print(f"{asked.video}: {game}, return {earned:g} in {length} env steps")
     episodes = settings["eval_episodes"] if asked.episodes is None else asked.episodes
+    if not episodes and asked.video is None:
+        raise UserError(f"the run in {asked.folder} has no evaluation; say --episodes")
     if settings["env_step"] < settings["env_steps"]:
         print(f"after {settings['env_step']:,} of {settings['env_steps']:,} env steps:")
     if episodes:

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from agents.catalogue import AGENTS, find_agent, help_text
 from agents.checks import require
 from agents.config import AgentConfig
 from agents.execution import Execution
-from agents.schedules import updates_due
+from agents.schedules import resets_planned, updates_due
 from envs.games import find_game
 from experiment.command import UserError, parse
 
@@ -56,7 +57,7 @@ class Run:
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range."""
         replay = self.config.replay
-        require(self.seed >= 0, f"--seed must not be negative, not {self.seed}")
+        require(0 <= self.seed < 1 << 63, f"--seed must lie in 0..2^63 - 1, not {self.seed}")
         require(self.num_lanes >= 1, f"--num-lanes must be at least 1, not {self.num_lanes}")
         require(self.env_steps >= 0, f"--env-steps must not be negative, not {self.env_steps}")
         require(self.eval_episodes >= 0, f"--eval-episodes must not be negative, not {self.eval_episodes}")
@@ -76,9 +77,24 @@ class Run:
             rows = (self.config.horizon + 5) * self.num_lanes  # a window with its stack, in each lane
             require(replay.warmup_steps >= rows, f"--replay.warmup-steps must be at least {rows} for such windows")
             require(replay.capacity >= rows, f"--replay.capacity must be at least {rows} for such windows")
+        planned = updates_due(self.config, self.env_steps)
+        if self.config.optimizer is not None:
+            require(planned >= 1, f"--replay.ratio {replay.ratio:g} makes no update in {self.env_steps} env steps")
         if self.config.injection is not None:
-            planned, at = updates_due(self.config, self.env_steps), self.config.injection.at
+            at = self.config.injection.at
             require(at < planned, f"--injection.at {at} never comes in a run of {planned} updates: halfway is {planned // 2}")
+
+    def idle(self) -> list[str]:
+        """A line for each change of weights that the run is too short for: it is the agent without it."""
+        c, planned = self.config, updates_due(self.config, self.env_steps)
+        plans = {"resets": c.resets, "recycling": c.recycling}
+        recycled = planned // c.recycling.every if c.recycling is not None else 0
+        comes = {"resets": resets_planned(c, planned), "recycling": recycled}
+        return [
+            f"--{name}.every {plan.every} is too long for a run of {planned} updates: none comes"
+            for name, plan in plans.items()
+            if plan is not None and not comes[name]
+        ]
 
     @property
     def folder(self) -> Path:
@@ -112,6 +128,9 @@ def read_command_line(argv: Sequence[str]) -> Run:
         raise UserError(str(error)) from error
     asked = parse(Run, argv, Run(agent=agent, config=config))
     try:
-        return dataclasses.replace(asked, game=find_game(asked.game).name)
+        asked = dataclasses.replace(asked, game=find_game(asked.game).name)
     except ValueError as error:
         raise UserError(str(error)) from error
+    for line in asked.idle():
+        print(f"note: {line}", file=sys.stderr)
+    return asked

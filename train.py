@@ -19,7 +19,7 @@ from agents.schedules import updates_due
 from envs.lanes import SIDE, Step
 from envs.make import make_lanes
 from experiment.command import UserError, run
-from experiment.folder import CHECKPOINT, METRICS, SCORE, RunFolder, commit, provenance
+from experiment.folder import CHECKPOINT, METRICS, SCORE, RunFolder, commit, differences, provenance
 from experiment.metrics import Metrics, Progress
 from experiment.signals import Signals
 from options import Run, read_command_line
@@ -103,11 +103,13 @@ class Training:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `_save` saved. UserError if it is of another run, or if the games do not repeat themselves."""
-        if state["settings"] != json.loads(json.dumps(self.asked.identity())):
+        from experiment.device import require_same_type
+
+        if differences(state["settings"], self.asked.identity(), scored=False):
             raise UserError(f"the checkpoint in {self.folder.path} is of another run; --fresh starts over")
+        require_same_type(state.get("device"), self.agent.device)
         self.agent.load_state_dict(state["agent"])
-        self.returns = state["returns"]
-        self.seconds = state["seconds"]
+        self.returns, self.seconds = state["returns"], state["seconds"]
         if state["env_step"] == self.asked.env_steps:  # nothing more will be learnt
             self.env_step = state["env_step"]
             return
@@ -168,6 +170,7 @@ class Training:
             "returns": list(self.returns),
             "seconds": time.monotonic() - self.started,
             "metrics": metrics.size(),
+            "device": self.agent.device.type,
             "versions": provenance()["versions"],
         }
         save_checkpoint(self.folder.path / CHECKPOINT, state)
@@ -176,8 +179,7 @@ class Training:
         """Play the evaluation and write the score; what score.json holds."""
         from eval import evaluate, summary
 
-        asked = self.asked
-        trained = time.monotonic()
+        asked, trained = self.asked, time.monotonic()
         result = summary(evaluate(self.agent, asked.game, asked.eval_episodes, asked.seed), asked.game)
         metrics.log("evaluation", asked.env_steps, {"score": result["score"], "hns": result["hns"]})
         result = {
@@ -207,8 +209,7 @@ def main(argv: list[str]) -> None:
 def carry_out(asked: Run, folder: RunFolder, signals: Signals) -> dict[str, Any] | None:
     """Train, from the last checkpoint on if there is one, and evaluate; what score.json holds, None without an evaluation."""
     training = Training(asked, folder)
-    made = provenance() | {"device": training.device}
-    kept = 0
+    made, kept = provenance() | {"device": training.device}, 0
     if folder.checkpoint is not None and not asked.fresh:
         from experiment.checkpoint import load_checkpoint
 
@@ -216,7 +217,7 @@ def carry_out(asked: Run, folder: RunFolder, signals: Signals) -> dict[str, Any]
         training.restore(state)
         kept = state["metrics"]
         del state  # as large as the agent
-        folder.go_on(made | {"env_step": training.env_step})
+        folder.go_on(asked.identity(), made | {"env_step": training.env_step})
     else:
         folder.begin(asked.identity(), made | {"wandb": secrets.token_hex(4)})
     metrics = Metrics(folder.path / METRICS, _mirror(asked, folder), kept)
@@ -225,8 +226,8 @@ def carry_out(asked: Run, folder: RunFolder, signals: Signals) -> dict[str, Any]
             training.learn(metrics, signals)
         return training.evaluate(metrics) if asked.eval_episodes else None
     finally:
-        metrics.close()
         training.lanes.close()
+        metrics.close()
 
 
 def _mirror(asked: Run, folder: RunFolder) -> dict[str, Any] | None:

@@ -226,8 +226,8 @@ class Agent:
             "tally": self._tally.state_dict(),
         }
 
-    def load_state_dict(self, state: dict) -> None:
-        """Take over what `state_dict` gave."""
+    def load_state_dict(self, state: dict, streams: bool = True) -> None:
+        """Take over what `state_dict` gave; without the random `streams` also on another type of device, which has others."""
         self.hare.load_state_dict(state["hare"])
         self.tortoise.load_state_dict(state["tortoise"])
         if self._origin != state["origin"]:  # the initial weights are not stored: their seed is
@@ -236,7 +236,7 @@ class Agent:
             self.initial.load_state_dict(self._new_network().state_dict())
         if self.optimizer is not None:
             self.optimizer.load_state_dict(deepcopy(state["optimizer"]))  # torch would keep some of these tensors
-        for name, generator in self._generators.items():
+        for name, generator in self._generators.items() if streams else ():
             generator.set_state(state["generators"][name])
         self.updates, self.resets, self.epsilon = state["updates"], state["resets"], state["epsilon"]
         self._restarted = state["restarted"]

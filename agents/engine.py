@@ -104,7 +104,7 @@ def _record(function: Callable[[], Any], generators: Iterable[torch.Generator]) 
     """The graph of `function`, which is not run, and what it will return."""
     graph = torch.cuda.CUDAGraph()
     for generator in generators:
-        if hasattr(graph, "register_generator_state"):  # from PyTorch 2.13 on a graph finds its generators by itself
+        if hasattr(graph, "register_generator_state"):  # later versions of PyTorch find them by themselves
             graph.register_generator_state(generator)
     with torch.cuda.graph(graph):
         result = function()

@@ -38,3 +38,8 @@ def reset_due(config: AgentConfig, updates: int, planned: int | None) -> bool:
     if resets is None or (updates + missed * resets.warmup_counts) % resets.every != 0:
         return False
     return planned is None or planned - updates >= (1 if resets.source == "tortoise" else resets.every)
+
+
+def resets_planned(config: AgentConfig, planned: int) -> int:
+    """How many resets there are in a run of `planned` updates."""
+    return sum(reset_due(config, update, planned) for update in range(1, planned + 1))

@@ -47,6 +47,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             torch.save({"format": FORMAT, **state}, summed)
             file.write(MARK + summed.sum.digest())
     except (OSError, RuntimeError) as error:  # torch wraps what the file raises
+        if isinstance(error.__context__, UserError):  # a second Ctrl-C
+            raise error.__context__ from None
         reason = next(iter(str(error.__context__ or error).splitlines()), "it failed")
         kept = f"the last checkpoint is kept at {path}" if path.exists() else "there is no checkpoint yet"
         raise UserError(f"cannot write a checkpoint: {reason}; {kept}", code=1) from error

@@ -23,6 +23,12 @@ def device_name(device: torch.device) -> str:
     return f"CPU, {torch.get_num_threads()} threads"
 
 
+def require_same_type(saved: str | None, device: torch.device) -> None:
+    """UserError if a run was `saved` on another type of device, None for unknown, than `device`: random streams differ."""
+    if saved not in (None, device.type):
+        raise UserError(f"the run was begun on {saved}: --device {saved} goes on, --fresh starts over")
+
+
 def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory for the next allocation; elsewhere do nothing.
 
@@ -30,6 +36,7 @@ def keep_freed_memory() -> None:
     faults an update, a quarter of the time of a small network's on a CPU (benchmarks/LEDGER.md).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(-3, 1 << 28)  # M_MMAP_THRESHOLD: only blocks above 256 MB are mapped on their own
+    # M_MMAP_THRESHOLD: only blocks above 256 MB are mapped on their own, above 32 MB where glibc allows no more. Without it the
+    # second call would fix the threshold at 128 kB, which is far worse than what glibc does by itself.
+    if mallopt is not None and (mallopt(-3, 1 << 28) or mallopt(-3, 1 << 25)):
         mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: the heap is not given back

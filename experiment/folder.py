@@ -18,6 +18,7 @@ CONFIG = "config.json"
 SCORE = "score.json"
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
+OF_SCORES = ("eval_episodes",)  # settings that training does not depend on
 LOOKS = 10  # times that a held lock is tried again, 50 ms apart
 
 
@@ -83,7 +84,7 @@ class RunFolder:
             result = json.loads(score.read_text()) if score.exists() else None
         except ValueError as error:
             raise UserError(f"{score} cannot be read; delete it, and the run goes on from its checkpoint") from error
-        differing = sorted(_differences(theirs, json.loads(json.dumps(settings))))
+        differing = differences(theirs, settings, scored=result is not None)
         if differing:
             names = ", ".join(differing[:4])
             raise UserError(f"{self.path} holds a run with another {names}; choose another --out, or --fresh to replace it")
@@ -102,10 +103,10 @@ class RunFolder:
             path.unlink(missing_ok=True)  # the configuration first: without it the rest belongs to no run
         self.write_json(CONFIG, {"settings": settings, "made": made, "continued": []})
 
-    def go_on(self, made: dict[str, Any]) -> None:
+    def go_on(self, settings: dict[str, Any], made: dict[str, Any]) -> None:
         """Note in config.json that the run is continued, and how that is made."""
         config = json.loads((self.path / CONFIG).read_text())
-        self.write_json(CONFIG, config | {"continued": [*config["continued"], made]})
+        self.write_json(CONFIG, config | {"settings": settings, "continued": [*config["continued"], made]})
 
     def made(self) -> dict[str, Any]:
         """How the run was begun."""
@@ -177,6 +178,12 @@ def commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def differences(theirs: dict[str, Any], ours: dict[str, Any], scored: bool) -> list[str]:
+    """The names of settings that differ; what only the score depends on counts once a run is `scored`."""
+    found = sorted(_differences(theirs, json.loads(json.dumps(ours))))
+    return [name for name in found if scored or name not in OF_SCORES]
 
 
 def _differences(ours: Any, theirs: Any, path: str = "") -> Iterable[str]:

@@ -36,8 +36,7 @@ class Metrics:
         try:
             self._file.write(json.dumps({"kind": kind, self._clock: time, **values}) + "\n")
         except OSError as error:
-            told = "the last checkpoint is kept, and the same command goes on from it"
-            raise UserError(f"cannot write {self._file.name}: {error.strerror}; {told}", code=1) from error
+            raise self._lost(error) from error
         if self._run is not None:
             try:
                 self._run.log({self._clock: time, **{f"{kind}/{key}": value for key, value in values.items()}})
@@ -46,14 +45,27 @@ class Metrics:
                 self._run = None
 
     def size(self) -> int:
-        """Bytes written so far, all of them on the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Bytes written so far, all of them on the disk. UserError, code 1, if it is full."""
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._lost(error) from error
         return self._file.tell()
 
+    def _lost(self, error: OSError) -> UserError:
+        told = "the last checkpoint is kept, and the same command goes on from it"
+        return UserError(f"cannot write {self._file.name}: {error.strerror}; {told}", code=1)
+
     def close(self) -> None:
-        """Close the file and finish the mirror."""
-        self._file.close()
+        """Finish the mirror and close the file. UserError, code 1, if the disk is full."""
+        self._finish()
+        try:
+            self._file.close()
+        except OSError as error:  # a row that could not be written is tried once more
+            raise self._lost(error) from error
+
+    def _finish(self) -> None:
         if self._run is not None:
             try:
                 self._run.finish()

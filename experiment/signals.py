@@ -36,11 +36,17 @@ class Signals:
         if self._patient and not (again and number == signal.SIGINT):
             self.asked = self.asked or signal.Signals(number)
             return
-        raise _stopped(signal.Signals(number), f"the same command{FRESH} goes on from the last checkpoint")
+        self.asked = signal.Signals(number)  # a library may swallow the error
+        raise self._at_once()
+
+    def _at_once(self) -> UserError:
+        return _stopped(self.asked, f"the same command{FRESH} goes on from the last checkpoint")
 
     @contextmanager
     def patient(self) -> Iterator[None]:
         """Within, a signal is only noted: `asked` tells. At its end, where all must be saved, it ends the program."""
+        if self.asked is not None:
+            raise self._at_once()
         self._patient = True
         try:
             yield

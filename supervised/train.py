@@ -148,13 +148,17 @@ class Training:
             "finals": self.finals,
             "seconds": time.monotonic() - self.started,
             "metrics": metrics.size(),
+            "device": self.learner.device.type,
         }
         save_checkpoint(self.folder.path / CHECKPOINT, state)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `_save` saved. UserError if it is of another run."""
+        from experiment.device import require_same_type
+
         if state["settings"] != json.loads(json.dumps(self.asked.identity())):
             raise UserError(f"the checkpoint in {self.folder.path} is of another run; --fresh starts over")
+        require_same_type(state.get("device"), self.learner.device)
         self.learner.load_state_dict(state["learner"])
         self.position, self.done, self.pending = state["position"], state["done"], state["batches"]
         self.finals = state["finals"]
@@ -197,7 +201,7 @@ def carry_out(asked: Run, folder: RunFolder, signals: Signals) -> dict[str, Any]
         state = load_checkpoint(folder.checkpoint, "cpu")
         training.restore(state)
         kept = state["metrics"]
-        folder.go_on(made | {"update": training.learner.updates})
+        folder.go_on(asked.identity(), made | {"update": training.learner.updates})
     else:
         folder.begin(asked.identity(), made | {"wandb": secrets.token_hex(4)})
     metrics = Metrics(folder.path / METRICS, _mirror(asked, folder), kept, clock="update")

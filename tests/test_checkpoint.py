@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+import eval as evaluation
 import train
 from experiment.checkpoint import MARK, load_checkpoint, save_checkpoint
 from experiment.command import UserError
@@ -43,6 +44,41 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
     save_checkpoint(path, {"env_step": 9})
     assert load_checkpoint(older(path), "cpu")["env_step"] == 8
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.older.pt", "checkpoint.pt"]
+
+
+def test_a_second_interrupt_within_a_save_is_no_disk_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"env_step": 1})
+    before = path.read_bytes()
+
+    def interrupted(*_: object) -> None:
+        raise UserError("stopped by SIGINT", code=130)
+
+    monkeypatch.setattr("experiment.checkpoint._Summed.write", interrupted)
+    with pytest.raises(UserError, match=r"^stopped by SIGINT$") as end:
+        save_checkpoint(path, {"env_step": 2})
+    assert end.value.code == 130
+    assert path.read_bytes() == before
+
+
+def test_a_run_of_another_type_of_device_is_played_but_not_continued(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = ["--out", str(tmp_path)]
+    train.main([*SHORT, *out])
+    folder = tmp_path / "der/Catch/seed0"
+    score = json.loads((folder / "score.json").read_text())["score"]
+    state = load_checkpoint(folder / "checkpoint.pt", "cpu")
+    state["device"] = "cuda"
+    streams = torch.zeros(16, dtype=torch.uint8)  # a generator's state on CUDA
+    state["agent"]["generators"] = dict.fromkeys(state["agent"]["generators"], streams)
+    save_checkpoint(folder / "checkpoint.pt", {**state, "env_step": 50})
+    (folder / "score.json").unlink()
+    capsys.readouterr()
+    told = refuse(train.main, [*SHORT, *out], capsys, monkeypatch)
+    assert told == "program: the run was begun on cuda: --device cuda goes on, --fresh starts over"
+    evaluation.main([str(folder), "--device", "cpu"])
+    assert f"Catch: score {score:.1f}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", ["absent", "empty", "cut", "start", "middle", "end"])

@@ -10,6 +10,7 @@ import eval as evaluation
 import train
 from experiment import command
 from experiment.folder import RunFolder
+from options import read_command_line
 
 TOY = ["--game", "Catch", "--agent", "der", "--env-steps", "60", "--replay.warmup-steps", "40", "--eval-episodes", "2"]
 
@@ -39,6 +40,9 @@ def refuse(
         (["Pong"], ["Pong"]),
         (["--seed", "abc"], ["--seed", "abc"]),
         (["--seed", "-1"], ["--seed", "-1"]),
+        (["--seed", str(1 << 63)], ["--seed", str(1 << 63)]),
+        (["--agent", "drq", "--replay.priority", "kl"], ["--replay.priority kl needs --head.atoms above 1"]),
+        (["--replay.ratio", "0.00001"], ["--replay.ratio 1e-05 makes no update in 100000 env steps"]),
         (["--device", "tpu"], ["--device", "tpu"]),
         (["--env-steps", "-5"], ["--env-steps", "-5"]),
         (["--env-steps", "2000"], ["--replay.warmup-steps", "2000"]),
@@ -130,6 +134,60 @@ def test_another_configuration_is_refused_and_nothing_is_lost(
 
     train.main([*TOY, "--tortoise.decay", "0.5", *out, "--fresh"])
     assert json.loads((folder / "config.json").read_text())["settings"]["config"]["tortoise"]["decay"] == 0.5
+
+
+def test_an_evaluation_can_be_asked_for_later(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = ["--out", str(tmp_path)]
+    train.main([*TOY, *out, "--eval-episodes", "0"])
+    folder = tmp_path / "der" / "Catch" / "seed0"
+    assert not (folder / "score.json").exists()
+    capsys.readouterr()
+    told = refuse(evaluation.main, [str(folder)], capsys, monkeypatch)
+    assert told == f"program: the run in {folder} has no evaluation; say --episodes"
+    metrics = (folder / "metrics.jsonl").read_text()
+    train.main([*TOY, *out])
+    assert len(json.loads((folder / "score.json").read_text())["returns"]) == 2
+    assert json.loads((folder / "config.json").read_text())["settings"]["eval_episodes"] == 2
+    assert (folder / "metrics.jsonl").read_text().startswith(metrics)  # trained once
+    capsys.readouterr()
+    assert "another eval_episodes" in refuse(train.main, [*TOY, *out, "--eval-episodes", "3"], capsys, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--agent", "spr_ht", "--env-steps", "3000"], ["--resets.every 4000 is too long for a run of 2000 updates"]),
+        (["--agent", "sr_spr", "--env-steps", "20000"], ["--resets.every 40000 is too long for a run of 36000 updates"]),
+        (["--agent", "der_head", "--env-steps", "81000"], []),  # at env step 40,000, and then 41,000 are left
+        (["--agent", "der_head", "--env-steps", "79000"], ["--resets.every 40000"]),
+        (["--agent", "der_redo", "--recycling.every", "500000"], ["--recycling.every 500000 is too long"]),
+        (["--agent", "der"], []),
+        (["--agent", "bbf_ht_redo"], []),
+    ],
+)
+def test_a_run_that_is_too_short_for_its_resets_is_told(
+    arguments: list[str], told: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    read_command_line(arguments)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(told)
+    for line, words in zip(lines, told, strict=True):
+        assert line.startswith(f"note: {words}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "device", "precision"),
+    [
+        ({"execution": {"precision": "tf32"}}, "cuda", "tf32"),
+        ({"execution": {"precision": "tf32"}}, "cpu", "float32"),
+        ({"execution": {"precision": "bf16"}}, "cuda", "float32"),
+        ({}, "cuda", "float32"),
+    ],
+)
+def test_an_evaluation_computes_as_the_run_did(settings: dict[str, object], device: str, precision: str) -> None:
+    assert evaluation.acting(settings, device).precision == precision
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a checkpoint", b"PK\x03\x04 cut short"])

@@ -1,5 +1,6 @@
 """Files are whole or absent, a lock dies with its process, checkpoints run no code, progress says what is left."""
 
+import contextlib
 import io
 import json
 import os
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from experiment import device
 from experiment.command import UserError
 from experiment.device import choose_device
 from experiment.folder import RunFolder, atomic, commit, provenance
 from experiment.metrics import Metrics, Progress
+from experiment.signals import Signals
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
@@ -75,6 +78,53 @@ def test_metrics_are_cut_back(tmp_path: Path) -> None:
     assert [json.loads(line)["loss"] for line in path.read_text().splitlines()] == [0.5, 0.125]
     with pytest.raises(UserError, match="rows are lost"):
         Metrics(path, keep=10_000)
+
+
+def test_a_full_disk_is_one_line_to_the_end(tmp_path: Path) -> None:
+    metrics = Metrics(tmp_path / "metrics.jsonl")
+    metrics._file.close()
+    metrics._file = open("/dev/full", "a", buffering=1)  # noqa: SIM115, `close` is what is tried
+    told = "cannot write /dev/full: No space left on device; the last checkpoint is kept"
+    with pytest.raises(UserError, match=told):
+        metrics.log("train", 10, {"loss": 0.5})
+    with pytest.raises(UserError, match=told):
+        metrics.size()
+    with pytest.raises(UserError, match=told):  # and not the file's own error, which would hide it
+        metrics.close()
+
+
+def test_a_signal_that_a_library_swallows_is_not_lost() -> None:
+    with Signals() as signals:
+        with contextlib.suppress(Exception):  # as around the start of wandb
+            os.kill(os.getpid(), signal.SIGUSR1)
+            pytest.fail("no error")
+        with pytest.raises(UserError, match=r"stopped by SIGUSR1; the same command .* goes on") as end, signals.patient():
+            pytest.fail("it went on")
+    assert end.value.code == 75
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [
+        (1 << 30, [(-3, 1 << 28), (-1, 2**31 - 1)]),
+        (1 << 25, [(-3, 1 << 28), (-3, 1 << 25), (-1, 2**31 - 1)]),  # as glibc was
+        (0, [(-3, 1 << 28), (-3, 1 << 25)]),  # the second option alone would do harm
+    ],
+)
+def test_freed_memory_is_kept_only_if_large_blocks_are(
+    most: int, expected: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Library:
+        @staticmethod
+        def mallopt(option: int, value: int) -> int:
+            asked.append((option, value))
+            return int(option != -3 or value <= most)
+
+    monkeypatch.setattr(device.ctypes, "CDLL", lambda _: Library)
+    device.keep_freed_memory()
+    assert asked == expected
 
 
 def test_progress_off_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
