@@ -33,7 +33,6 @@ def _check_learning(c: "AgentConfig") -> None:
     require(r.batch_size >= 1, f"--replay.batch-size must be at least 1, not {r.batch_size}")
     require(r.warmup_steps >= 1, f"--replay.warmup-steps must be at least 1, not {r.warmup_steps}")
     require(1 <= r.capacity <= 1 << 20, f"--replay.capacity must lie in 1..{1 << 20}, not {r.capacity}")
-    require(r.priority == "loss" or c.head.atoms > 1, f"--replay.priority {r.priority} needs --head.atoms above 1")
     require(0 <= r.alpha <= 1, f"--replay.alpha must lie in 0..1, not {r.alpha:g}")
     r.beta.check("replay.beta", 0, 1)
     c.exploration.epsilon.check("exploration.epsilon", 0, 1)

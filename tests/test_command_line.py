@@ -41,7 +41,6 @@ def refuse(
         (["--seed", "abc"], ["--seed", "abc"]),
         (["--seed", "-1"], ["--seed", "-1"]),
         (["--seed", str(1 << 63)], ["--seed", str(1 << 63)]),
-        (["--agent", "drq", "--replay.priority", "kl"], ["--replay.priority kl needs --head.atoms above 1"]),
         (["--replay.ratio", "0.00001"], ["--replay.ratio 1e-05 makes no update in 100000 env steps"]),
         (["--device", "tpu"], ["--device", "tpu"]),
         (["--env-steps", "-5"], ["--env-steps", "-5"]),
