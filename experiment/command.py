@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import difflib
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -88,7 +89,12 @@ def _first_line(box: str) -> str:
 
 
 def run(main: Callable[[list[str]], None]) -> NoReturn:
-    """Call `main` with the command line and exit: 0, or with a UserError's one line and code, or 130 after Ctrl-C."""
+    """Call `main` with the command line and exit: 0, or with a UserError's one line and code, or 130 after Ctrl-C.
+
+    Threads of an update wait for each other in a loop. Where other programs use the cores too, theirs is the time that is
+    waited away, so the loop is kept short; torch reads this when it is loaded (docs/log.md has what it saves).
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         main(sys.argv[1:])
     except UserError as error:

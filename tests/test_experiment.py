@@ -127,6 +127,21 @@ def test_freed_memory_is_kept_only_if_large_blocks_are(
     assert asked == expected
 
 
+@pytest.mark.parametrize(("given", "expected"), [({}, "1000"), ({"GOMP_SPINCOUNT": "77"}, "77")])
+def test_threads_wait_briefly_unless_told_otherwise(given: dict[str, str], expected: str) -> None:
+    program = "from experiment.command import run\nrun(lambda _: __import__('torch'))"
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**{k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"}, "OMP_DISPLAY_ENV": "verbose", **given},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if "GOMP_SPINCOUNT" not in told.stderr:
+        pytest.skip("this torch is built with another OpenMP")
+    assert f"GOMP_SPINCOUNT = '{expected}'" in told.stderr
+
+
 def test_progress_off_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
