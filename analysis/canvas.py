@@ -4,7 +4,7 @@ import io
 import re
 import textwrap
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ MARKS = "osD^vPX<>hp*"
 VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper", **{c: f"c{i}" for i, c in enumerate(COLOURS)}}
 
 WIDTH, TOP, RIGHT, BOTTOM = 300, 24, 12, 36  # points
-KEY_LINE = 15  # points of a line of the key
-LABEL = 24  # letters in a line of an agent's name
+KEY_LINE = 15.5  # points of a line of the key
+LABEL, KEY_LABEL = 24, 34  # letters in a line of an agent's name
 mpl.rcParams |= {
     "font.size": 10,
     "font.family": "DejaVu Sans",
@@ -71,7 +71,8 @@ def styles(families: dict[str, str]) -> dict[str, Style]:
     found = {}
     for index, (agent, family) in enumerate(families.items()):
         rank = seen[family] = seen.get(family, -1) + 1
-        found[agent] = Style(colours[family], DASHES[rank % len(DASHES)], MARKS[index % len(MARKS)])
+        dash = DASHES[(rank + index // len(MARKS)) % len(DASHES)]  # marks begin again with another dash
+        found[agent] = Style(colours[family], dash, MARKS[index % len(MARKS)])
     return found
 
 
@@ -108,10 +109,10 @@ class Canvas:
         """Make the first panel the key to all."""
         lines = [Line2D([], [], color=s.colour, linestyle=s.dash, marker=s.mark, markersize=5) for s in looks.values()]
         self.panels[0].axis("off")
-        names = [wrapped(name, 34) for name in looks]
+        names = [wrapped(name, KEY_LABEL) for name in looks]
         place = {"loc": "upper left", "borderpad": 0, "borderaxespad": 0, "handlelength": 3.4}
         self.panels[0].legend(lines, names, frameon=False, **place)
-        self.key_height = TOP + KEY_LINE * sum(name.count("\n") + 1 for name in names)
+        self.key_height = key_height(looks)
 
     def save(self, path: Path, note: str) -> list[str]:
         """Write `path`.svg and `path`.png with `note` at the foot; the panels as SVG elements for a page, one each."""
@@ -143,6 +144,11 @@ class Canvas:
             written = ElementTree.tostring(panel, encoding="unicode")
             found.append(re.sub("|".join(VARIABLES), lambda match: f"var(--{VARIABLES[match[0]]})", written))
         return found
+
+
+def key_height(agents: Iterable[str]) -> float:
+    """Points that the key to `agents` needs."""
+    return TOP + KEY_LINE * sum(wrapped(name, KEY_LABEL).count("\n") + 1 for name in agents)
 
 
 def wrapped(name: str, letters: int = LABEL) -> str:

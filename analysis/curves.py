@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from analysis.scores import Score, header, number, table_rows
 from experiment.command import UserError
@@ -57,10 +58,19 @@ def read_courses(runs: Iterable[tuple[Score, Path]], tables: Iterable[Path], kno
                 _add(course, row, str(path))
     from_folders = set(found)
     for table in tables:
-        for row, where in table_rows(table, PLASTICITY):
-            key = (f"{row['agent']} {row['flags']}".strip(), row["game"], int(row["seed"]))
-            if key in known and key not in from_folders:
-                _add(found.setdefault(key, Course()), row, where)
+        for key, course in _courses(table, known - from_folders).items():
+            kept = found.setdefault(key, Course())  # what another table told already is not told twice
+            kept.returns = kept.returns or course.returns
+            kept.measured = course.measured | kept.measured
+    return found
+
+
+def _courses(table: Path, known: set[Key]) -> dict[Key, Course]:
+    found: dict[Key, Course] = {}
+    for row, where in table_rows(table, PLASTICITY):
+        key = (f"{row['agent']} {row['flags']}".strip(), row["game"], int(row["seed"]))
+        if key in known:
+            _add(found.setdefault(key, Course()), row, where)
     return found
 
 
@@ -92,11 +102,14 @@ def sampled(points: list[tuple[float, float]], places: np.ndarray, window: int) 
 
 
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """Mean of each value and up to `window` - 1 before it; float64, as long as `values`."""
-    sums = np.cumsum(np.concatenate(([0.0], values)))
-    last = np.arange(1, len(values) + 1)
-    first = np.maximum(last - window, 0)
-    return (sums[last] - sums[first]) / (last - first)
+    """Mean of each value and up to `window` - 1 before it; float64, as long as `values`.
+
+    Not a difference of sums, in which one huge value or nan would spoil all that come later.
+    """
+    first = values[: window - 1]
+    head = np.cumsum(first) / np.arange(1, len(first) + 1)
+    tail = sliding_window_view(values, window).mean(-1) if len(values) >= window else values[:0]
+    return np.concatenate((head, tail))
 
 
 def places(env_steps: int) -> np.ndarray:

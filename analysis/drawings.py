@@ -7,7 +7,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from analysis.canvas import GRID, INK, MUTED, Canvas, Style, margin, wrapped
+from analysis.canvas import GRID, INK, MUTED, Canvas, Style, key_height, margin, wrapped
 from analysis.tables import Table
 
 Looks = dict[str, Style]
@@ -70,7 +70,7 @@ def _intervals(panel: Axes, names: list[str], rows: list[Row], column: str, look
 def profiles(table: Table, looks: Looks) -> Canvas:
     """The share of runs above each score."""
     agents = table.values("agent")
-    canvas = Canvas(["", "Performance profile"], 270, 52, width=340)
+    canvas = Canvas(["", "Performance profile"], max(270, key_height(agents)), 52, width=340)
     canvas.key({agent: looks[agent] for agent in agents})
     _curves(canvas.panels[1], table.where(), "threshold", "share", looks)
     canvas.panels[1].set(xlabel="human-normalised score", ylabel="share of runs above it", xlim=(0, 8), ylim=(0, 1))
@@ -168,7 +168,8 @@ def standing(table: Table, looks: Looks) -> Canvas:
     """The share of published runs below each run: a panel for each published agent, a row for each game."""
     games = [game for game in table.values("game")[::-1] if game != "all"] + ["all"]
     names = ["mean" if game == "all" else game for game in games]
-    canvas = Canvas(["", *(f"Among runs of {name}" for name in table.values("published"))], height(games, 13), margin(names))
+    tall = max(height(games, 13), key_height(table.values("agent")))
+    canvas = Canvas(["", *(f"Among runs of {name}" for name in table.values("published"))], tall, margin(names))
     canvas.key({agent: looks[agent] for agent in table.values("agent")})
     for panel, name in zip(canvas.panels[1:], table.values("published"), strict=True):
         panel.axvspan(0.025, 0.975, color=GRID, alpha=0.5, linewidth=0)
@@ -202,7 +203,7 @@ def _short(value: float) -> str:
 def _course(table: Table, looks: Looks, column: str, values: str, ylabel: str) -> Canvas:
     """A panel for each value of `column`, a curve for each agent."""
     names = table.values(column)
-    canvas = Canvas(["", *(TITLES.get(name, name) for name in names)], 220, 50)
+    canvas = Canvas(["", *(TITLES.get(name, name) for name in names)], max(220, key_height(table.values("agent"))), 50)
     canvas.key({agent: looks[agent] for agent in table.values("agent")})
     for panel, name in zip(canvas.panels[1:], names, strict=True):
         _curves(panel, table.where(**{column: name}), "env_step", values, looks)
@@ -220,7 +221,7 @@ def _scale(panel: Axes) -> None:
 
 def learning(table: Table, looks: Looks) -> Canvas:
     """The IQM of training returns over all shared games."""
-    canvas = Canvas(["", "All games"], 260, 52, width=340)
+    canvas = Canvas(["", "All games"], max(260, key_height(table.values("agent"))), 52, width=340)
     canvas.key({agent: looks[agent] for agent in table.values("agent")})
     _curves(canvas.panels[1], table.where(), "env_step", "iqm", looks)
     _scale(canvas.panels[1])

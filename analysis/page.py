@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 from analysis.tables import Table
 
@@ -72,7 +73,7 @@ def _section(part: Section, note: str, folder: str) -> str:
         )
         caption = f'<figcaption class="note">{escape(note)}</figcaption>' if note else ""
         parts.append(f"<figure>\n<div {region}>\n{drawn}\n</div>\n{caption}</figure>")
-    files = ", ".join(f'<a href="{folder}/{part.name}.{ending}">{part.name}.{ending}</a>' for ending in endings)
+    files = ", ".join(f'<a href="{escape(quote(folder))}/{part.name}.{ending}">{part.name}.{ending}</a>' for ending in endings)
     all_rows = (
         f"{len(part.table.rows):,} rows" if shown is part.table else f"{len(shown.rows):,} of {len(part.table.rows):,} rows"
     )

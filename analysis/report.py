@@ -4,7 +4,7 @@
     python -m analysis.report runs/ --incomplete --agents der der_ht --out report.html
     python -m analysis.report runs/ --per-run "DER=DER.json" --per-run "BBF=BBF.csv" --out report.html
 
-Intervals are 95 % intervals of a stratified bootstrap over runs, drawn from a fixed seed: the same files give the same page.
+Intervals are of 95 %, those of a bootstrap drawn from a fixed seed: the same files give the same page.
 """
 
 import argparse
@@ -40,13 +40,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "improvement": (
         "Probability of improvement",
         "How probable it is that a run of the row's agent beats one of the column's on a game drawn at random. Bold: one half "
-        "is outside the interval. Where an agent has one run of each game, the interval is over games. Unadjusted.",
+        "is outside the interval. Where an agent has one run of each game, the interval is over games (Wilson's). Unadjusted.",
     ),
     "pairs": (
         "Hare & Tortoise against its base",
         "Differences in human-normalised score between runs of the same game and seed. Right of 0: Hare & Tortoise is better. "
-        "For the interval over all games pairs are drawn anew within each game; where a game has a single one, games are: "
-        "what to expect of games like these.",
+        "The interval over all games that both agents have is over the pairs of each; where a game has a single one, it is "
+        "over games: what to expect of games like these.",
     ),
     "games": (
         "Games",
@@ -154,12 +154,12 @@ def compute(asked: argparse.Namespace) -> tuple[dict[str, Table], Grid, list[Sco
         "aggregates": tables.agents(grid, np.random.default_rng(2)),
         "profiles": tables.profiles(grid, np.random.default_rng(3)),
         "improvement": tables.improvements(grid, np.random.default_rng(4)),
-        "pairs": tables.pairs(grid, np.random.default_rng(5)),
-        "games": tables.games(grid, np.random.default_rng(6)),
+        "pairs": tables.pairs(grid),
+        "games": tables.games(grid),
         "standing": standing(scores),
         "learning": learning,
         "learning_games": learning_games,
-        "plasticity": tables.plasticity(courses, grid, asked.env_steps, np.random.default_rng(7)),
+        "plasticity": tables.plasticity(courses, grid, asked.env_steps),
         "cost": tables.cost(scores),
         "runs": tables.runs(scores),
         "missing": tables.missing(grid, unfinished),
@@ -225,9 +225,9 @@ def main(argv: list[str]) -> None:
         "Games": f"{len(asked.games)}; aggregates over {len(grid.shared)}",
         "Runs": f"{len(found['runs'].rows):,}",
         "Protocol": f"{asked.env_steps:,} env steps of training, {asked.episodes} games of evaluation, no sticky actions",
-        "Intervals": f"95 %, stratified bootstrap over runs in each game, {RESAMPLES:,} draws ({CURVE_RESAMPLES} for curves); "
-        "of few runs it is too narrow: 3 of one game hold the truth in 70 % of cases, 5 in 83 %, 10 in 90 %, and over 26 games "
-        "2 in 81 %, 5 in 90 %",
+        "Intervals": "95 %. Aggregates, profiles and probabilities: stratified bootstrap over the runs of each game, "
+        f"{RESAMPLES:,} draws ({CURVE_RESAMPLES} for curves), which is too narrow for few runs: over 26 games 2 hold the "
+        "truth in 81 % of cases, 5 in 90 %; of one game 3 in 70 %, 5 in 83 %, 10 in 90 %. All others: Student's t",
         "Made by": f"python -m analysis.report {shlex.join(argv)}",
         "Commit": made_by,
     }

@@ -87,9 +87,8 @@ def of_agent(run: Path) -> bool:
 
 
 def _reported(file: Path) -> bool:
-    """Whether it lies in the folder of figures and rounded tables beside a report's page."""
-    folder = file.parent
-    return folder.name.endswith("_files") and folder.with_name(f"{folder.name.removesuffix('_files')}.html").exists()
+    """Whether it lies in the folder of figures and rounded tables that a report wrote."""
+    return all((file.parent / name).exists() for name in ("aggregates.csv", "improvement.csv", "runs.csv"))
 
 
 def header(path: Path) -> list[str]:

@@ -1,13 +1,16 @@
 """Statistics over runs and games that a reviewer trusts: those of Agarwal et al. (2021), in NumPy alone.
 
-`scores` are human-normalised, float64 [..., runs, games]. Intervals are 95 % percentile intervals of a stratified bootstrap:
-runs are drawn anew within each game, and games never. With one run there is nothing to draw: the interval is nan; but to
-compare two agents games take the place of runs then (`over_games`, `wilson`).
+`scores` are human-normalised, float64 [..., runs, games]. Intervals are of 95 %. Those of aggregates, profiles and
+probabilities are percentile intervals of a stratified bootstrap: runs are drawn anew within each game, and games never. Those
+of differences, games and curves, means of few numbers, are Student's t (`mean_interval`). With one run there is nothing to go
+by: the interval is nan; but to compare two agents games take the place of runs then (`over_games`, `wilson`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+
+from experiment.student import quantile
 
 RESAMPLES = 2000
 LEVEL = (2.5, 97.5)  # percentiles
@@ -84,18 +87,29 @@ def profile(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
 def profile_band(scores: np.ndarray, thresholds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The interval of `profile` at each threshold. float64 [2, T]."""
     above = scores.T[:, :, None] > thresholds  # [games, runs, T]
-    return mean_band(above, rng)
-
-
-def mean_band(values: np.ndarray, rng: np.random.Generator, count: int = RESAMPLES) -> np.ndarray:
-    """The interval of the mean over games and runs of `values` [games, runs, T], at each of T places. float64 [2, T]."""
-    games, runs, places = values.shape
+    games, runs, places = above.shape
     if runs < 2:
         return np.full((2, places), np.nan)
-    total = np.zeros((count, places))
-    for game in values:
-        total += shares(runs, rng, count) @ game.astype(np.float32)
+    total = np.zeros((RESAMPLES, places))
+    for game in above:
+        total += shares(runs, rng) @ game.astype(np.float32)
     return np.percentile(total / games, LEVEL, axis=0)
+
+
+def mean_interval(values: Sequence[np.ndarray]) -> np.ndarray:
+    """The interval of the mean over games of each game's mean over runs; `values` float64 [runs, T] of each game.
+
+    Student's t, its degrees of freedom by Welch and Satterthwaite. float64 [2, T], nan if a game has a single run.
+    """
+    if any(len(game) < 2 for game in values):
+        return np.full((2, values[0].shape[1]), np.nan)
+    middle = np.mean([game.mean(0) for game in values], 0)
+    errors = np.array([game.var(0, ddof=1) / len(game) for game in values])  # [games, T]
+    total = errors.sum(0)
+    known = np.array([len(game) - 1 for game in values])[:, None]
+    freedom = total**2 / np.maximum((errors**2 / known).sum(0), np.finfo(float).tiny)
+    half = np.array([quantile(max(f, 1)) for f in freedom]) * np.sqrt(total) / len(values)
+    return np.stack((middle - half, middle + half))
 
 
 def wins(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -110,13 +124,14 @@ def improvement(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def improvement_interval(x: np.ndarray, y: np.ndarray, rng: np.random.Generator, count: int = RESAMPLES) -> Interval:
-    """The interval of `improvement`; runs of both are drawn anew. If either has a single one, games are
-    the sample: Wilson's interval if both have, for games are then won, lost or even; otherwise `over_games`.
+    """The interval of `improvement`; runs of both are drawn anew.
+
+    If either has a single run, or two of too few games, games are the sample: Wilson's interval, which is wider than need be
+    where a game can be won in part.
     """
     won_by_game = wins(x, y)
-    if min(len(x), len(y)) < 2:
-        by_game = won_by_game.mean((1, 2), dtype=np.float64)
-        return wilson(float(by_game.mean()), len(by_game)) if max(len(x), len(y)) < 2 else over_games(by_game, rng, count)
+    if min(len(x), len(y)) < (3 if len(won_by_game) < FEWEST else 2):
+        return wilson(float(won_by_game.mean(dtype=np.float64)), len(won_by_game))
     total = np.zeros(count)
     for won in won_by_game:
         ours, theirs = shares(len(x), rng, count), shares(len(y), rng, count)
@@ -124,29 +139,27 @@ def improvement_interval(x: np.ndarray, y: np.ndarray, rng: np.random.Generator,
     return _interval(total / x.shape[1])
 
 
-def paired(differences: Sequence[np.ndarray], rng: np.random.Generator, count: int = RESAMPLES) -> tuple[float, Interval]:
+def paired(differences: Sequence[np.ndarray]) -> tuple[float, Interval]:
     """Mean over games of the mean of each game's paired differences, float64 [pairs] each, and its interval.
 
-    Pairs are drawn anew within each game, or, if a game has a single one, games.
+    If a game has a single pair, games are the sample.
     """
     means = np.array([game.mean() for game in differences])
-    value = float(means.mean())
     if any(len(game) < 2 for game in differences):
-        return value, over_games(means, rng, count)
-    total = np.zeros(count)
-    for game in differences:
-        total += shares(len(game), rng, count) @ game
-    return value, _interval(total / len(differences))
+        return float(means.mean()), over_games(means)
+    low, high = mean_interval([game[:, None] for game in differences])[:, 0]
+    return float(means.mean()), (float(low), float(high))
 
 
-def over_games(values: np.ndarray, rng: np.random.Generator, count: int = RESAMPLES) -> Interval:
-    """The interval of the mean of `values` [games], games drawn anew: wider, and about games like these instead of these.
+def over_games(values: np.ndarray) -> Interval:
+    """The interval of the mean of `values` [games], these being a sample: wider, and about games like these instead of these.
 
-    It is nan for fewer than `FEWEST` games.
+    Student's t; nan for fewer than `FEWEST` games.
     """
     if len(values) < FEWEST:
         return np.nan, np.nan
-    return _interval(shares(len(values), rng, count) @ values)
+    low, high = mean_interval([values[:, None]])[:, 0]
+    return float(low), float(high)
 
 
 def wilson(share: float, games: int) -> Interval:

@@ -72,11 +72,17 @@ def differences(pairs: Table, improvement: Table) -> list[str]:
     lines = []
     for row in pairs.where(game="all"):
         chance = improvement.where(agent=row["agent"], over=row["base"])
-        over = f"`{row['agent']}` - `{row['base']}`: {banded(row, 'difference')} human-normalised, mean of {row['pairs']} pairs"
-        told = f"; probability of improvement {banded(chance[0], 'probability')}" if chance else ""
-        drawn = f" (intervals over {row['drawn']})" if row["drawn"] else ""
-        lines.append(f"{over}, better in {row['better']}{told}{drawn}.")
+        value = (
+            f"{banded(row, 'difference')}{over(row)} human-normalised, mean of {row['pairs']} pairs, better in {row['better']}"
+        )
+        told = f"; probability of improvement {banded(chance[0], 'probability')}{over(chance[0])}" if chance else ""
+        lines.append(f"`{row['agent']}` - `{row['base']}`: {value}{told}.")
     return lines
+
+
+def over(row: dict[str, str]) -> str:
+    """What an interval is over, if there is one."""
+    return f" (over {row['drawn']})" if row["drawn"] else ""
 
 
 def summary(folder: Path) -> str:

@@ -17,7 +17,7 @@ from analysis.scores import Score
 from envs.games import GAMES, find_game
 
 THRESHOLDS = np.concatenate((np.arange(0, 2, 0.05), np.arange(2, 8.1, 0.25)))  # of performance profiles
-CURVE_RESAMPLES = 500  # for an interval at each of many env steps
+CURVE_RESAMPLES = 500  # for the interval of an IQM at each of many env steps
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _differ_in_ht(label: str, base: str) -> bool:
     return without_ht(agent) == other and kept == others
 
 
-def pairs(grid: Grid, rng: np.random.Generator) -> Table:
+def pairs(grid: Grid) -> Table:
     """Hare & Tortoise agents against those without it, over the same games and seeds: differences in human-normalised score."""
     rows = []
     for label, base in ((x, y) for x in grid.scores for y in grid.scores if _differ_in_ht(x, y)):
@@ -124,7 +124,7 @@ def pairs(grid: Grid, rng: np.random.Generator) -> Table:
         for game, found in [("all", list(differences.values()))] * bool(differences) + [
             (g, [d]) for g, d in differences.items()
         ]:
-            value, (low, high) = s.paired(found, rng)
+            value, (low, high) = s.paired(found)
             single = np.concatenate(found)
             better = int((single > 0).sum())
             drawn = _drawn(low, min(map(len, found)))
@@ -137,16 +137,16 @@ def _drawn(low: float, runs: int) -> str:
     return "" if np.isnan(low) else "runs" if runs > 1 else "games"
 
 
-def games(grid: Grid, rng: np.random.Generator) -> Table:
-    """Raw scores of every game: agents with intervals, published means, random and human."""
+def games(grid: Grid) -> Table:
+    """Raw scores of every game: agents with intervals (Student's t), published means, random and human."""
     rows = []
     for name in grid.games:
         game = find_game(name)
         for label, found in grid.scores.items():
             raw = np.array(list(found.get(name, {}).values()))[:, None]
             if len(raw):
-                low, high = s.intervals(raw, [s.mean], rng)[0]
-                rows.append((name, label, "run", len(raw), raw.mean(), low, high, share(game.normalised(raw.mean()))))
+                band = map(float, s.mean_interval([raw])[:, 0])
+                rows.append((name, label, "run", len(raw), raw.mean(), *band, share(game.normalised(raw.mean()))))
         for method, known in others(grid).items():
             if name in known.scores:
                 value = known.scores[name]
@@ -175,16 +175,14 @@ def returns(courses: dict[Key, Course], grid: Grid, env_steps: int, rng: np.rand
                 whole.append((label, int(at[index]), runs, *map(share, (float(s.iqm(scores)), *band))))
         for game in (game for game in grid.games if game in found):
             rows = found[game]
-            band = s.mean_band(rows[None], rng, CURVE_RESAMPLES)
-            single += [
-                (game, label, int(at[index]), len(rows), float(rows[:, index].mean()), *map(float, band[:, index]))
-                for index in np.flatnonzero(~np.isnan(rows).any(0))
-            ]
+            told = ~np.isnan(rows).any(0)
+            columns = zip(at[told], rows[:, told].mean(0), *s.mean_interval([rows[:, told]]), strict=True)
+            single += [(game, label, int(step), len(rows), *map(float, numbers)) for step, *numbers in columns]
     first = table(("agent", "env_step", "runs", "iqm", "iqm_low", "iqm_high"), whole)
     return first, table(("game", "agent", "env_step", "runs", "return", "return_low", "return_high"), single)
 
 
-def plasticity(courses: dict[Key, Course], grid: Grid, env_steps: int, rng: np.random.Generator) -> Table:
+def plasticity(courses: dict[Key, Course], grid: Grid, env_steps: int) -> Table:
     """Each measurement of plasticity of each agent, mean over the shared games and their runs."""
     at = places(env_steps)
     found: dict[tuple[str, str], dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
@@ -196,11 +194,9 @@ def plasticity(courses: dict[Key, Course], grid: Grid, env_steps: int, rng: np.r
         if len(by_game) == len(grid.shared):
             runs = min(len(curves) for curves in by_game.values())
             cube = np.array([curves[:runs] for curves in by_game.values()])  # [games, runs, places]
-            band = s.mean_band(cube, rng, CURVE_RESAMPLES)
-            rows += [
-                (name, label, int(at[index]), runs, float(cube[:, :, index].mean()), *map(float, band[:, index]))
-                for index in np.flatnonzero(~np.isnan(cube).any((0, 1)))
-            ]
+            told = ~np.isnan(cube).any((0, 1))
+            columns = zip(at[told], cube[:, :, told].mean((0, 1)), *s.mean_interval(list(cube[:, :, told])), strict=True)
+            rows += [(name, label, int(step), runs, *map(float, numbers)) for step, *numbers in columns]
     return table(("measure", "agent", "env_step", "runs", "value", "value_low", "value_high"), rows)
 
 
@@ -224,11 +220,16 @@ def runs(scores: Iterable[Score]) -> Table:
     """Every run of ours, with its commit and what its configuration changes of the catalogue's agent."""
     names = ("agent", "flags", "game", "seed", "env_steps", "episodes")
     rows = [
-        (*(getattr(x, name) for name in names), x.score, share(x.hns), x.hours, x.device, x.commit[:12])
+        (*(getattr(x, name) for name in names), x.score, share(x.hns), x.hours, x.device, short(x.commit))
         for x in scores
         if x.ours
     ]
     return table((*names, "score", "hns", "hours", "device", "commit"), rows)
+
+
+def short(commit: str) -> str:
+    """A commit in 12 digits, and whether files differed from it."""
+    return commit[:12] + "-dirty" * commit.endswith("-dirty")
 
 
 def missing(grid: Grid, unfinished: Iterable[Path]) -> Table:

@@ -11,6 +11,7 @@ import numpy as np
 
 from experiment.command import UserError
 from experiment.folder import METRICS, SCORE, atomic
+from experiment.student import quantile
 
 SETTING = ("dataset", "model", "study", "point")
 FINAL = (*SETTING, "method", "seed", "images", "judged", "task", "update", "test", "test_hare", "test_tortoise")
@@ -28,8 +29,6 @@ MEASURED = (
 )
 TASKS = "tasks.csv"  # a row for the end of each task of each run
 CURVES = "curves.csv"  # a row for each evaluation
-# Student's t, the 97.5 % point for 1, 2, ... degrees of freedom.
-STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120)
 
 Row = dict[str, str]
 
@@ -51,8 +50,8 @@ def summary(values: Sequence[float]) -> Mean:
     found = np.asarray(values, np.float64)
     if len(found) < 2:
         return Mean(float(found.mean()), None, len(found))
-    student = STUDENT[len(found) - 2] if len(found) - 2 < len(STUDENT) else 2.1
-    return Mean(float(found.mean()), float(student * found.std(ddof=1) / len(found) ** 0.5), len(found))
+    half = quantile(len(found) - 1) * found.std(ddof=1) / len(found) ** 0.5
+    return Mean(float(found.mean()), float(half), len(found))
 
 
 def collect(runs: Path, out: Path) -> int:

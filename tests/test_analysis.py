@@ -148,6 +148,7 @@ def test_what_is_read_from_tables_is_what_is_read_from_folders(tmp_path: Path) -
     assert from_folders == curves.read_courses([], tables, known)
     assert from_folders == curves.read_courses(list(zip(scores, folders, strict=True)), tables, known)
     assert curves.read_courses([], tables, {("der", "Pong", 1)}).keys() == {("der", "Pong", 1)}
+    assert curves.read_courses([], [*tables, *tables], known) == from_folders  # as of results and a copy of it
 
 
 @pytest.mark.parametrize(
@@ -175,6 +176,14 @@ def test_curves_are_sampled_as_a_naive_reader_would() -> None:
         expected = [np.mean(values) if values else np.nan for values in naive]
         np.testing.assert_allclose(curves.sampled(points, places, window), expected)
     assert np.isnan(curves.sampled([], places, 1)).all()
+
+
+def test_one_value_spoils_no_later_mean() -> None:
+    """As sums would, of which differences are taken."""
+    np.testing.assert_array_equal(curves.running_mean(np.array([1e-5, 1e13, 1e-5, 2e-5]), 1), [1e-5, 1e13, 1e-5, 2e-5])
+    np.testing.assert_array_equal(curves.running_mean(np.array([1, np.nan, 3, 4]), 1), [1, np.nan, 3, 4])
+    np.testing.assert_allclose(curves.running_mean(np.array([1, np.nan, 3, 5, 7]), 2), [1, np.nan, np.nan, 4, 6])
+    np.testing.assert_allclose(curves.running_mean(np.array([2.0]), 10), [2])
 
 
 @pytest.mark.parametrize(

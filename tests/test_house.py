@@ -23,7 +23,7 @@ ALLOWED = {
     "replay": set(),
     "envs": set(),
     "experiment": set(),
-    "analysis": {"agents.catalogue", "envs.games", "experiment.command", "experiment.folder"},
+    "analysis": {"agents.catalogue", "envs.games", "experiment.command", "experiment.folder", "experiment.student"},
     "sweep": {"envs.games", "experiment.command", "experiment.folder", "options"},
     "supervised": {"networks", "experiment"},
     "benchmarks": {"agents", "envs", "experiment", "networks", "replay", "supervised", "train", "eval", "options"},

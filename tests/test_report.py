@@ -170,15 +170,15 @@ def test_an_incomplete_study_is_refused_or_told_at_every_figure(tmp_path: Path) 
 
 
 def test_published_runs_are_agents_too(tmp_path: Path) -> None:
-    (tmp_path / "DER.json").write_text('{"Pong": [-9.0, -8.0]}')
-    score_table(tmp_path / "results/scores.csv", [("der", "", "Pong", seed, -10.0) for seed in range(2)])
+    (tmp_path / "DER.json").write_text('{"Pong": [-9.0, -8.5, -8.0]}')
+    score_table(tmp_path / "results/scores.csv", [("der", "", "Pong", seed, -10.0) for seed in range(3)])
     command = [str(tmp_path / "results"), "--games", "Pong", *PROTOCOL, "--out", str(tmp_path / "a.html")]
     report.main([*command, "--per-run", f"Dopamine={tmp_path / 'DER.json'}", "--per-run", f"DER={tmp_path / 'DER.json'}"])
     found = Page((tmp_path / "a.html").read_text()).tables
     assert ["Dopamine", "der", "1.000 [1.000, 1.000]", "runs"] in found["improvement.csv"]
     assert {row[0] for row in found["runs.csv"][1:]} == {"der"}
     check(found["standing.csv"][1:], tmp_path / "a_files/standing.csv")
-    row = ["der", "Dopamine", "Pong", "1", "-10", "2", "-8.5 [-8.975, -8.025]", "0.000"]
+    row = ["der", "Dopamine", "Pong", "1", "-10", "3", "-8.5 [-8.975, -8.025]", "0.000"]
     assert row in found["standing.csv"]
     assert (tmp_path / "a_files/standing.svg").is_file()
     assert [row[2] for row in found["games.csv"] if row[1] == "DER"] == ["run"]  # not the published mean as well

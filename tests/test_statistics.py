@@ -73,18 +73,40 @@ def test_the_interval_of_improvement_is_that_of_naive_draws() -> None:
 
 
 def test_paired_differences_weigh_games_equally() -> None:
-    value, (low, high) = s.paired([np.array([1.0, 3.0]), np.array([5.0, 5.0, 5.0])], rng())
+    """Errors of the means 1 and 0: all degrees of freedom, one, are the first game's, so 3.5 ± 12.706 x 1 / 2."""
+    value, (low, high) = s.paired([np.array([1.0, 3.0]), np.array([5.0, 5.0, 5.0])])
     assert value == pytest.approx(3.5)
-    assert (low, high) == pytest.approx((3.0, 4.0))  # the first game's mean is 1 in a quarter of the draws, and 3 in another
+    assert (low, high) == pytest.approx((3.5 - 6.353, 3.5 + 6.353), abs=1e-3)
+    assert s.paired([np.ones(3)] * 2) == (1, (1, 1))
 
 
-def test_games_are_drawn_where_a_game_has_a_single_pair() -> None:
+def test_degrees_of_freedom_by_welch_and_satterthwaite() -> None:
+    """Of two games with 4 runs each and equal spread, 6; of n games with k runs, n (k - 1)."""
+    game = np.array([1.0, 2.0, 3.0, 4.0])[:, None]  # variance 5/3
+    low, high = s.mean_interval([game, game + 7])[:, 0]
+    assert (high - low) / 2 == pytest.approx(2.446912 * np.sqrt(5 / 3 / 4 / 2), rel=1e-5)
+    assert (low + high) / 2 == pytest.approx(6)
+    low, high = s.mean_interval([game[:2]] * 5)[:, 0]
+    assert (high - low) / 2 == pytest.approx(2.570582 * np.sqrt(1 / 2 / 2 / 5), rel=1e-5)
+
+
+@pytest.mark.parametrize(("games", "runs"), [(1, 2), (1, 3), (26, 2), (26, 5)])
+def test_intervals_of_means_hold_the_truth(games: int, runs: int) -> None:
+    """Also of few runs, and where games differ in spread."""
+    draw, spread, held = rng(), np.linspace(0.1, 1, games)[:, None, None], []
+    for _ in range(600):
+        low, high = s.mean_interval(list(draw.normal(size=(games, runs, 1)) * spread))[:, 0]
+        held.append(low <= 0 <= high)
+    assert 0.93 <= np.mean(held) <= 0.985
+
+
+def test_games_are_the_sample_where_a_game_has_a_single_pair() -> None:
     games = [np.array([1.0, 3.0]), *(np.array([x]) for x in (5.0, 0.0, 1.0, 1.0, 4.0))]  # means 2 5 0 1 1 4
-    value, interval = s.paired(games, rng(), 20_000)
+    value, interval = s.paired(games)
+    half = 2.570582 * np.std([2, 5, 0, 1, 1, 4], ddof=1) / np.sqrt(6)
     assert value == pytest.approx(13 / 6)
-    naive = [np.mean(draw) for draw in itertools.product([2, 5, 0, 1, 1, 4], repeat=6)]
-    assert interval == pytest.approx(np.percentile(naive, s.LEVEL), abs=0.09)
-    assert np.isnan(s.paired(games[:5], rng())[1]).all()
+    assert interval == pytest.approx((13 / 6 - half, 13 / 6 + half), abs=1e-4)
+    assert np.isnan(s.paired(games[:5])[1]).all()
 
 
 def test_the_share_of_games_won_by_hand() -> None:
@@ -97,20 +119,32 @@ def test_the_share_of_games_won_by_hand() -> None:
     assert 0.93 <= np.mean(held) <= 0.98
 
 
+def test_few_runs_of_few_games_are_compared_over_games() -> None:
+    """Two against two of one game are won in full in a third of cases by chance alone."""
+    two = np.arange(2.0)[:, None]
+    assert np.isnan(s.improvement_interval(two + 5, two, rng())).all()
+    six = np.repeat(two, 6, 1)
+    assert s.improvement_interval(six + 5, six, rng()) == (1, 1)
+    one, five = np.zeros((1, 26)), np.ones((5, 26))
+    low, high = s.improvement_interval(five, one, rng())
+    assert (low, high) == s.wilson(1, 26)
+    assert low < 0.9
+
+
 def test_intervals_over_games_cover_the_mean_of_games() -> None:
-    """20 games: a percentile bootstrap of 20 is too narrow by a factor of root 19/20, so some 93 % is expected."""
-    draw, held = rng(), []
-    for _ in range(600):
-        low, high = s.over_games(draw.normal(0.3, 1, 20), draw, 400)
-        held.append(low <= 0.3 <= high)
-    assert 0.89 <= np.mean(held) <= 0.965
+    for games in (6, 10, 20):
+        draw = rng()
+        held = [low <= 0.3 <= high for low, high in (s.over_games(draw.normal(0.3, 1, games)) for _ in range(600))]
+        assert 0.93 <= np.mean(held) <= 0.98
 
 
 def test_one_run_has_no_interval() -> None:
     one = np.ones((1, 3))
     assert np.isnan(s.intervals(one, [s.iqm, s.mean], rng())).all()
     assert np.isnan(s.profile_band(one, np.zeros(2), rng())).all()
-    assert np.isnan(s.paired([np.ones(1)], rng())[1]).all()
+    assert np.isnan(s.paired([np.ones(1)])[1]).all()
+    assert np.isnan(s.mean_interval([np.ones((2, 4)), np.ones((1, 4))])).all()
+    assert s.mean_interval([np.ones((2, 0))]).shape == (2, 0)
 
 
 @pytest.mark.parametrize("name", ["iqm", "mean"])

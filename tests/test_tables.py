@@ -66,7 +66,7 @@ def test_tables_of_aggregates_profiles_and_improvement() -> None:
 
 def test_pairs_are_of_hare_and_tortoise_and_its_base() -> None:
     grid, scores = two_agents()
-    found = tables.pairs(grid, rng())
+    found = tables.pairs(grid)
     difference = scores["der_ht"] - scores["der"]
     better = (difference > 0).sum(0)
     assert [(row["agent"], row["base"], row["game"], row["pairs"], row["better"], row["drawn"]) for row in found.where()] == [
@@ -83,10 +83,10 @@ def test_with_one_run_a_game_comparisons_say_that_games_were_drawn() -> None:
     rows = [score("der", name, 0, 0.0) for name in names]
     rows += [score("der_ht", name, 0, hns) for name, hns in zip(names, (0.5, 0.5, 0.5, 0.0, 0.0, 0.0), strict=True)]
     grid = build_grid(rows, names, incomplete=False)
-    whole, *single = tables.pairs(grid, rng()).where()
+    whole, *single = tables.pairs(grid).where()
     low, high = float(whole["difference_low"]), float(whole["difference_high"])
     assert (whole["difference"], whole["drawn"]) == ("0.250", "games")
-    assert 0 < low < 0.25 < high < 0.5
+    assert (low, high) == (-0.037, 0.537)  # 0.25 ± 2.571 x 0.2739 / root of 6
     assert [(row["difference_low"], row["drawn"]) for row in single] == [("", "")] * 6
     row = tables.improvements(grid, rng()).where(agent="der_ht")[0]
     assert (row["probability"], row["drawn"]) == ("0.750", "games")
@@ -105,7 +105,7 @@ def test_pairs_differ_in_hare_and_tortoise_alone() -> None:
     for label in labels:
         agent, _, flags = label.partition(" ")
         rows.append(dataclasses.replace(score(agent, "Pong", 0, 0.1), flags=flags))
-    found = tables.pairs(build_grid(rows, ("Pong",), incomplete=False), rng()).where(game="all")
+    found = tables.pairs(build_grid(rows, ("Pong",), incomplete=False)).where(game="all")
     assert [(row["agent"], row["base"]) for row in found] == [
         ("der_ht", "der"),
         ("der_ht --replay.ratio 4", "der --replay.ratio 4"),
@@ -122,7 +122,7 @@ def test_the_base_of_an_agent(agent: str, base: str | None) -> None:
 
 def test_games_have_their_references_and_published_means() -> None:
     grid, scores = two_agents()
-    found = tables.games(grid, rng())
+    found = tables.games(grid)
     row = found.where(game="Pong", agent="der")[0]
     assert float(row["hns"]) == pytest.approx(scores["der"][:, 1].mean(), abs=5e-4)
     assert found.where(game="Alien", agent="human")[0]["score"] == "7127.7"
@@ -147,7 +147,7 @@ def test_learning_curves_and_plasticity_by_hand() -> None:
     last = single.where(game="Pong", env_step="1800")[0]
     assert float(last["return"]) == pytest.approx(-20.7 + 0.075 * 35.3, rel=1e-3)
     assert float(last["return_low"]) < float(last["return"]) < float(last["return_high"])
-    measured = tables.plasticity(courses, grid, 1800, rng()).where(measure="srank")
+    measured = tables.plasticity(courses, grid, 1800).where(measure="srank")
     assert [(row["env_step"], row["value"]) for row in (measured[0], measured[-1])] == [("90", "1"), ("1800", "3.5")]
 
 
@@ -157,7 +157,7 @@ def test_curves_over_all_games_need_all_games() -> None:
     whole, single = tables.returns(courses, grid, 1800, rng())
     assert not whole.rows
     assert single.rows
-    assert not tables.plasticity(courses, grid, 1800, rng()).rows
+    assert not tables.plasticity(courses, grid, 1800).rows
 
 
 def test_cost_is_of_runs_that_trained() -> None:
@@ -188,6 +188,7 @@ def test_runs_name_their_commit() -> None:
         "device": "CPU",
         "commit": "c" * 12,
     }
+    assert tables.short("c" * 40 + "-dirty") == "c" * 12 + "-dirty"
 
 
 def test_unfinished_runs_are_missing() -> None:
@@ -224,7 +225,21 @@ def test_figures_draw_their_tables() -> None:
     drawn = {(line.get_xdata()[0], line.get_ydata()[0], line.get_marker()) for line in lines}
     rows = [(float(row["below"]), ["Pong", "all"].index(row["game"]), looks[row["agent"]].mark) for row in table.where()]
     assert sorted(drawn) == sorted(rows)
-    table = tables.games(grid, rng())
+    table = tables.games(grid)
     bars = drawings.games(table, looks).panels[1].patches
     ends = [bar.get_x() + bar.get_width() for bar in bars]
     assert sorted(ends) == pytest.approx(sorted(float(row["score"]) for row in table.where(game="Pong", kind="run")))
+
+
+def test_thirty_agents_look_different_and_have_room_in_the_key() -> None:
+    pytest.importorskip("matplotlib", reason="figures need matplotlib")
+    from analysis import canvas, drawings
+
+    names = [f"agent{index} --with.some-long-flag {index}" for index in range(30)]
+    looks = canvas.styles({name: name for name in names})
+    assert len(set(looks.values())) == 30
+    rows = [(name, step, 1, 0.5, "", "") for name in names for step in (100, 200)]
+    table = tables.table(("agent", "env_step", "runs", "iqm", "iqm_low", "iqm_high"), rows)
+    drawn = drawings.learning(table, looks)
+    key = drawn.panels[0].get_legend().get_window_extent()
+    assert key.y0 > drawn.foot * drawn.figure.dpi / 72  # above the note
