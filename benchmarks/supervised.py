@@ -88,14 +88,20 @@ def main() -> None:
     learner.begin_task_(1_000_000)
     data = noise(asked.dataset, 10_000, device)
     batches = Batches(data, torch.arange(10_000, device=device), data.labels, config.optimizer.batch_size)
+
+    def update() -> None:
+        x, labels = batches.draw(config.augmentation, learner.learning)
+        learner.update(x, labels)
+        learner.change_weights_(x)
+
     updates = {
         "bare": bare(learner, data, config.augmentation is not None),
-        asked.method: lambda: learner.update(*batches.draw(config.augmentation, learner.learning)),
+        asked.method: update,
     }
     found: dict[str, list[float]] = {name: [] for name in updates}
     for round_ in range(asked.rounds + 1):  # the first warms up
-        for name, update in updates.items():
-            taken = seconds(update, asked.updates, device)
+        for name, made in updates.items():
+            taken = seconds(made, asked.updates, device)
             if round_:
                 found[name].append(taken)
     medians = {name: statistics.median(times) for name, times in found.items()}

@@ -118,9 +118,11 @@ class Batches:
             images = crop_flip(images, crop, generator)
         return self._data.prepare(images), self.labels[where]
 
-    def first(self, count: int) -> tuple[Tensor, Tensor]:
-        """The first `count` images of the task, fewer if there are fewer, as uint8, and their labels."""
-        return self._data.images[self._images[:count]], self.labels[:count]
+    def sample(self, count: int) -> tuple[Tensor, Tensor]:
+        """`count` images of the task, all if there are fewer, as uint8, and their labels: old and new ones in their shares."""
+        total = len(self._images)
+        where = torch.arange(min(count, total), device=self._images.device) * total // min(count, total)
+        return self._data.images[self._images[where]], self.labels[where]
 
     def state_dict(self) -> dict[str, Any]:
         """Where in which order it is."""

@@ -71,7 +71,7 @@ class Learner:
         self.tasks += 1
 
     def update(self, x: Tensor, labels: Tensor) -> None:
-        """One gradient step on images `x`, float32 [M, C, H, W], with `labels`, int64 [M]; then whatever is planned for it."""
+        """One gradient step on images `x`, float32 [M, C, H, W], with `labels`, int64 [M]; the tortoise follows."""
         c = self.config
         self._set_learning_rate()
         taught = self._tortoise_says(x) if c.distillation is not None else None
@@ -89,14 +89,21 @@ class Learner:
         with torch.no_grad():
             self._sums += torch.stack((loss.detach(), (logits.argmax(1) == labels).float().mean(), norm))
         self.updates, self._done, self._counted = self.updates + 1, self._done + 1, self._counted + 1
-        if c.recycling is not None and self.updates % c.recycling.every == 0:
-            dormant = dormant_units(self.hare, x, c.recycling.tau)
-            self._recycled += renew_(self.hare.units(), self._new_network().units(), dormant, self.optimizer)
         if self.tortoise is not None and c.tortoise is not None:
             ema_(_values(self.tortoise), _values(self.hare), c.tortoise.decay)
             _copy_counters_(self.tortoise, self.hare)
-        if c.resets is not None and c.resets.every is not None and self.updates % c.resets.every == 0:
-            self._reset(c.resets)
+
+    def change_weights_(self, x: Tensor) -> None:
+        """Recycle, by what units do on images `x`, float32 [M, C, H, W], and reset, if it is due behind the last update.
+
+        Apart from `update`, so that an evaluation between the two finds what was learnt and not what has just been changed.
+        """
+        recycling, resets = self.config.recycling, self.config.resets
+        if recycling is not None and self.updates % recycling.every == 0:
+            dormant = dormant_units(self.hare, x, recycling.tau)
+            self._recycled += renew_(self.hare.units(), self._new_network().units(), dormant, self.optimizer)
+        if resets is not None and resets.every is not None and self.updates % resets.every == 0:
+            self._reset(resets)
 
     @torch.no_grad()
     def _tortoise_says(self, x: Tensor) -> Tensor:

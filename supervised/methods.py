@@ -76,7 +76,7 @@ METHODS: dict[str, Method] = {
 
 
 def _fresh(c: Config) -> Config:
-    return replace(c, protocol=replace(c.protocol, last_only=True))
+    return replace(c, protocol=replace(c.protocol, last_only=True, memory=None))
 
 
 # References: not methods, since they need all data at once. After a warm start they bound what a method can regain.

@@ -20,7 +20,10 @@ from supervised.studies import STUDIES
 def command_lines(argv: list[str]) -> tuple[list[list[str]], bool]:
     """The flags of every run that `argv` asks for, seed after seed, and whether they are only to be listed. UserError."""
     parser = argparse.ArgumentParser(
-        prog="python -m supervised.sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m supervised.sweep",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # --seed is a run's flag
     )
     parser.add_argument("--study", default=Run.study, help=f"one of {', '.join(STUDIES)}")
     parser.add_argument("--points", nargs="+", help="settings of the study; all if not given")
@@ -28,6 +31,9 @@ def command_lines(argv: list[str]) -> tuple[list[list[str]], bool]:
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0 on")
     parser.add_argument("--list", action="store_true", help="print the commands and run none")
     asked, rest = parser.parse_known_args(argv)
+    chosen = [flag for flag in ("--seed", "--point", "--method") if any(word.split("=")[0] == flag for word in rest)]
+    if chosen:
+        raise UserError(f"{chosen[0]} is what a sweep chooses; say {chosen[0]}s")
     if asked.study not in STUDIES:
         raise UserError(f"unknown --study {asked.study!r}: {nearest(asked.study, list(STUDIES))}")
     study = STUDIES[asked.study]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiment.command import UserError
-from experiment.folder import METRICS, SCORE, atomic
+from experiment.folder import CONFIG, METRICS, SCORE, atomic
 from experiment.student import quantile
 
 SETTING = ("dataset", "model", "study", "point")
@@ -59,6 +59,7 @@ def collect(runs: Path, out: Path) -> int:
     finals: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     seen: dict[tuple[Any, ...], Path] = {}
+    settings: dict[tuple[Any, ...], tuple[Any, Path]] = {}
     for path in sorted(runs.rglob(SCORE)):
         score = json.loads(path.read_text())
         if "tasks" not in score:
@@ -66,6 +67,7 @@ def collect(runs: Path, out: Path) -> int:
         other = seen.setdefault(tuple(score[name] for name in (*SETTING, "method", "seed")), path)
         if other != path:  # flags that differ are not in the key, and a mean over them would be of nothing
             raise UserError(f"{other.parent} and {path.parent} are two runs of one method and seed; collect them apart")
+        _require_same_settings(path.parent, score, settings)
         about = {name: score[name] for name in (*SETTING, "method", "seed", "images", "judged")}
         finals += [about | task | {"commit": score["commit"]} for task in score["tasks"]]
         rows = map(json.loads, (path.parent / METRICS).read_text().splitlines())
@@ -76,6 +78,18 @@ def collect(runs: Path, out: Path) -> int:
     _write(out / TASKS, (*FINAL, *MEASURED, "commit"), finals)
     _write(out / CURVES, (*SETTING, "method", "seed", "task", "update", "test_hare", "test_tortoise", "train_hare"), curves)
     return len(seen)
+
+
+def _require_same_settings(run: Path, score: dict[str, Any], seen: dict[tuple[Any, ...], tuple[Any, Path]]) -> None:
+    """UserError if `run` differs from one of its method in more than the seed, or from one of its setting in the tasks."""
+    ours = json.loads((run / CONFIG).read_text())["settings"]
+    protocol = {k: v for k, v in ours["config"]["protocol"].items() if k not in ("last_only", "memory")}  # of fresh ones
+    setting = tuple(score[name] for name in SETTING)
+    whole = {k: v for k, v in ours.items() if k != "seed"}
+    for key, value in (((*setting, score["method"]), whole), (setting, (ours["images"], protocol))):
+        theirs, other = seen.setdefault(key, (value, run))
+        if theirs != value:
+            raise UserError(f"{other} and {run} are of different settings, and no mean is of both; collect them apart")
 
 
 def _write(path: Path, names: tuple[str, ...], rows: list[dict[str, Any]]) -> None:

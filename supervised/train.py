@@ -75,11 +75,13 @@ class Training:
             else:
                 learner.begin_task_(length)
             while self.done < length:
-                learner.update(*batches.draw(asked.config.augmentation, learner.learning))
+                x, given = batches.draw(asked.config.augmentation, learner.learning)
+                learner.update(x, given)
                 self.done += 1
                 progress.advance(1)
                 if self.done * asked.evaluations // length > (self.done - 1) * asked.evaluations // length:
                     self._evaluate(batches, metrics, progress)
+                learner.change_weights_(x)
                 if self.done < length and (learner.updates % asked.checkpoint_every == 0 or signals.asked):
                     self._save(metrics, batches)
                     if signals.asked:
@@ -110,7 +112,7 @@ class Training:
 
         self._require_finite()
         asked, data, learner = self.asked, self.data, self.learner
-        images, labels = batches.first(TRAIN_IMAGES)
+        images, labels = batches.sample(TRAIN_IMAGES)
         row: dict[str, Any] = {"task": asked.config.protocol.tasks[self.position], "task_update": self.done}
         for name in ("hare", "tortoise"):
             network = getattr(learner, name)
@@ -118,8 +120,8 @@ class Training:
                 row[f"test_{name}"] = accuracy(network, data, data.test_images, data.test_labels)
                 row[f"train_{name}"] = accuracy(network, data, images, labels)
         row["test"] = row[f"test_{asked.config.judged}"]
-        sample = data.prepare(images[:SIZE])
-        row |= learner.metrics() | measure(learner, sample, labels[:SIZE], asked.hessian_rounds, asked.seed)
+        images, labels = batches.sample(SIZE)
+        row |= learner.metrics() | measure(learner, data.prepare(images), labels, asked.hessian_rounds, asked.seed)
         clock = {"seconds": round(time.monotonic() - self.started, 2), "updates_per_second": round(progress.speed, 2)}
         metrics.log("evaluation", learner.updates, {**row, "clock": clock})
         shown = ("task", "test", f"train_{asked.config.judged}", "loss")

@@ -95,6 +95,14 @@ class Syncs(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+def test_a_sample_is_of_all_of_a_task() -> None:
+    batches = Batches(data(10), torch.arange(10).flip(0), torch.arange(10), 4)
+    images, labels = batches.sample(4)
+    assert labels.tolist() == [0, 2, 5, 7]
+    assert torch.equal(images, data(10).images[[9, 7, 4, 2]])
+    assert batches.sample(20)[1].tolist() == list(range(10))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_an_update_never_waits(method: str) -> None:
     config = METHODS[method].apply(Config(network=TINY["resnet18"], optimizer=Optimizer(batch_size=4)))
@@ -103,7 +111,9 @@ def test_an_update_never_waits(method: str) -> None:
     batches = Batches(data(10), torch.arange(10), data(10).labels, 4)
     with Syncs() as syncs:
         for _ in range(4):
-            learner.update(*batches.draw(config.augmentation, learner.learning))
+            x, labels = batches.draw(config.augmentation, learner.learning)
+            learner.update(x, labels)
+            learner.change_weights_(x)
     assert not syncs.found
 
 

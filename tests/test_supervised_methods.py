@@ -25,11 +25,18 @@ def batch(seed: int) -> tuple[Tensor, Tensor]:
     return torch.randn(8, 3, 32, 32, generator=generator), torch.randint(10, (8,), generator=generator)
 
 
+def step_(made: Learner, seed: int) -> None:
+    """An update on a batch, and what is planned behind it."""
+    x, labels = batch(seed)
+    made.update(x, labels)
+    made.change_weights_(x)
+
+
 def learner(config: Config, updates: int = 0, seed: int = 0) -> Learner:
     made = Learner(config, SHAPE, "cpu", seed)
     made.begin_task_(1_000)
     for i in range(updates):
-        made.update(*batch(i))
+        step_(made, i)
     return made
 
 
@@ -195,6 +202,8 @@ def test_augmentation_and_the_bound_are_settings_of_data() -> None:
     digits = compose("mlp", STUDIES["warm_start"].points["plain"], "augmentation", flips=False)
     assert digits.augmentation == Crop(4, flip=False)
     assert EVERYTHING["fresh"].apply(BASE).protocol == Protocol(last_only=True)
+    few = replace(BASE, protocol=Protocol(memory=5_000))
+    assert EVERYTHING["fresh_ema"].apply(few).protocol == Protocol(last_only=True)  # on all data
 
 
 @pytest.mark.parametrize("kind", TINY)

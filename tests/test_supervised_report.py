@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,12 +32,12 @@ def test_a_difference_is_seed_by_seed() -> None:
     assert against({0: 0.5}, {1: 0.5}) is None
 
 
-def write_run(root: Path, study: str, point: str, method: str, seed: int) -> None:
-    """What a run leaves, with an accuracy that can be recognised."""
+def write_run(root: Path, study: str, point: str, method: str, seed: int, **flags: float) -> None:
+    """What a run leaves, with an accuracy that can be recognised; `flags` are a learning `rate` and a `noise`."""
     folder = root / study / point / method / f"seed{seed}"
     folder.mkdir(parents=True)
     tasks = [1] if method == "fresh" else [0, 1]
-    bonus = {"fresh": 0.05, "none": 0.0, "hare_tortoise": 0.03}[method]
+    bonus = {"fresh": 0.05, "none": 0.0, "hare_tortoise": 0.03, "ema": 0.04}[method]
     rows = []
     for task in tasks:
         row = {"task": task, "update": 10 * (task + 1), "test": 0.5 + 0.2 * task + bonus + 0.01 * seed}
@@ -47,6 +48,12 @@ def write_run(root: Path, study: str, point: str, method: str, seed: int) -> Non
     about = {"study": study, "point": point, "dataset": "fashion_mnist", "model": "mlp", "method": method, "seed": seed}
     score = about | {"images": None, "judged": "hare", "tasks": rows, "commit": "abc"}
     (folder / "score.json").write_text(json.dumps(score))
+    protocol = {"noise": flags.get("noise", 0.5), "last_only": method == "fresh"}
+    settings = about | {
+        "images": None,
+        "config": {"protocol": protocol, "optimizer": {"learning_rate": flags.get("rate", 0.1)}},
+    }
+    (folder / "config.json").write_text(json.dumps({"settings": settings}))
     lines = [json.dumps({"kind": "evaluation", **row}) for row in rows]
     (folder / "metrics.jsonl").write_text("\n".join([*lines, json.dumps({"kind": "other"})]) + "\n")
 
@@ -71,6 +78,13 @@ def test_runs_that_differ_in_flags_alone_are_not_mixed(runs: Path, tmp_path: Pat
     with pytest.raises(UserError, match="are two runs of one method and seed; collect them apart"):
         collect(runs, tmp_path / "results")
     assert collect(runs / "search", tmp_path / "results") == 1
+
+
+@pytest.mark.parametrize("flags", [{"method": "none", "rate": 0.2}, {"method": "ema", "noise": 0.2}])
+def test_runs_of_other_flags_are_not_averaged_or_compared(flags: dict[str, Any], runs: Path, tmp_path: Path) -> None:
+    write_run(runs, "warm_start", "plain", seed=3, **{"method": "ema"} | flags)
+    with pytest.raises(UserError, match="are of different settings"):
+        collect(runs, tmp_path / "results")
 
 
 def test_tables_hold_what_runs_left(runs: Path, tmp_path: Path) -> None:

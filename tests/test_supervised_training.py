@@ -13,7 +13,7 @@ import torch
 
 from experiment.checkpoint import load_checkpoint
 from experiment.command import UserError
-from supervised import sweep, train
+from supervised import train
 from supervised.data import load
 from supervised.learner import Learner
 from supervised.measures import accuracy
@@ -85,6 +85,14 @@ def test_the_last_evaluation_is_of_the_last_update(files: Path, tmp_path: Path) 
         network = Classifier(config.network, 1, 28, 10)
         network.load_state_dict(state["learner"][name])
         assert rows(folder)[-1][f"test_{name}"] == accuracy(network, data, data.test_images, data.test_labels)
+
+
+def test_an_evaluation_is_before_the_reset_that_falls_on_it(files: Path, tmp_path: Path) -> None:
+    """Else the hare would be the tortoise there, and a network that is drawn anew would be scored."""
+    found = rows(run(files, tmp_path / "runs", *MLP, "--method", "hare_tortoise", "--resets.every", "7"))
+    assert [row["update"] for row in found][:2] == [7, 14]
+    assert all(row["train_hare"] != row["train_tortoise"] for row in found[:2])
+    assert [row["resets"] for row in found] == [0, 1, 2, 3, 4, 4]
 
 
 def test_the_bound_is_the_last_task_alone(files: Path, tmp_path: Path) -> None:
@@ -206,45 +214,3 @@ def test_the_command_line_ends_with_its_code() -> None:
     assert found.returncode == 2
     assert found.stderr.count("\n") == 1
     assert "did you mean cifar10" in found.stderr
-
-
-def test_a_sweep_makes_every_run_once(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    place = ["--data-dir", str(files), "--out", str(tmp_path / "runs")]
-    argv = [
-        "--study",
-        "warm_start",
-        "--points",
-        "plain",
-        "--methods",
-        "none",
-        "fresh",
-        "--seeds",
-        "2",
-        *SHORT[:-2],
-        *MLP,
-        *place,
-    ]
-    sweep.main([*argv, "--list"])
-    listed = capsys.readouterr().out.splitlines()
-    assert len(listed) == 4
-    assert listed[0].startswith("python -m supervised.train --study warm_start --point plain --method none --seed 0")
-    assert not (tmp_path / "runs").exists()
-    sweep.main(argv)
-    scores = sorted((tmp_path / "runs").rglob("score.json"))
-    assert [path.parts[-3:-1] for path in scores] == [(m, s) for m in ("fresh", "none") for s in ("seed0", "seed1")]
-    with pytest.raises(UserError, match="unknown --method"):
-        sweep.main(["--methods", "none", "nonee"])
-
-
-def test_a_sweep_goes_on_behind_a_run_that_diverges(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-
-    def diverges(line: list[str]) -> None:
-        made.append(line[line.index("--method") + 1])
-        if made[-1] == "none":
-            raise UserError("the loss is not finite", code=1)
-
-    monkeypatch.setattr(train, "main", diverges)
-    with pytest.raises(UserError, match="1 of 2 runs failed, the first: --study warm_start") as error:
-        sweep.main(["--study", "warm_start", "--points", "plain", "--methods", "none", "fresh", "--seeds", "1"])
-    assert (made, error.value.code) == (["none", "fresh"], 1)

@@ -1,0 +1,64 @@
+"""Many runs of the supervised study, one after another."""
+
+from pathlib import Path
+
+import pytest
+
+from experiment.command import UserError
+from supervised import sweep, train
+from tests.supervised_files import install_fashion
+from tests.test_supervised_training import MLP, SHORT
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return install_fashion(monkeypatch, tmp_path)
+
+
+def test_a_sweep_makes_every_run_once(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = ["--data-dir", str(files), "--out", str(tmp_path / "runs")]
+    argv = [
+        "--study",
+        "warm_start",
+        "--points",
+        "plain",
+        "--methods",
+        "none",
+        "fresh",
+        "--seeds",
+        "2",
+        *SHORT[:-2],
+        *MLP,
+        *place,
+    ]
+    sweep.main([*argv, "--list"])
+    listed = capsys.readouterr().out.splitlines()
+    assert len(listed) == 4
+    assert listed[0].startswith("python -m supervised.train --study warm_start --point plain --method none --seed 0")
+    assert not (tmp_path / "runs").exists()
+    sweep.main(argv)
+    scores = sorted((tmp_path / "runs").rglob("score.json"))
+    assert [path.parts[-3:-1] for path in scores] == [(m, s) for m in ("fresh", "none") for s in ("seed0", "seed1")]
+    with pytest.raises(UserError, match="unknown --method"):
+        sweep.main(["--methods", "none", "nonee"])
+
+
+def test_a_sweep_goes_on_behind_a_run_that_diverges(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def diverges(line: list[str]) -> None:
+        made.append(line[line.index("--method") + 1])
+        if made[-1] == "none":
+            raise UserError("the loss is not finite", code=1)
+
+    monkeypatch.setattr(train, "main", diverges)
+    with pytest.raises(UserError, match="1 of 2 runs failed, the first: --study warm_start") as error:
+        sweep.main(["--study", "warm_start", "--points", "plain", "--methods", "none", "fresh", "--seeds", "1"])
+    assert (made, error.value.code) == (["none", "fresh"], 1)
+
+
+@pytest.mark.parametrize("flag", ["--seed", "--point", "--method"])
+def test_what_a_sweep_chooses_is_no_flag_of_its_runs(flag: str) -> None:
+    """And no short form of the sweep's own."""
+    with pytest.raises(UserError, match=f"{flag} is what a sweep chooses; say {flag}s"):
+        sweep.command_lines([flag, "3"])
