@@ -1,5 +1,5 @@
 """Gather finished runs into small tables: scores.csv, one row a run; curves.csv, one row a finished training game;
-plasticity.csv, one row a measurement.
+plasticity.csv, one row a measurement; agents.csv, one row a setting of each agent.
 
     python -m analysis.collect runs --out results
 
@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.curves import CURVES, PLASTICITY, read_metrics
-from analysis.scores import flags_of, read_json, runs_below, table_rows
+from analysis.labels import AGENTS, flags_of, read_json, rows_of
+from analysis.labels import COLUMNS as SETTINGS
+from analysis.scores import runs_below, table_rows
 from experiment.command import UserError, run
 from experiment.folder import CONFIG, METRICS, SCORE, atomic
 
@@ -47,9 +49,9 @@ def who(row: dict[str, Any]) -> Who:
     return row["agent"], row["flags"], row["game"], int(row["seed"])
 
 
-def earlier_rows(path: Path) -> list[dict[str, str]]:
+def earlier_rows(path: Path, columns: tuple[str, ...] = WHO) -> list[dict[str, str]]:
     """The rows of the table `path`, none if it is not there. UserError, naming file and line, if it is no whole table."""
-    return [row for row, _ in table_rows(path, WHO)] if path.exists() else []
+    return [row for row, _ in table_rows(path, columns)] if path.exists() else []
 
 
 def write(path: Path, names: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
@@ -94,18 +96,22 @@ def main(argv: list[str]) -> None:
         "curves.csv": (CURVES, [row for run in found for row in course_rows(run, "episode")]),
         "plasticity.csv": (PLASTICITY, [row for run in found for row in course_rows(run, "plasticity")]),
     }
-    earlier = {name: earlier_rows(asked.out / name) for name in tables}  # a damaged one stops it before anything is written
+    # A damaged one stops it before anything is written.
+    earlier = {name: earlier_rows(asked.out / name) for name in tables}
+    settings = {(row["agent"], row["flags"], row["setting"]): row for row in earlier_rows(asked.out / AGENTS, SETTINGS)}
+    settings |= {(row["agent"], row["flags"], row["setting"]): row for row in rows_of(run / CONFIG for run in found)}
     asked.out.mkdir(parents=True, exist_ok=True)
     new = {who(row): row["score"] for row in tables["scores.csv"][1]}
     for name, (columns, rows) in tables.items():
         rows = sorted([row for row in earlier[name] if who(row) not in new] + rows, key=who)
         write(asked.out / name, columns if columns is not PLASTICITY else measurements(rows), rows)
+    write(asked.out / AGENTS, SETTINGS, [row for _, row in sorted(settings.items())])
     old = {who(row): float(row["score"]) for row in earlier["scores.csv"]}
     for one in sorted(new.keys() & old.keys()):
         if new[one] != old[one]:
             print(f"{' '.join(map(str, one))}: {old[one]:g} is now {new[one]:g}")
     more = f", {len(old.keys() - new.keys())} more of earlier tables" if old.keys() - new.keys() else ""
-    print(f"{len(found)} finished runs in {asked.out}{more}: {', '.join(tables)}")
+    print(f"{len(found)} finished runs in {asked.out}{more}: {', '.join((*tables, AGENTS))}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from analysis.scores import Protocol, Score, number, read_json
+from analysis.labels import read_json
+from analysis.scores import Protocol, Score, number
 from envs.games import find_game
 from experiment.command import UserError
 

@@ -4,12 +4,12 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agents.catalogue import find_agent
+from analysis.labels import flags_now, flags_of, read_json
 from envs.games import GAMES, find_game
 from experiment.command import UserError
 from experiment.folder import CONFIG, SCORE
@@ -97,14 +97,6 @@ def header(path: Path) -> list[str]:
         return next(csv.reader(file), [])
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds. UserError if it is cut off."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON; is it half-written?") from error
-
-
 def read_run(folder: Path, protocol: Protocol) -> Score:
     """The score of a finished run folder. UserError, naming the file."""
     file = folder / SCORE
@@ -124,9 +116,9 @@ def read_table(path: Path, protocol: Protocol) -> list[Score]:
 
 
 def table_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[dict[str, str], str]]:
-    """The rows of the CSV file `path`, each with its file and line.
+    """The rows of the CSV file `path`, each with its file and line; their flags are those of today's catalogue.
 
-    UserError, naming them, if it has not all of `columns` or a row is not whole.
+    UserError, naming file and line, if it has not all of `columns` or a row is not whole.
     """
     text = path.read_text()
     if not text.endswith("\n"):
@@ -135,10 +127,13 @@ def table_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[dict[str, s
     lacking = [name for name in columns if name not in (rows.fieldnames or ())]
     if lacking:
         raise UserError(f"{path} is no table of runs: it has no column {lacking[0]!r}")
+    now = flags_now(path.parent)
     for row in rows:
         where = f"{path}, line {rows.line_num}"
         if None in row or None in row.values():
             raise UserError(f"{where}: as many values as columns are needed; is it half-written?")
+        if "flags" in row:
+            row["flags"] = now.get((row["agent"], row["flags"]), row["flags"])
         yield row, where
 
 
@@ -199,35 +194,6 @@ def _game(text: str, where: str) -> str:
         return find_game(text).name
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
-
-
-def flags_of(file: Path) -> str:
-    """What the settings in config.json `file` change of the catalogue's agent, as flags; "" for nothing."""
-    try:
-        settings = read_json(file)["settings"]
-        theirs, ours = flat(settings["config"]), _catalogue(settings["agent"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{file} holds no settings of a run") from error
-    changed = {path: value for path, value in theirs.items() if path not in ours or ours[path] != value}
-    if settings.get("num_lanes", 1) != 1:
-        changed["num-lanes"] = settings["num_lanes"]
-    precision = settings.get("execution", {}).get("precision", "float32")  # compiled or captured, the arithmetic is the same
-    if precision != "float32":
-        changed["execution.precision"] = precision
-    return " ".join(f"--{path} {value}" for path, value in sorted(changed.items()))
-
-
-def flat(value: Any, path: str = "") -> dict[str, Any]:
-    """The leaves of nested dicts by path, as flags are spelt: {"replay.warmup-steps": 1600}."""
-    if not isinstance(value, dict):
-        return {path: value}
-    inner = [flat(part, f"{path}.{name}".lstrip(".").replace("_", "-")) for name, part in value.items()]
-    return {name: leaf for leaves in inner for name, leaf in leaves.items()}
-
-
-@lru_cache
-def _catalogue(agent: str) -> dict[str, Any]:
-    return flat(json.loads(json.dumps(asdict(find_agent(agent)))))
 
 
 def unique(scores: Iterable[Score]) -> list[Score]:

@@ -2,13 +2,15 @@
 
 import csv
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from analysis import collect, curves, random_policy
+from agents.catalogue import find_agent
+from analysis import collect, curves, labels, random_policy
 from analysis.scores import Protocol, read_run, read_table, score_files
 from experiment.command import UserError
 from tests.fake_runs import fake_run
@@ -80,7 +82,7 @@ def test_runs_are_added_to_earlier_tables(tmp_path: Path, capsys: pytest.Capture
     collect.main([str(tmp_path / "part1"), "--out", str(by_parts)])
     assert capsys.readouterr().out.splitlines() == [
         "der  Pong 10: -10 is now -8",
-        f"1 finished runs in {by_parts}, 3 more of earlier tables: scores.csv, curves.csv, plasticity.csv",
+        f"1 finished runs in {by_parts}, 3 more of earlier tables: scores.csv, curves.csv, plasticity.csv, agents.csv",
     ]
     assert len(rows_of(by_parts / "curves.csv")) == 40
 
@@ -97,12 +99,36 @@ def test_measurements_that_an_earlier_run_lacks_stay_empty(tmp_path: Path) -> No
     assert all(row["dead"] for row in found)
 
 
+def test_a_default_that_changes_does_not_make_two_agents_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results, before = tmp_path / "results", find_agent("der_ht")
+    fake_run(tmp_path / "old", "der_ht", "Pong", 0, -10.0)
+    fake_run(tmp_path / "old", "der_ht", "Pong", 1, -9.0, config={"tortoise": {"decay": 0.5}})
+    collect.main([str(tmp_path / "old"), "--out", str(results)])
+    assert {row["flags"] for row in rows_of(results / "agents.csv")} == {"", "--tortoise.decay 0.5"}
+    settings = {row["setting"]: json.loads(row["value"]) for row in rows_of(results / "agents.csv") if not row["flags"]}
+    assert settings == labels.flat(json.loads(json.dumps(asdict(before))))
+
+    after = replace(before, tortoise=replace(before.tortoise, decay=0.5))
+    monkeypatch.setattr(labels, "find_agent", lambda _: after)
+    monkeypatch.setattr(labels, "_catalogue", labels._catalogue.__wrapped__)  # uncached
+    kept = f"--tortoise.decay {before.tortoise.decay}"
+    assert [score.flags for score in read_table(results / "scores.csv", Protocol(100, 2))] == [kept, ""]
+    assert {key[0] for key in curves.read_courses([], [results / "curves.csv"], {(f"der_ht {kept}", "Pong", 0)})} == {
+        f"der_ht {kept}"
+    }
+    collect.main([str(tmp_path / "old"), "--out", str(results)])
+    assert [row["flags"] for row in rows_of(results / "scores.csv")] == ["", kept]
+    assert {row["flags"] for row in rows_of(results / "agents.csv")} == {"", kept}
+
+
 @pytest.mark.parametrize(
     ("name", "damage", "told"),
     [
         ("scores.csv", lambda text: text[:-1], "does not end with a whole line"),
         ("curves.csv", lambda text: text + "der,,Pong\n", "line 12: as many values as columns are needed"),
         ("plasticity.csv", lambda text: "a,b\n", "it has no column 'agent'"),
+        ("agents.csv", lambda text: text[:-40], "cannot be read; is it half-written"),
+        ("agents.csv", lambda text: "a,b\n1,2\n", "cannot be read; is it half-written"),
     ],
 )
 def test_a_damaged_earlier_table_stops_collect_before_it_writes(name: str, damage: Any, told: str, tmp_path: Path) -> None:
