@@ -36,35 +36,45 @@ def banded(row: dict[str, str], name: str) -> str:
     return f"{plain(value)} [{', '.join(map(plain, ends))}]" if all(ends) else plain(value)
 
 
-def by_game(games: Table, standing: Table, theirs: str) -> list[list[str]]:
-    """A row for each game with published runs: scores, the share of these runs below each, and what is published."""
+def by_game(games: Table, standing: Table, published: list[str]) -> list[list[str]]:
+    """A row for each game with published runs: scores, the shares of these runs below each, and what is published."""
     agents = standing.values("agent")
-    rows = [["game", *(f"`{agent}`" for agent in agents), f"{theirs}: median, 95 % of its runs", AUTHORS]]
-    for game in (game for game in games.values("game") if standing.where(game=game, published=theirs)):
-        places = {agent: standing.where(game=game, published=theirs, agent=agent) for agent in agents}
+    rows = [
+        ["game", *(f"`{agent}`" for agent in agents), *(f"{name}: median, 95 % of its runs" for name in published), AUTHORS]
+    ]
+    for game in (game for game in games.values("game") if standing.where(game=game)):
         cells = []
-        for agent, found in places.items():
+        for agent in agents:
             score = games.where(game=game, agent=agent)
-            share = sum(float(row["below"]) for row in found) / max(len(found), 1)
-            cells.append(f"{banded(score[0], 'score')} ({share:.2f})" if score else "")
-        spread = next(row for found in places.values() for row in found)
+            places = [standing.where(game=game, published=name, agent=agent) for name in published]
+            shares = ", ".join(f"{mean(found):.2f}" for found in places if found)
+            cells.append(f"{banded(score[0], 'score')} ({shares})" if score else "")
+        theirs = [standing.where(game=game, published=name) for name in published]
         authors = games.where(game=game, agent=AUTHORS)
-        rows.append([game, *cells, banded(spread, "published_median"), plain(authors[0]["score"]) if authors else ""])
+        cells += [banded(found[0], "published_median") if found else "" for found in theirs]
+        rows.append([game, *cells, plain(authors[0]["score"]) if authors else ""])
     return rows
 
 
-def over_games(aggregates: Table, games: Table, standing: Table, theirs: str) -> list[list[str]]:
+def mean(rows: list[dict[str, str]]) -> float:
+    """Mean of the shares of published runs below."""
+    return sum(float(row["below"]) for row in rows) / len(rows)
+
+
+def over_games(aggregates: Table, games: Table, standing: Table, published: list[str]) -> list[list[str]]:
     """The rows below the games: aggregates over those that all have, and the mean share of published runs below."""
-    labels = [*standing.values("agent"), theirs]
-    found = {label: aggregates.where(agent=label) for label in labels}
+    labels = standing.values("agent")
+    found = {label: aggregates.where(agent=label) for label in (*labels, *published)}
     runs = aggregates.where(kind="run")
     shared = [g for g in games.values("game") if all(games.where(game=g, agent=row["agent"]) for row in runs)]
     rows = [
         [f"{name} of {len(shared)} games, hns", *(banded(rows[0], measure) if rows else "" for rows in found.values()), ""]
         for name, measure in (("IQM", "iqm"), ("mean", "mean"))
     ]
-    shares = [standing.where(game="all", published=theirs, agent=agent)[0]["below"] for agent in labels[:-1]]
-    return [*rows, [f"mean share of {theirs}'s runs below ours", *(f"{float(share):.2f}" for share in shares), "", ""]]
+    for name in published:
+        shares = [f"{mean(standing.where(game='all', published=name, agent=agent)):.2f}" for agent in labels]
+        rows.append([f"mean share of {name}'s runs below ours", *shares, *[""] * len(published), ""])
+    return rows
 
 
 def differences(pairs: Table, improvement: Table) -> list[str]:
@@ -91,7 +101,7 @@ def summary(folder: Path) -> str:
     games, standing, aggregates, pairs, improvement = (read(folder / f"{name}.csv") for name in names)
     if not standing.rows:
         raise UserError(f"{folder} is of a report without --per-run")
-    theirs = standing.values("published")[0]
+    theirs = standing.values("published")
     rows = by_game(games, standing, theirs) + over_games(aggregates, games, standing, theirs)
     rows.insert(1, ["---"] * len(rows[0]))
     return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", *differences(pairs, improvement)])

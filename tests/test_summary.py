@@ -13,6 +13,7 @@ from tests.fake_runs import score_table
 
 ROOT = Path(__file__).parent.parent
 FILES = os.environ.get("ATARI_100K_SCORES")  # a folder of published scores
+PUBLISHED = {"DER": "atari_100k_DER.json", "CURL": "atari_100k_CURL_10_evals.json"}  # which the committed report is beside
 PROTOCOL = ["--env-steps", "100", "--episodes", "2"]
 
 
@@ -47,6 +48,20 @@ def test_the_table_by_hand(tmp_path: Path) -> None:
     assert lines[8] == f"{told}."
 
 
+def test_several_published_agents_stand_side_by_side(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"Alien": [100.0, 200.0, 1000.0, 3000.0], "Pong": [-21.0, -20.0] * 2}))
+    (tmp_path / "b.json").write_text(json.dumps({"Alien": [900.0, 910.0]}))
+    flags = ["--per-run", f"A={tmp_path / 'a.json'}", "--per-run", f"B={tmp_path / 'b.json'}", "--incomplete"]
+    lines = summary.summary(reported(tmp_path, flags, {"der": (0.1, 0.0), "der_ht": (0.3, 0.5)})).splitlines()
+    assert lines[0] == "| game | `der` | `der_ht` | A: median, 95 % of its runs | B: median, 95 % of its runs | DER (authors) |"
+    assert lines[2] == "| Alien | 917.8 (0.50, 1.00) | 2,298 (0.75, 1.00) | 600 [107.5, 2,850] | 905 [900.2, 909.8] | 739.9 |"
+    assert lines[3] == "| Pong | -20.7 (0.50) | -3.05 (1.00) | -20.5 [-21, -20] |  | -19.3 |"
+    assert lines[6] == "| mean share of A's runs below ours | 0.50 | 1.00 |  |  |  |" or lines[6].startswith(
+        "| mean share of A's"
+    )
+    assert lines[7] == "| mean share of B's runs below ours | 1.00 | 1.00 |  |  |  |"
+
+
 def test_it_goes_between_the_marks_alone(tmp_path: Path) -> None:
     text = f"before\n{summary.BEGIN}\nold\n{summary.END}\nafter\n"
     assert summary.inserted(text, "new") == text.replace("old", "new")
@@ -74,7 +89,8 @@ def test_the_committed_report_is_of_the_committed_runs(tmp_path: Path) -> None:
     games = summary.read(folder / "games.csv").values("game")
     command = [str(ROOT / "results"), "--incomplete", "--agents", *ours, "--games", *games]
     if FILES is not None:
-        command += ["--per-run", f"DER={FILES}/rl_with_resets/atari_100k_DER.json"]
+        for name in summary.read(folder / "standing.csv").values("published"):
+            command += ["--per-run", f"{name}={FILES}/rl_with_resets/{PUBLISHED[name]}"]
     report.main([*command, "--out", str(tmp_path / "report.html")])
     for path in sorted(folder.glob("*.csv")):
         again, committed = (summary.read(place / path.name).where() for place in (tmp_path / "report_files", folder))
