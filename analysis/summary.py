@@ -27,7 +27,7 @@ def read(path: Path) -> Table:
 def plain(text: str) -> str:
     """A number with commas and no more decimals than it needs beside others of a game's scores."""
     value = float(text)
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{round(value, 3) + 0.0:.4g}"
 
 
 def banded(row: dict[str, str], name: str) -> str:

@@ -56,9 +56,7 @@ def test_several_published_agents_stand_side_by_side(tmp_path: Path) -> None:
     assert lines[0] == "| game | `der` | `der_ht` | A: median, 95 % of its runs | B: median, 95 % of its runs | DER (authors) |"
     assert lines[2] == "| Alien | 917.8 (0.50, 1.00) | 2,298 (0.75, 1.00) | 600 [107.5, 2,850] | 905 [900.2, 909.8] | 739.9 |"
     assert lines[3] == "| Pong | -20.7 (0.50) | -3.05 (1.00) | -20.5 [-21, -20] |  | -19.3 |"
-    assert lines[6] == "| mean share of A's runs below ours | 0.50 | 1.00 |  |  |  |" or lines[6].startswith(
-        "| mean share of A's"
-    )
+    assert lines[6] == "| mean share of A's runs below ours | 0.50 | 0.88 |  |  |  |"
     assert lines[7] == "| mean share of B's runs below ours | 1.00 | 1.00 |  |  |  |"
 
 
