@@ -71,7 +71,10 @@ class Training:
             agent.anneal_(env_step)
             action = agent.act(self.stack.frames).numpy(force=True)
             lanes.send(action)
-            # While the emulators run, the agent learns from all rows before this one.
+            # While the emulators run, the agent learns from all rows before this one; it is measured first, not behind a reset.
+            if asked.measure_every and after % asked.measure_every < asked.num_lanes and agent.updates:
+                self._require_finite(metrics)
+                metrics.log("plasticity", after, measure(agent, self.replay, after, asked.hessian_rounds))
             for _ in range(updates_due(asked.config, after) - agent.updates):
                 agent.update(self.replay)
             step = lanes.recv()
@@ -84,9 +87,6 @@ class Training:
                 progress.restart_clock()
             if after % asked.log_every < asked.num_lanes or after == asked.env_steps:
                 self._log(metrics, progress, after)
-            if asked.measure_every and after % asked.measure_every < asked.num_lanes and agent.updates:
-                self._require_finite(metrics)
-                metrics.log("plasticity", after, measure(agent, self.replay, after, asked.hessian_rounds))
             if after % asked.checkpoint_every < asked.num_lanes or after == asked.env_steps or signals.asked:
                 self._save(metrics)
             if signals.asked:

@@ -117,6 +117,14 @@ def test_every_lane_plays_its_quota(tmp_path: Path) -> None:
     assert counts.tolist() == [3] * 10 + [2] * 10
 
 
+def test_plasticity_is_measured_before_a_reset_that_falls_on_it(tmp_path: Path) -> None:
+    """Behind it the hare would be the tortoise, at every measurement of such a run."""
+    _, rows, _ = run(tmp_path, "--agent", "der_ht", *SHORT, "--resets.every", "10", "--measure-every", "10")
+    found = [row for row in rows if row["kind"] == "plasticity"]
+    assert len(found) >= 3
+    assert all(row["tortoise_distance"] > 0 for row in found)
+
+
 # The log finds it, or the next save, or the measurement of plasticity.
 @pytest.mark.parametrize(("log_every", "checkpoint_every", "measure_every"), [(10, 50, 1000), (1000, 10, 0), (1000, 50, 10)])
 def test_a_loss_that_is_not_finite_stops_the_run(
