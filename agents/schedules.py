@@ -34,12 +34,21 @@ def reset_due(config: AgentConfig, updates: int, planned: int | None) -> bool:
     New weights come only if a whole interval is left to learn in, the tortoise's if any update is, for both lie about a score:
     the evaluation would play a network that has learnt little or nothing.
     """
-    resets, missed = config.resets, int(config.replay.warmup_steps * config.replay.ratio)
-    if resets is None or (updates + missed * resets.warmup_counts) % resets.every != 0:
+    resets = config.resets
+    if resets is None or (updates + _missed(config)) % resets.every != 0:
         return False
     return planned is None or planned - updates >= (1 if resets.source == "tortoise" else resets.every)
 
 
 def resets_planned(config: AgentConfig, planned: int) -> int:
     """How many resets there are in a run of `planned` updates."""
-    return sum(reset_due(config, update, planned) for update in range(1, planned + 1))
+    if config.resets is None:
+        return 0
+    every = config.resets.every
+    return sum(reset_due(config, update, planned) for update in range(every - _missed(config) % every, planned + 1, every))
+
+
+def _missed(config: AgentConfig) -> int:
+    """The updates of the warm-up that resets count, though they were not made."""
+    counts = config.resets is not None and config.resets.warmup_counts
+    return int(config.replay.warmup_steps * config.replay.ratio) if counts else 0
