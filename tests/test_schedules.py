@@ -7,7 +7,7 @@ import pytest
 from agents.agent import Agent
 from agents.catalogue import AGENTS
 from agents.config import AgentConfig, Resets, TargetEnd
-from agents.schedules import horizon, reset_due, updates_due
+from agents.schedules import horizon, reset_due, resets_planned, updates_due
 from tests.fake_replay import fake_replay, small
 
 # Updates since the last restart, n, gamma to 6 digits: BBF's n = round(10 * 0.3^u), gamma = 1 - 0.03 * 0.1^u.
@@ -122,3 +122,11 @@ def test_updates_in_100_000_env_steps(name: str, updates: int) -> None:
     assert updates_due(AGENTS[name], 100_000) == updates
     assert updates_due(AGENTS[name], AGENTS[name].replay.warmup_steps) == 0
     assert updates_due(AGENTS["random"], 100_000) == 0
+
+
+@pytest.mark.parametrize("agent", ["der", "der_ht", "spr_ht", "sr_spr", "bbf", "der_head", "otrainbow_head"])
+def test_planned_resets_are_those_that_are_due(agent: str) -> None:
+    config = AGENTS[agent]
+    for env_steps in (3_000, 20_000, 79_000, 81_000):
+        planned = updates_due(config, env_steps)
+        assert resets_planned(config, planned) == sum(reset_due(config, u, planned) for u in range(1, planned + 1))
