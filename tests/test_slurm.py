@@ -69,7 +69,8 @@ def test_an_array_finishes(slurm: Cluster, whole: Path) -> None:
 
 def test_a_task_at_its_time_limit_is_requeued_and_goes_on(slurm: Cluster, whole: Path, tmp_path: Path) -> None:
     line = f"sbatch --array={PONG} sweep/array.sbatch der --out {tmp_path} {FLAGS}"
-    job = slurm.submit(line, SBATCH_TIMELIMIT="1", SBATCH_SIGNAL="B:USR1@50")
+    # SLURM looks every 30 s and warns up to 30 s early: 20 to 50 s after the start, whatever else the machine does.
+    job = slurm.submit(line, SBATCH_TIMELIMIT="1", SBATCH_SIGNAL="B:USR1@10")
     process = hold(PONG, tmp_path)
     until(lambda: "the time limit is near" in slurm.said(f"{job}_{PONG}"), "the warning")
     os.kill(process, signal.SIGCONT)
