@@ -18,7 +18,7 @@ import numpy as np
 from agents.schedules import updates_due
 from envs.lanes import SIDE, Step
 from envs.make import make_lanes
-from experiment.command import UserError, run
+from experiment.command import DivergenceError, UserError, run
 from experiment.folder import CHECKPOINT, METRICS, SCORE, RunFolder, commit, differences, provenance
 from experiment.metrics import Metrics, Progress
 from experiment.signals import Signals
@@ -60,7 +60,7 @@ class Training:
         self.stack.push_(self.lanes.reset(), np.ones(asked.num_lanes, bool))
 
     def learn(self, metrics: Metrics, signals: Signals) -> None:
-        """The loop; it saves and ends early if `signals` ask for it. UserError, code 1, if a loss is not finite."""
+        """The loop; it saves and ends early if `signals` ask for it. DivergenceError if a loss is not finite."""
         from agents.measures import measure
 
         asked, agent, lanes = self.asked, self.agent, self.lanes
@@ -105,7 +105,7 @@ class Training:
         """Take over what `_save` saved. UserError if it is of another run, or if the games do not repeat themselves."""
         from experiment.device import require_same_type
 
-        if differences(state["settings"], self.asked.identity(), scored=False):
+        if differences(Run, state["settings"], self.asked.identity(), scored=False):
             raise UserError(f"the checkpoint in {self.folder.path} is of another run; --fresh starts over")
         require_same_type(state.get("device"), self.agent.device)
         self.agent.load_state_dict(state["agent"])
@@ -149,13 +149,13 @@ class Training:
         self.returns.clear()
 
     def _require_finite(self, metrics: Metrics) -> None:
-        """UserError, code 1, if a loss was not finite: what comes of it must not take a checkpoint's place."""
+        """DivergenceError if a loss was not finite: what comes of it must not take a checkpoint's place."""
         broken = self.agent.broken()
         if broken is not None:
             kept = self.folder.path / CHECKPOINT
             told = f"the last checkpoint is kept at {kept}" if kept.exists() else "there is no checkpoint yet"
             metrics.log("diverged", self.env_step, {"update": broken})  # for whoever looks at many runs
-            raise UserError(f"the loss of update {broken} is not finite; {told}", code=1)
+            raise DivergenceError(f"the loss of update {broken} is not finite; {told}")
 
     def _save(self, metrics: Metrics) -> None:
         from experiment.checkpoint import save_checkpoint
@@ -199,7 +199,7 @@ def main(argv: list[str]) -> None:
     """Run what the command line asks for."""
     asked = read_command_line(argv)
     with Signals() as signals, RunFolder(asked.folder) as folder:
-        result = None if asked.fresh else folder.check(asked.identity())
+        result = None if asked.fresh else folder.check(asked.identity(), Run)
         if result is None:
             result = carry_out(asked, folder, signals)
     told = f"score {result['score']:,.1f}, hns {result['hns']:.3f}" if result else "trained, not evaluated"

@@ -1,5 +1,6 @@
 """What an agent is called: a name of the catalogue, and as flags what its settings change of what that name means today."""
 
+import contextlib
 import csv
 import json
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from typing import Any
 
 from agents.catalogue import find_agent
 from experiment.command import UserError
+from experiment.folder import filled
 
 AGENTS = "agents.csv"  # beside tables of runs: every setting of each agent in them
 COLUMNS = ("agent", "flags", "setting", "value")  # the value as JSON
@@ -32,10 +34,13 @@ def settings_of(file: Path) -> tuple[str, dict[str, Any]]:
     """The agent in config.json `file` and its settings by path, as flags are spelt."""
     try:
         settings = read_json(file)["settings"]
-        agent, found = settings["agent"], flat(settings["config"])
-        find_agent(agent)
+        agent, config = settings["agent"], dict(settings["config"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file} holds no settings of a run") from error
+    try:
+        found = _complete(agent, flat(config))
+    except ValueError as error:
+        raise UserError(f"{file}: {error}") from error
     if settings.get("num_lanes", 1) != 1:
         found["num-lanes"] = settings["num_lanes"]
     precision = settings.get("execution", {}).get("precision", "float32")  # compiled or captured, the arithmetic is the same
@@ -44,9 +49,22 @@ def settings_of(file: Path) -> tuple[str, dict[str, Any]]:
     return agent, found
 
 
+def _complete(agent: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """`settings` by path with the defaults of what was added since they were written. ValueError if there is no `agent`."""
+    nested: dict[str, Any] = {}
+    for path, value in settings.items():
+        *outer, name = path.replace("-", "_").split(".")
+        place = nested
+        for step in outer:
+            place = place.setdefault(step, {})
+        place[name] = value
+    return flat(json.loads(json.dumps(filled(type(find_agent(agent)), nested))))
+
+
 def _flags(agent: str, settings: dict[str, Any]) -> str:
+    """What `settings` change of `agent`, as flags. ValueError if there is no such agent."""
     ours = _catalogue(agent)
-    changed = {path: value for path, value in settings.items() if path not in ours or ours[path] != value}
+    changed = {path: value for path, value in _complete(agent, settings).items() if path not in ours or ours[path] != value}
     return " ".join(f"--{path} {value}" for path, value in sorted(changed.items()))
 
 
@@ -71,11 +89,15 @@ def flags_now(folder: Path) -> dict[tuple[str, str], str]:
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
                 settings.setdefault((row["agent"], row["flags"]), {})[row["setting"]] = json.loads(row["value"])
-        return {(agent, flags): _flags(agent, found) for (agent, flags), found in settings.items()}
     except FileNotFoundError:
         return {}
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} cannot be read; is it half-written?") from error
+    now = {}
+    for (agent, flags), found in settings.items():
+        with contextlib.suppress(ValueError):  # no agent of today: whoever reads its scores says so
+            now[agent, flags] = _flags(agent, found)
+    return now
 
 
 def flat(value: Any, path: str = "") -> dict[str, Any]:

@@ -24,6 +24,13 @@ class UserError(Exception):
         self.code = code
 
 
+class DivergenceError(UserError):
+    """A loss was not finite: the same run again would end in the same way."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=1)
+
+
 def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
     """The value of the dataclass `kind` that `argv` asks for, `default` where it says nothing.
 
@@ -91,6 +98,8 @@ def _first_line(box: str) -> str:
 def run(main: Callable[[list[str]], None]) -> NoReturn:
     """Call `main` with the command line and exit: 0, or with a UserError's one line and code, or 130 after Ctrl-C.
 
+    Where nobody reads its output any more (`| head`), it ends with one line, too.
+
     Threads of an update wait for each other in a loop. Where other programs use the cores too, theirs is the time that is
     waited away, so the loop is kept short; torch reads this when it is loaded (docs/log.md has what it saves).
     """
@@ -103,4 +112,8 @@ def run(main: Callable[[list[str]], None]) -> NoReturn:
     except KeyboardInterrupt:
         print(f"{sys.argv[0]}: interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what the interpreter still writes at its end
+        print(f"{sys.argv[0]}: nothing reads its output any more", file=sys.stderr)
+        raise SystemExit(1) from None
     raise SystemExit(0)

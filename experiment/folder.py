@@ -8,9 +8,10 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import contextmanager
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, get_args, get_type_hints
 
 from experiment.command import UserError
 
@@ -68,10 +69,10 @@ class RunFolder:
             os.close(lock)
         return False
 
-    def check(self, settings: dict[str, Any]) -> dict[str, Any] | None:
+    def check(self, settings: dict[str, Any], kind: type) -> dict[str, Any] | None:
         """The score if the folder holds this very run, finished; None if it holds none, or an unfinished one.
 
-        UserError if it holds one with other `settings`.
+        UserError if it holds one with other `settings`, which are fields of the dataclass `kind`.
         """
         config, score = self.path / CONFIG, self.path / SCORE
         if not config.exists():
@@ -84,7 +85,7 @@ class RunFolder:
             result = json.loads(score.read_text()) if score.exists() else None
         except ValueError as error:
             raise UserError(f"{score} cannot be read; delete it, and the run goes on from its checkpoint") from error
-        differing = differences(theirs, settings, scored=result is not None)
+        differing = differences(kind, theirs, settings, scored=result is not None)
         if differing:
             names = ", ".join(differing[:4])
             raise UserError(f"{self.path} holds a run with another {names}; choose another --out, or --fresh to replace it")
@@ -180,10 +181,25 @@ def commit() -> str:
         return "unknown"
 
 
-def differences(theirs: dict[str, Any], ours: dict[str, Any], scored: bool) -> list[str]:
-    """The names of settings that differ; what only the score depends on counts once a run is `scored`."""
+def differences(kind: type, theirs: dict[str, Any], ours: dict[str, Any], scored: bool) -> list[str]:
+    """The names of settings, fields of the dataclass `kind`, that differ; what scores alone depend on counts if `scored`.
+
+    Fields that were added since `theirs` was written have their defaults there: the run was made as these say.
+    """
+    theirs = {name: value for name, value in filled(kind, theirs).items() if name in ours or name in theirs}
     found = sorted(_differences(theirs, json.loads(json.dumps(ours))))
     return [name for name in found if scored or name not in OF_SCORES]
+
+
+def filled(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """The dataclass `kind` as the nested dicts `values`, with the defaults of the fields that they lack."""
+    known = {field.name: field.default for field in fields(kind) if field.default is not MISSING}
+    found = {name: asdict(value) if is_dataclass(value) else value for name, value in known.items()} | values
+    for name, hint in get_type_hints(kind).items():
+        for inner in filter(is_dataclass, get_args(hint) or (hint,)):
+            if isinstance(found.get(name), dict):
+                found[name] = filled(inner, found[name])
+    return found
 
 
 def _differences(ours: Any, theirs: Any, path: str = "") -> Iterable[str]:

@@ -11,7 +11,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 
-from experiment.command import UserError, nearest, run
+from experiment.command import DivergenceError, UserError, nearest, run
 from supervised import train
 from supervised.options import Run, read_command_line
 from supervised.studies import STUDIES
@@ -59,9 +59,7 @@ def main(argv: list[str]) -> None:
             print(told, file=sys.stderr)
             try:
                 train.main(line)
-            except UserError as error:
-                if error.code != 1:
-                    raise
+            except DivergenceError as error:
                 print(error, file=sys.stderr)  # it would fail again; the others need not wait for it
                 failed.append(shlex.join(line))
     if failed:

@@ -12,8 +12,8 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-from experiment.command import UserError, run
-from experiment.folder import CHECKPOINT, METRICS, SCORE, RunFolder, commit, provenance
+from experiment.command import DivergenceError, UserError, run
+from experiment.folder import CHECKPOINT, METRICS, SCORE, RunFolder, commit, differences, provenance
 from experiment.metrics import Metrics, Progress
 from experiment.signals import Signals
 from supervised.options import Run, read_command_line
@@ -61,7 +61,7 @@ class Training:
         self.started = time.monotonic()
 
     def learn(self, metrics: Metrics, signals: Signals) -> None:
-        """The loop; it saves and ends early if `signals` ask for it. UserError, code 1, if a loss is not finite."""
+        """The loop; it saves and ends early if `signals` ask for it. DivergenceError if a loss is not finite."""
         asked, learner = self.asked, self.learner
         label = f"{asked.method} {asked.study} {asked.dataset} seed {asked.seed}"
         done = sum(self.lengths[: self.position]) + self.done
@@ -130,11 +130,11 @@ class Training:
             self.finals.append({"update": learner.updates, **row})
 
     def _require_finite(self) -> None:
-        """UserError, code 1, if a loss was not finite: what comes of it must not take a checkpoint's place."""
+        """DivergenceError if a loss was not finite: what comes of it must not take a checkpoint's place."""
         if self.learner.broken():
             kept = self.folder.path / CHECKPOINT
             told = f"the last checkpoint is kept at {kept}" if kept.exists() else "there is no checkpoint yet"
-            raise UserError(f"a loss before update {self.learner.updates} is not finite; {told}", code=1)
+            raise DivergenceError(f"a loss before update {self.learner.updates} is not finite; {told}")
 
     def _save(self, metrics: Metrics, batches: "Batches | None") -> None:
         """Write a checkpoint; `batches` None after a task."""
@@ -158,7 +158,7 @@ class Training:
         """Take over what `_save` saved. UserError if it is of another run."""
         from experiment.device import require_same_type
 
-        if state["settings"] != json.loads(json.dumps(self.asked.identity())):
+        if differences(Run, state["settings"], self.asked.identity(), scored=True):
             raise UserError(f"the checkpoint in {self.folder.path} is of another run; --fresh starts over")
         require_same_type(state.get("device"), self.learner.device)
         self.learner.load_state_dict(state["learner"])
@@ -186,7 +186,7 @@ def main(argv: list[str]) -> None:
     """Run what the command line asks for."""
     asked = read_command_line(argv)
     with Signals() as signals, RunFolder(asked.folder) as folder:
-        result = None if asked.fresh else folder.check(asked.identity())
+        result = None if asked.fresh else folder.check(asked.identity(), Run)
         if result is None:
             result = carry_out(asked, folder, signals)
     print(f"{asked.method}, {asked.study} on {asked.dataset}: test accuracy {result['test']:.4f} ({asked.folder})")

@@ -52,7 +52,7 @@ def look(run: Run) -> Look:
     folder = RunFolder(run.folder)
     try:
         held = folder.held()  # asked first: a run that ends meanwhile is then found finished
-        score = folder.check(run.identity())
+        score = folder.check(run.identity(), Run)
         if score is not None:
             _require_whole(score, run)
             hours = [score.get(name, 0) for name in ("hours", "evaluation_hours")]

@@ -55,6 +55,17 @@ def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
         assert free.path == tmp_path
 
 
+def test_a_reader_that_leaves_is_one_line() -> None:
+    root = Path(__file__).parent.parent
+    command = [sys.executable, "train.py", "--agent", "help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root) as writer:
+        assert writer.stdout is not None
+        assert writer.stderr is not None
+        writer.stdout.close()
+        assert writer.stderr.read() == "train.py: nothing reads its output any more\n"
+    assert writer.returncode == 1
+
+
 def test_metrics_are_lines_of_json(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path / "metrics.jsonl")
     metrics.log("train", 10, {"loss": 0.5})

@@ -76,6 +76,27 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
     assert {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix == ".pt"} == before
 
 
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_from_before_a_setting_was_added_is_recognised(
+    finished: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = unfinished(tmp_path) if not finished else run_folder(tmp_path)
+    line = [*SHORT, "--out", str(tmp_path)]
+    train.main(line)
+    for path, state in ((folder / "config.json", json.loads), (folder / "checkpoint.pt", None)):
+        values = state(path.read_text()) if state else load_checkpoint(path, "cpu")
+        del values["settings"]["config"]["penalties"], values["settings"]["config"]["replay"]["alpha"]
+        values.pop("format", None)
+        path.write_text(json.dumps(values)) if state else save_checkpoint(path, values)
+    if not finished:
+        (folder / "score.json").unlink()
+    capsys.readouterr()
+    train.main(line)
+    assert "der on Catch: score" in capsys.readouterr().out
+    told = refuse(train.main, [*line, "--replay.alpha", "0.25"], capsys, monkeypatch)
+    assert "another config.replay.alpha" in told
+
+
 def test_fresh_starts_over_and_only_then(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = unfinished(tmp_path)
     first = json.loads((folder / "config.json").read_text())

@@ -107,13 +107,14 @@ def test_runs_and_tables_are_read(tmp_path: Path) -> None:
 def test_the_settings_that_an_agent_has_anyway_are_no_flags(tmp_path: Path) -> None:
     run = fake_run(tmp_path, "spr_ht", "Pong", 0, 0.0)
     assert labels.flags_of(run / "config.json") == ""
-    run = fake_run(tmp_path, "der", "Pong", 0, 0.0, config={"replay": {"warmup_steps": 300}, "prediction": {"jumps": 5}})
-    assert labels.flags_of(run / "config.json") == "--prediction.jumps 5 --replay.warmup-steps 300"
+    run = fake_run(tmp_path, "der", "Pong", 0, 0.0, config={"replay": {"warmup_steps": 300}, "recycling": {"tau": 0.2}})
+    changed = "--recycling.every 1000 --recycling.tau 0.2 --replay.warmup-steps 300"
+    assert labels.flags_of(run / "config.json") == changed
     settings = json.loads((run / "config.json").read_text())
     for execution, told in (({"precision": "bf16", "captured": True}, "--execution.precision bf16 "), ({"captured": True}, "")):
         settings["settings"]["execution"] = execution
         (run / "config.json").write_text(json.dumps(settings))
-        assert labels.flags_of(run / "config.json") == f"{told}--prediction.jumps 5 --replay.warmup-steps 300"
+        assert labels.flags_of(run / "config.json") == f"{told}{changed}"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from experiment.command import UserError
+from experiment.command import DivergenceError, UserError
 from supervised import sweep, train
 from tests.supervised_files import install_fashion
 from tests.test_supervised_training import MLP, SHORT
@@ -49,12 +49,25 @@ def test_a_sweep_goes_on_behind_a_run_that_diverges(monkeypatch: pytest.MonkeyPa
     def diverges(line: list[str]) -> None:
         made.append(line[line.index("--method") + 1])
         if made[-1] == "none":
-            raise UserError("the loss is not finite", code=1)
+            raise DivergenceError("the loss is not finite")
 
     monkeypatch.setattr(train, "main", diverges)
     with pytest.raises(UserError, match="1 of 2 runs failed, the first: --study warm_start") as error:
         sweep.main(["--study", "warm_start", "--points", "plain", "--methods", "none", "fresh", "--seeds", "1"])
     assert (made, error.value.code) == (["none", "fresh"], 1)
+
+
+def test_a_sweep_ends_where_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def fails(line: list[str]) -> None:
+        made.append(line)
+        raise UserError("cannot write a checkpoint: No space left on device", code=1)
+
+    monkeypatch.setattr(train, "main", fails)
+    with pytest.raises(UserError, match="No space left"):
+        sweep.main(["--study", "warm_start", "--points", "plain", "--methods", "none", "fresh", "--seeds", "1"])
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("flag", ["--seed", "--point", "--method"])

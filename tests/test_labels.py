@@ -1,0 +1,73 @@
+"""What an agent is called stays true when the catalogue or its settings change."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from agents.catalogue import find_agent
+from analysis import collect, curves, labels
+from analysis.scores import Protocol, read_table
+from experiment.command import UserError
+from tests.fake_runs import fake_run
+from tests.test_analysis import rows_of
+
+
+def test_a_default_that_changes_does_not_make_two_agents_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results, before = tmp_path / "results", find_agent("der_ht")
+    fake_run(tmp_path / "old", "der_ht", "Pong", 0, -10.0)
+    fake_run(tmp_path / "old", "der_ht", "Pong", 1, -9.0, config={"tortoise": {"decay": 0.5}})
+    collect.main([str(tmp_path / "old"), "--out", str(results)])
+    assert {row["flags"] for row in rows_of(results / "agents.csv")} == {"", "--tortoise.decay 0.5"}
+    settings = {row["setting"]: json.loads(row["value"]) for row in rows_of(results / "agents.csv") if not row["flags"]}
+    assert settings == labels.flat(json.loads(json.dumps(asdict(before))))
+
+    after = replace(before, tortoise=replace(before.tortoise, decay=0.5))
+    monkeypatch.setattr(labels, "find_agent", lambda _: after)
+    monkeypatch.setattr(labels, "_catalogue", labels._catalogue.__wrapped__)  # uncached
+    kept = f"--tortoise.decay {before.tortoise.decay}"
+    assert [score.flags for score in read_table(results / "scores.csv", Protocol(100, 2))] == [kept, ""]
+    assert {key[0] for key in curves.read_courses([], [results / "curves.csv"], {(f"der_ht {kept}", "Pong", 0)})} == {
+        f"der_ht {kept}"
+    }
+    collect.main([str(tmp_path / "old"), "--out", str(results)])
+    assert [row["flags"] for row in rows_of(results / "scores.csv")] == ["", kept]
+    assert {row["flags"] for row in rows_of(results / "agents.csv")} == {"", kept}
+
+
+def test_a_setting_that_is_added_does_not_make_two_agents_one(tmp_path: Path) -> None:
+    """Runs of before it are as its default says, whatever the catalogue has: in folders and in tables."""
+    results = tmp_path / "results"
+    for agent, seed in (("sr_spr", 0), ("der_ht", 0), ("sr_spr", 1)):
+        folder = fake_run(tmp_path / "runs", agent, "Pong", seed, -10.0)
+        values = json.loads((folder / "config.json").read_text())
+        if not seed:
+            del values["settings"]["config"]["resets"]["warmup_counts"]
+        (folder / "config.json").write_text(json.dumps(values))
+    collect.main([str(tmp_path / "runs"), "--out", str(results)])
+    expected = [("der_ht", "", "0"), ("sr_spr", "", "1"), ("sr_spr", "--resets.warmup-counts False", "0")]
+    assert [(row["agent"], row["flags"], row["seed"]) for row in rows_of(results / "scores.csv")] == expected
+    for name in ("agents.csv", "scores.csv"):  # as if they had been written before
+        text = (
+            (results / name)
+            .read_text()
+            .replace(" --resets.warmup-counts False", "")
+            .replace("--resets.warmup-counts False", "")
+        )
+        lines = [line for line in text.splitlines() if "resets.warmup-counts" not in line]
+        lines = [line for line in lines if name == "agents.csv" or not line.startswith("sr_spr,,Pong,1,")]
+        (results / name).write_text("".join(f"{line}\n" for line in lines))
+    found = [(score.agent, score.flags) for score in read_table(results / "scores.csv", Protocol(100, 2))]
+    assert found == [("der_ht", ""), ("sr_spr", "--resets.warmup-counts False")]
+
+
+def test_an_agent_that_there_is_no_more_is_named(tmp_path: Path) -> None:
+    results, folder = tmp_path / "results", fake_run(tmp_path / "runs", "der", "Pong", 0, -10.0)
+    collect.main([str(tmp_path / "runs"), "--out", str(results)])
+    for path in (results / "agents.csv", results / "scores.csv", folder / "config.json"):
+        path.write_text(path.read_text().replace("der,", "dar,").replace('"der"', '"dar"'))
+    with pytest.raises(UserError, match=r"scores.csv, line 2: .*dar"):
+        read_table(results / "scores.csv", Protocol(100, 2))
+    with pytest.raises(UserError, match=r"config.json: .*dar"):
+        labels.flags_of(folder / "config.json")
