@@ -4,7 +4,7 @@ plasticity.csv, one row a measurement; agents.csv, one row a setting of each age
     python -m analysis.collect runs --out results
 
 Tables that are there already keep the rows of other runs, whose folders may be gone or elsewhere; a run in both is taken
-from its folder.
+from its folder, and refused if it is of another length.
 """
 
 import argparse
@@ -78,10 +78,21 @@ def unique_runs(folders: list[Path]) -> list[Path]:
     for path in (path for folder in folders for path in runs_below(folder)):
         other = found.setdefault(str(sorted(identity(path).items())), path)
         if other != path:
-            raise UserError(f"{other} and {path} are the same run, made twice")
+            raise UserError(f"{other} and {path} are of one agent, game and seed; collect one of them")
     if not found:
         raise UserError(f"there is no finished run in {', '.join(map(str, folders))}")
     return list(found.values())
+
+
+def require_same_protocol(earlier: list[dict[str, str]], new: list[dict[str, Any]], out: Path) -> None:
+    """UserError if a run of the tables in `out` would be replaced by one with other env steps or games of evaluation."""
+    known = {who(row): row for row in earlier}
+    for row in new:
+        for name in ("env_steps", "episodes"):
+            was = int(known.get(who(row), row)[name])
+            if was != row[name]:
+                told = f"{row['agent']} on {row['game']}, seed {row['seed']}, with {was:,} {name}, not {row[name]:,}"
+                raise UserError(f"{out} holds {told}; collect this run into another --out")
 
 
 def main(argv: list[str]) -> None:
@@ -100,13 +111,14 @@ def main(argv: list[str]) -> None:
     earlier = {name: earlier_rows(asked.out / name) for name in tables}
     settings = {(row["agent"], row["flags"], row["setting"]): row for row in earlier_rows(asked.out / AGENTS, SETTINGS)}
     settings |= {(row["agent"], row["flags"], row["setting"]): row for row in rows_of(run / CONFIG for run in found)}
+    require_same_protocol(earlier["scores.csv"], tables["scores.csv"][1], asked.out)
     asked.out.mkdir(parents=True, exist_ok=True)
     new = {who(row): row["score"] for row in tables["scores.csv"][1]}
+    old = {who(row): float(row["score"]) for row in earlier["scores.csv"]}
     for name, (columns, rows) in tables.items():
         rows = sorted([row for row in earlier[name] if who(row) not in new] + rows, key=who)
         write(asked.out / name, columns if columns is not PLASTICITY else measurements(rows), rows)
     write(asked.out / AGENTS, SETTINGS, [row for _, row in sorted(settings.items())])
-    old = {who(row): float(row["score"]) for row in earlier["scores.csv"]}
     for one in sorted(new.keys() & old.keys()):
         if new[one] != old[one]:
             print(f"{' '.join(map(str, one))}: {old[one]:g} is now {new[one]:g}")

@@ -2,15 +2,13 @@
 
 import csv
 import json
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from agents.catalogue import find_agent
-from analysis import collect, curves, labels, random_policy
+from analysis import collect, curves, random_policy
 from analysis.scores import Protocol, read_run, read_table, score_files
 from experiment.command import UserError
 from tests.fake_runs import fake_run
@@ -46,7 +44,7 @@ def test_runs_are_collected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_what_collect_cannot_use_is_refused_before_it_writes(tmp_path: Path) -> None:
     runs, results = tmp_path / "runs", tmp_path / "results"
-    fake_run(runs, "der", "Pong", 0, -10.0)
+    folder = fake_run(runs, "der", "Pong", 0, -10.0)
     collect.main([str(runs), "--out", str(results)])
     before = (results / "scores.csv").read_bytes()
     with pytest.raises(UserError, match="there is no folder"):
@@ -55,8 +53,14 @@ def test_what_collect_cannot_use_is_refused_before_it_writes(tmp_path: Path) -> 
     with pytest.raises(UserError, match="no finished run"):
         collect.main([str(tmp_path / "empty"), "--out", str(results)])
     fake_run(tmp_path / "copy", "der", "Pong", 0, -9.0)
-    with pytest.raises(UserError, match="are the same run, made twice"):
+    with pytest.raises(UserError, match="are of one agent, game and seed; collect one of them"):
         collect.main([str(runs), str(tmp_path / "copy"), "--out", str(results)])
+    shorter = fake_run(tmp_path / "trial", "der", "Pong", 0, -9.0)
+    for name, value, told in (("env_steps", 50, "100 env_steps, not 50"), ("episodes", 1, "2 episodes, not 1")):
+        score = json.loads((folder / "score.json").read_text())
+        (shorter / "score.json").write_text(json.dumps(score | {name: value}))
+        with pytest.raises(UserError, match=f"results holds der on Pong, seed 0, with {told}; collect this run into another"):
+            collect.main([str(tmp_path / "trial"), "--out", str(results)])
     assert (results / "scores.csv").read_bytes() == before
 
 
@@ -97,28 +101,6 @@ def test_measurements_that_an_earlier_run_lacks_stay_empty(tmp_path: Path) -> No
     found = rows_of(tmp_path / "results/plasticity.csv")
     assert [row["srank"] == "" for row in found] == [True] * 10 + [False] * 10
     assert all(row["dead"] for row in found)
-
-
-def test_a_default_that_changes_does_not_make_two_agents_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results, before = tmp_path / "results", find_agent("der_ht")
-    fake_run(tmp_path / "old", "der_ht", "Pong", 0, -10.0)
-    fake_run(tmp_path / "old", "der_ht", "Pong", 1, -9.0, config={"tortoise": {"decay": 0.5}})
-    collect.main([str(tmp_path / "old"), "--out", str(results)])
-    assert {row["flags"] for row in rows_of(results / "agents.csv")} == {"", "--tortoise.decay 0.5"}
-    settings = {row["setting"]: json.loads(row["value"]) for row in rows_of(results / "agents.csv") if not row["flags"]}
-    assert settings == labels.flat(json.loads(json.dumps(asdict(before))))
-
-    after = replace(before, tortoise=replace(before.tortoise, decay=0.5))
-    monkeypatch.setattr(labels, "find_agent", lambda _: after)
-    monkeypatch.setattr(labels, "_catalogue", labels._catalogue.__wrapped__)  # uncached
-    kept = f"--tortoise.decay {before.tortoise.decay}"
-    assert [score.flags for score in read_table(results / "scores.csv", Protocol(100, 2))] == [kept, ""]
-    assert {key[0] for key in curves.read_courses([], [results / "curves.csv"], {(f"der_ht {kept}", "Pong", 0)})} == {
-        f"der_ht {kept}"
-    }
-    collect.main([str(tmp_path / "old"), "--out", str(results)])
-    assert [row["flags"] for row in rows_of(results / "scores.csv")] == ["", kept]
-    assert {row["flags"] for row in rows_of(results / "agents.csv")} == {"", kept}
 
 
 @pytest.mark.parametrize(
