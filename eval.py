@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LANES = 20  # games side by side; 100 episodes are 5 a lane
 SEED_OF_EVALUATION = 1  # keeps the no-ops of an evaluation apart from those of the training with the same seed
 FRAMES_PER_SECOND = 15  # an env step is 4 frames of a console that shows 60 a second
+LONGEST_GIF = 900  # env steps, a minute; its encoder holds all pictures, 0.6 MB each
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Evaluation:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute"""
     video: Path | None = None
-    """film one game to this .mp4 file (H.264, for browsers) or .gif file"""
+    """film one game to this .mp4 file (H.264, for browsers), or --video-steps of it to this .gif file"""
     video_steps: int | None = None
     """end the film after this many env steps, 15 of which are a second; by default with the game"""
 
@@ -57,6 +58,8 @@ class Evaluation:
             f"--video must name an {' or '.join(ENDINGS)} file, not {self.video}",
         )
         require(self.video_steps is None or self.video_steps > 0, f"--video-steps must be positive, not {self.video_steps}")
+        fits = self.video is None or self.video.suffix != ".gif" or (self.video_steps or LONGEST_GIF + 1) <= LONGEST_GIF
+        require(fits, f"a .gif needs --video-steps of at most {LONGEST_GIF}; a whole game goes to an .mp4")
 
 
 def evaluate(agent: "Agent", game: str, episodes: int, seed: int) -> list[Episode]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -21,7 +21,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
 class Film:
     """A file that takes pictures, uint8 [H, W] or [H, W, 3], all of one size, and shows them enlarged.
 
-    UserError if its folder or the encoder is not there.
+    UserError if it cannot be written or the encoder is not there. A .gif is in memory until its end: 0.6 MB a picture.
     """
 
     def __init__(self, path: Path, frames_per_second: float) -> None:
@@ -32,6 +32,10 @@ class Film:
         if not path.absolute().parent.is_dir():
             raise UserError(f"--video: there is no folder {path.absolute().parent}")
         self._path, self._fps = path, frames_per_second
+        try:
+            path.open("ab").close()
+        except OSError as error:
+            self._refuse(error.strerror)
         self._encoder, self._open = imageio_ffmpeg.write_frames, None
 
     def __enter__(self) -> "Film":
@@ -49,8 +53,16 @@ class Film:
             size = (large.shape[1], large.shape[0])
             self._open = self._encoder(str(self._path), size, fps=self._fps, macro_block_size=2, **ENCODERS[kind])
             self._open.send(None)
-        self._open.send(np.ascontiguousarray(large))
+        try:
+            self._open.send(np.ascontiguousarray(large))
+        except OSError:
+            self._refuse("its encoder ended, and says why above")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._open is not None:
             self._open.close()
+            if error is None and not self._path.stat().st_size:
+                self._refuse("its encoder wrote nothing, and says why above")
+
+    def _refuse(self, why: str | None) -> NoReturn:
+        raise UserError(f"--video: cannot write {self._path}: {why}", code=1) from None

@@ -1,5 +1,6 @@
 """Whole runs: agents learn what can be learnt, the same seed gives the same run, and a diverged run stops."""
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from envs.atari import ColourTwin
 from experiment.command import UserError
 from experiment.metrics import Metrics
 from sweep.states import State, look
+from tests.test_command_line import refuse
 
 SHORT = ["--game", "Catch", "--env-steps", "120", "--replay.warmup-steps", "80", "--log-every", "10", "--eval-episodes", "6"]
 
@@ -189,6 +191,21 @@ def test_a_film_can_be_played_by_a_browser(game: str, tmp_path: Path) -> None:
     assert frames == length
     played = evaluation.evaluate(agent, game, 1, 0)[0]
     assert (earned, length) == (played.score, played.length)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_film_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    _, _, folder = run(tmp_path, "--agent", "random", "--game", "Catch", "--env-steps", "20", "--eval-episodes", "1")
+    (tmp_path / "a.mp4").mkdir()
+    (tmp_path / "b.mp4").symlink_to("/dev/full")
+    capsys.readouterr()
+    for name, why in (("a.mp4", "Is a directory"), ("b.mp4", "its encoder ended, and says why above")):
+        told = refuse(evaluation.main, [str(folder), "--video", str(tmp_path / name)], capsys, monkeypatch, code=1)
+        assert told == f"program: --video: cannot write {tmp_path / name}: {why}"
+    gc.collect()  # the encoder's pipe, which imageio-ffmpeg leaves open
 
 
 def test_a_short_film_for_a_page_has_the_games_own_colours(tmp_path: Path) -> None:
