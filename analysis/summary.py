@@ -47,7 +47,7 @@ def by_game(games: Table, standing: Table, published: list[str]) -> list[list[st
         for agent in agents:
             score = games.where(game=game, agent=agent)
             places = [standing.where(game=game, published=name, agent=agent) for name in published]
-            shares = ", ".join(f"{mean(found):.2f}" for found in places if found)
+            shares = ", ".join(map(mean, places))
             cells.append(f"{banded(score[0], 'score')} ({shares})" if score else "")
         theirs = [standing.where(game=game, published=name) for name in published]
         authors = games.where(game=game, agent=AUTHORS)
@@ -56,9 +56,9 @@ def by_game(games: Table, standing: Table, published: list[str]) -> list[list[st
     return rows
 
 
-def mean(rows: list[dict[str, str]]) -> float:
-    """Mean of the shares of published runs below."""
-    return sum(float(row["below"]) for row in rows) / len(rows)
+def mean(rows: list[dict[str, str]]) -> str:
+    """Mean of the shares of published runs below, "-" for no rows."""
+    return f"{sum(float(row['below']) for row in rows) / len(rows):.2f}" if rows else "-"
 
 
 def over_games(aggregates: Table, games: Table, standing: Table, published: list[str]) -> list[list[str]]:
@@ -66,13 +66,13 @@ def over_games(aggregates: Table, games: Table, standing: Table, published: list
     labels = standing.values("agent")
     found = {label: aggregates.where(agent=label) for label in (*labels, *published)}
     runs = aggregates.where(kind="run")
-    shared = [g for g in games.values("game") if all(games.where(game=g, agent=row["agent"]) for row in runs)]
+    shared = [g for g in games.values("game") if runs and all(games.where(game=g, agent=row["agent"]) for row in runs)]
     rows = [
         [f"{name} of {len(shared)} games, hns", *(banded(rows[0], measure) if rows else "" for rows in found.values()), ""]
         for name, measure in (("IQM", "iqm"), ("mean", "mean"))
     ]
     for name in published:
-        shares = [f"{mean(standing.where(game='all', published=name, agent=agent)):.2f}" for agent in labels]
+        shares = [mean(standing.where(game="all", published=name, agent=agent)) for agent in labels]
         rows.append([f"mean share of {name}'s runs below ours", *shares, *[""] * len(published), ""])
     return rows
 

@@ -55,9 +55,22 @@ def test_several_published_agents_stand_side_by_side(tmp_path: Path) -> None:
     lines = summary.summary(reported(tmp_path, flags, {"der": (0.1, 0.0), "der_ht": (0.3, 0.5)})).splitlines()
     assert lines[0] == "| game | `der` | `der_ht` | A: median, 95 % of its runs | B: median, 95 % of its runs | DER (authors) |"
     assert lines[2] == "| Alien | 917.8 (0.50, 1.00) | 2,298 (0.75, 1.00) | 600 [107.5, 2,850] | 905 [900.2, 909.8] | 739.9 |"
-    assert lines[3] == "| Pong | -20.7 (0.50) | -3.05 (1.00) | -20.5 [-21, -20] |  | -19.3 |"
+    assert lines[3] == "| Pong | -20.7 (0.50, -) | -3.05 (1.00, -) | -20.5 [-21, -20] |  | -19.3 |"
     assert lines[6] == "| mean share of A's runs below ours | 0.50 | 0.88 |  |  |  |"
     assert lines[7] == "| mean share of B's runs below ours | 1.00 | 1.00 |  |  |  |"
+
+
+def test_published_runs_of_other_games_leave_cells_empty(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the report needs matplotlib")
+    score_table(tmp_path / "results/scores.csv", [("der", "", "Alien", 0, 500.0), ("spr", "", "Pong", 0, -20.0)])
+    (tmp_path / "a.json").write_text(json.dumps({"Alien": [100.0, 900.0]}))
+    flags = ["--per-run", f"A={tmp_path / 'a.json'}", "--incomplete", "--games", "Alien", "Pong", *PROTOCOL]
+    report.main([str(tmp_path / "results"), *flags, "--out", str(tmp_path / "r.html")])
+    lines = summary.summary(tmp_path / "r_files").splitlines()
+    assert lines[2] == "| Alien | 500 (0.50) | 500 [120, 880] | 739.9 |"
+    assert lines[3:6] == [f"| {name} of 0 games, hns |  |  |  |" for name in ("IQM", "mean")] + [
+        "| mean share of A's runs below ours | 0.50 |  |  |"
+    ]
 
 
 def test_it_goes_between_the_marks_alone(tmp_path: Path) -> None:
