@@ -83,10 +83,14 @@ def collect(runs: Path, out: Path) -> int:
 def _require_same_settings(run: Path, score: dict[str, Any], seen: dict[tuple[Any, ...], tuple[Any, Path]]) -> None:
     """UserError if `run` differs from one of its method in more than the seed, or from one of its setting in the tasks."""
     ours = json.loads((run / CONFIG).read_text())["settings"]
-    protocol = {k: v for k, v in ours["config"]["protocol"].items() if k not in ("last_only", "memory")}  # of fresh ones
+    protocol = dict(ours["config"]["protocol"])
+    fresh, memory = protocol.pop("last_only"), protocol.pop("memory")
     setting = tuple(score[name] for name in SETTING)
     whole = {k: v for k, v in ours.items() if k != "seed"}
-    for key, value in (((*setting, score["method"]), whole), (setting, (ours["images"], protocol))):
+    alike = {(*setting, "method", score["method"]): whole, (*setting, "tasks"): (ours["images"], protocol)}
+    if not fresh:  # which have all images whatever the others remember
+        alike[*setting, "memory"] = memory
+    for key, value in alike.items():
         theirs, other = seen.setdefault(key, (value, run))
         if theirs != value:
             raise UserError(f"{other} and {run} are of different settings, and no mean is of both; collect them apart")

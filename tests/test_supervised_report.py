@@ -32,8 +32,8 @@ def test_a_difference_is_seed_by_seed() -> None:
     assert against({0: 0.5}, {1: 0.5}) is None
 
 
-def write_run(root: Path, study: str, point: str, method: str, seed: int, **flags: float) -> None:
-    """What a run leaves, with an accuracy that can be recognised; `flags` are a learning `rate` and a `noise`."""
+def write_run(root: Path, study: str, point: str, method: str, seed: int, **flags: float | None) -> None:
+    """What a run leaves, with an accuracy that can be recognised; `flags` are a learning `rate`, `noise`, `memory`."""
     folder = root / study / point / method / f"seed{seed}"
     folder.mkdir(parents=True)
     tasks = [1] if method == "fresh" else [0, 1]
@@ -48,7 +48,7 @@ def write_run(root: Path, study: str, point: str, method: str, seed: int, **flag
     about = {"study": study, "point": point, "dataset": "fashion_mnist", "model": "mlp", "method": method, "seed": seed}
     score = about | {"images": None, "judged": "hare", "tasks": rows, "commit": "abc"}
     (folder / "score.json").write_text(json.dumps(score))
-    protocol = {"noise": flags.get("noise", 0.5), "last_only": method == "fresh"}
+    protocol = {"noise": flags.get("noise", 0.5), "last_only": method == "fresh", "memory": flags.get("memory")}
     settings = about | {
         "images": None,
         "config": {"protocol": protocol, "optimizer": {"learning_rate": flags.get("rate", 0.1)}},
@@ -80,11 +80,17 @@ def test_runs_that_differ_in_flags_alone_are_not_mixed(runs: Path, tmp_path: Pat
     assert collect(runs / "search", tmp_path / "results") == 1
 
 
-@pytest.mark.parametrize("flags", [{"method": "none", "rate": 0.2}, {"method": "ema", "noise": 0.2}])
+@pytest.mark.parametrize("flags", [{"method": "none", "rate": 0.2}, {"noise": 0.2}, {"memory": 50}])
 def test_runs_of_other_flags_are_not_averaged_or_compared(flags: dict[str, Any], runs: Path, tmp_path: Path) -> None:
     write_run(runs, "warm_start", "plain", seed=3, **{"method": "ema"} | flags)
     with pytest.raises(UserError, match="are of different settings"):
         collect(runs, tmp_path / "results")
+
+
+def test_fresh_networks_have_all_images_whatever_others_remember(tmp_path: Path) -> None:
+    for method, memory in (("fresh", None), ("none", 50), ("ema", 50)):
+        write_run(tmp_path, "continual", "plain", method, 0, memory=memory)
+    assert collect(tmp_path, tmp_path / "results") == 3
 
 
 def test_tables_hold_what_runs_left(runs: Path, tmp_path: Path) -> None:
