@@ -32,9 +32,10 @@ from experiment.folder import commit
 WORDS: dict[str, tuple[str, str]] = {
     "aggregates": (
         "Aggregates",
-        "Human-normalised: 0 is the random policy, 1 the human. Filled marks are agents of this report with their interval "
-        "(one run has none). Hollow marks are published figures, computed anew from published scores; crosses are recalled "
-        "from papers and not checked; sources are in the table. IQM is the mean of the middle half of all runs.",
+        "Human-normalised: 0 is the random policy, 1 the human. Filled marks are computed from single runs, ours or "
+        "published ones (--per-run), with their interval (one run has none). Over all 26 games there are hollow marks for "
+        "published figures, computed anew from published scores, and crosses for those recalled from papers and not checked; "
+        "the table has the sources. IQM is the mean of the middle half of all runs.",
     ),
     "profiles": ("Performance profiles", "The share of runs, over all games, that score above a threshold. Higher is better."),
     "improvement": (
@@ -150,8 +151,9 @@ def compute(asked: argparse.Namespace) -> tuple[dict[str, Table], Grid, list[Sco
     known = {(score.label, score.game, score.seed) for score in scores}
     courses = read_courses(in_folders, course_tables(asked.paths), known)
     learning, learning_games = tables.returns(courses, grid, asked.env_steps, np.random.default_rng(1))
+    files = {score.label: f"published runs, {Path(score.where).name}" for score in scores if not score.ours}
     found = {
-        "aggregates": tables.agents(grid, np.random.default_rng(2)),
+        "aggregates": tables.agents(grid, files, np.random.default_rng(2)),
         "profiles": tables.profiles(grid, np.random.default_rng(3)),
         "improvement": tables.improvements(grid, np.random.default_rng(4)),
         "pairs": tables.pairs(grid),
@@ -227,7 +229,8 @@ def main(argv: list[str]) -> None:
         "Protocol": f"{asked.env_steps:,} env steps of training, {asked.episodes} games of evaluation, no sticky actions",
         "Intervals": "95 %. Aggregates, profiles and probabilities: stratified bootstrap over the runs of each game, "
         f"{RESAMPLES:,} draws ({CURVE_RESAMPLES} for curves), which is too narrow for few runs: over 26 games 2 hold the "
-        "truth in 81 % of cases, 5 in 90 %; of one game 3 in 70 %, 5 in 83 %, 10 in 90 %. All others: Student's t",
+        "truth in 81 % of cases, 5 in 90 %; of one game 3 in 70 %, 5 in 83 %, 10 in 90 %. All others: Student's t. Comparisons "
+        "of single runs are over games: Student's t, and Wilson's for probabilities",
         "Made by": f"python -m analysis.report {shlex.join(argv)}",
         "Commit": made_by,
     }

@@ -60,15 +60,18 @@ def share(value: float) -> str:
     return "" if np.isnan(value) else f"{round(value, 3) + 0.0:.3f}"
 
 
-def agents(grid: Grid, rng: np.random.Generator) -> Table:
-    """The four aggregates of each agent with their intervals, then those published, if the games are the benchmark's 26."""
+def agents(grid: Grid, sources: dict[str, str], rng: np.random.Generator) -> Table:
+    """The four aggregates of each agent with their intervals, then those published, if the games are the benchmark's 26.
+
+    `sources` has where an agent's runs are from, if it is not ours.
+    """
     columns = ["agent", "kind", "runs", *(f"{name}{end}" for name in s.AGGREGATES for end in ("", "_low", "_high")), "source"]
     rows = []
     for label in grid.scores if grid.shared else ():
         scores = grid.matrix(label)
         bands = s.intervals(scores, list(s.AGGREGATES.values()), rng)
         numbers = [share(float(x)) for f, band in zip(s.AGGREGATES.values(), bands, strict=True) for x in (f(scores), *band)]
-        rows.append((label, "run", grid.runs(label), *numbers, "runs read for this report"))
+        rows.append((label, "run", grid.runs(label), *numbers, sources.get(label, "runs of ours")))
     for name, method in others(grid).items() if set(grid.shared) == set(GAMES) else ():
         numbers = [x for measure in s.AGGREGATES for x in (method.aggregates.get(measure, ""), "", "")]
         rows.append((name, method.basis, method.runs, *numbers, method.source))

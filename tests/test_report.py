@@ -182,6 +182,8 @@ def test_published_runs_are_agents_too(tmp_path: Path) -> None:
     assert row in found["standing.csv"]
     assert (tmp_path / "a_files/standing.svg").is_file()
     assert [row[2] for row in found["games.csv"] if row[1] == "DER"] == ["run"]  # not the published mean as well
+    sources = {row[0]: row[-1] for row in found["aggregates.csv"][1:]}
+    assert sources == {"der": "runs of ours", "Dopamine": "published runs, DER.json", "DER": "published runs, DER.json"}
     report.main([*command, "--agents", "der", "--per-run", f"Dopamine={tmp_path / 'DER.json'}"])
     assert "Agents</dt><dd>der, Dopamine<" in (tmp_path / "a.html").read_text()
 

@@ -49,7 +49,7 @@ def test_numbers_are_written_plainly() -> None:
 
 def test_tables_of_aggregates_profiles_and_improvement() -> None:
     grid, scores = two_agents()
-    rows = tables.agents(grid, rng()).where(kind="run")
+    rows = tables.agents(grid, {}, rng()).where(kind="run")
     for row in rows:
         for name, measure in s.AGGREGATES.items():
             value, low, high = numbers(row, name)
@@ -206,7 +206,7 @@ def test_figures_draw_their_tables() -> None:
     assert looks["der"].colour == looks["der_ht"].colour
     assert looks["der"].dash != looks["der_ht"].dash
     assert looks["der"].mark != looks["der_ht"].mark
-    table = tables.agents(grid, rng())
+    table = tables.agents(grid, {}, rng())
     panel = drawings.aggregates(table, looks).panels[0]
     marks = {tuple(line.get_xdata()) for line in panel.lines}
     for row in table.where():
