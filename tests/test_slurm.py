@@ -72,7 +72,7 @@ def test_a_task_at_its_time_limit_is_requeued_and_goes_on(slurm: Cluster, whole:
     # SLURM looks every 30 s and warns up to 30 s early: 20 to 50 s after the start, whatever else the machine does.
     job = slurm.submit(line, SBATCH_TIMELIMIT="1", SBATCH_SIGNAL="B:USR1@10")
     process = hold(PONG, tmp_path)
-    until(lambda: "the time limit is near" in slurm.said(f"{job}_{PONG}"), "the warning")
+    until(lambda: "the time limit is near" in slurm.said(f"{job}_{PONG}"), "the warning", 90)
     os.kill(process, signal.SIGCONT)
     slurm.wait(job)
     log = log_of(PONG, tmp_path).read_text()
