@@ -64,12 +64,17 @@ def test_published_runs_of_other_games_leave_cells_empty(tmp_path: Path) -> None
     pytest.importorskip("matplotlib", reason="the report needs matplotlib")
     score_table(tmp_path / "results/scores.csv", [("der", "", "Alien", 0, 500.0), ("spr", "", "Pong", 0, -20.0)])
     (tmp_path / "a.json").write_text(json.dumps({"Alien": [100.0, 900.0]}))
-    flags = ["--per-run", f"A={tmp_path / 'a.json'}", "--incomplete", "--games", "Alien", "Pong", *PROTOCOL]
-    report.main([str(tmp_path / "results"), *flags, "--out", str(tmp_path / "r.html")])
+    (tmp_path / "b.json").write_text(json.dumps({"Pong": [-21.0, -19.0]}))
+    flags = ["--per-run", f"A={tmp_path / 'a.json'}", "--per-run", f"B={tmp_path / 'b.json'}", "--incomplete", *PROTOCOL]
+    report.main([str(tmp_path / "results"), "--games", "Alien", "Pong", *flags, "--out", str(tmp_path / "r.html")])
     lines = summary.summary(tmp_path / "r_files").splitlines()
-    assert lines[2] == "| Alien | 500 (0.50) | 500 [120, 880] | 739.9 |"
-    assert lines[3:6] == [f"| {name} of 0 games, hns |  |  |  |" for name in ("IQM", "mean")] + [
-        "| mean share of A's runs below ours | 0.50 |  |  |"
+    assert lines[2:] == [
+        "| Alien | 500 (0.50, -) |  | 500 [120, 880] |  | 739.9 |",
+        "| Pong |  | -20 (-, 0.50) |  | -20 [-20.95, -19.05] | -19.3 |",
+        "| IQM of 0 games, hns |  |  |  |  |  |",
+        "| mean of 0 games, hns |  |  |  |  |  |",
+        "| mean share of A's runs below ours | 0.50 | - |  |  |  |",
+        "| mean share of B's runs below ours | - | 0.50 |  |  |  |",
     ]
 
 
