@@ -18,7 +18,8 @@ from analysis.labels import AGENTS, flags_of, read_json, rows_of
 from analysis.labels import COLUMNS as SETTINGS
 from analysis.scores import runs_below, table_rows
 from experiment.command import UserError, run
-from experiment.folder import CONFIG, METRICS, SCORE, atomic
+from experiment.files import atomic
+from experiment.folder import CONFIG, METRICS, SCORE
 
 WHO = ("agent", "flags", "game", "seed")  # what names a run
 SCORES = (*WHO, "env_steps", "episodes", "score", "standard_error", "hns", "commit", "device", "hours")

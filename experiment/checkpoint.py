@@ -10,7 +10,8 @@ from typing import IO, Any
 import torch
 
 from experiment.command import UserError
-from experiment.folder import atomic, older
+from experiment.files import atomic
+from experiment.folder import older
 
 FORMAT = 3
 MARK = b"blake2b:"  # what follows it, to the end of the file, is the checksum of what stands before it

@@ -7,13 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import contextmanager
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from experiment.command import UserError
+from experiment.files import write_json
 
 CONFIG = "config.json"
 SCORE = "score.json"
@@ -114,12 +114,8 @@ class RunFolder:
         return json.loads((self.path / CONFIG).read_text())["made"]
 
     def write_json(self, name: str, value: Any) -> None:
-        """Write `value` as JSON to the file `name`, atomically. UserError, code 1, if the disk does not take it."""
-        try:
-            with atomic(self.path / name) as file:
-                file.write(json.dumps(value, indent=2).encode() + b"\n")
-        except OSError as error:
-            raise UserError(f"cannot write {self.path / name}: {error.strerror}; what was there is kept", code=1) from error
+        """Write `value` as JSON to the file `name`, atomically. UserError if that fails."""
+        write_json(self.path / name, value)
 
 
 def _take(lock: int) -> None:
@@ -135,30 +131,6 @@ def _take(lock: int) -> None:
 def older(path: Path) -> Path:
     """Where the last but one version of the file `path` is kept."""
     return path.with_stem(path.stem + ".older")
-
-
-@contextmanager
-def atomic(path: Path, keep: Path | None = None) -> Iterable[IO[bytes]]:
-    """A file to write to that takes the place of `path` only when it is whole and on the disk.
-
-    What stood there goes to `keep`, if that is given.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if keep is not None and path.exists():
-            path.replace(keep)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def provenance(packages: tuple[str, ...] = ("torch", "ale-py", "gymnasium", "numpy")) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from experiment.command import UserError
-from experiment.folder import atomic
+from experiment.files import atomic
 from supervised.archives import Arrays
 from supervised.settings import Crop
 from supervised.sources import SOURCES, fetch

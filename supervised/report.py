@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiment.command import UserError, run
-from experiment.folder import atomic
+from experiment.files import atomic
 from supervised.methods import BOUNDS, EVERYTHING
 from supervised.studies import STUDIES
 from supervised.table import TASKS, Row, accuracies, against, by_setting, collect, final, read, summary

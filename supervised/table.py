@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiment.command import UserError
-from experiment.folder import CONFIG, METRICS, SCORE, atomic
+from experiment.files import atomic
+from experiment.folder import CONFIG, METRICS, SCORE
 from experiment.student import quantile
 
 SETTING = ("dataset", "model", "study", "point")

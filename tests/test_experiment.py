@@ -15,7 +15,8 @@ import torch
 from experiment import device
 from experiment.command import UserError
 from experiment.device import choose_device
-from experiment.folder import RunFolder, atomic, commit, provenance
+from experiment.files import atomic
+from experiment.folder import RunFolder, commit, provenance
 from experiment.metrics import Metrics, Progress
 from experiment.signals import Signals
 

@@ -23,8 +23,12 @@ ALLOWED = {
     "replay": set(),
     "envs": set(),
     "experiment": set(),
-    "analysis": {"agents.catalogue", "envs.games", "experiment.command", "experiment.folder", "experiment.student"},
-    "sweep": {"envs.games", "experiment.command", "experiment.folder", "options"},
+    "analysis": {
+        "agents.catalogue",
+        "envs.games",
+        *(f"experiment.{name}" for name in ("command", "files", "folder", "student")),
+    },
+    "sweep": {"envs.games", "experiment.command", "experiment.files", "experiment.folder", "options"},
     "supervised": {"networks", "experiment"},
     "benchmarks": {"agents", "envs", "experiment", "networks", "replay", "supervised", "train", "eval", "options"},
 }
