@@ -74,8 +74,9 @@ class Run:
                 replay.warmup_steps < self.env_steps,
                 f"--replay.warmup-steps must be less than --env-steps, not {replay.warmup_steps} of {self.env_steps}",
             )
-            rows = (self.config.horizon + 5) * self.num_lanes  # a window with its stack, in each lane
-            require(replay.warmup_steps >= rows, f"--replay.warmup-steps must be at least {rows} for such windows")
+            first = (self.config.horizon + 5) * self.num_lanes  # a window with its stack, in each lane
+            require(replay.warmup_steps >= first, f"--replay.warmup-steps must be at least {first} for such windows")
+            rows = self.config.steps_needed * self.num_lanes
             require(replay.capacity >= rows, f"--replay.capacity must be at least {rows} for such windows")
         planned = updates_due(self.config, self.env_steps)
         if self.config.optimizer is not None:

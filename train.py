@@ -34,7 +34,7 @@ class Training:
         from agents.engine import check_execution
         from experiment.device import choose_device, device_name, keep_freed_memory
         from experiment.past import Past
-        from replay.batch import Window
+        from replay.batch import Rule, Window
         from replay.buffer import ReplayBuffer
         from replay.stack import FrameStack
 
@@ -49,9 +49,9 @@ class Training:
         self.asked, self.folder, self.device = asked, folder, device_name(device)
         how = {"device": device, "seed": asked.seed, "execution": asked.execution}
         self.agent = Agent(c, self.lanes.num_actions, **how, planned=updates_due(c, asked.env_steps))
-        window = Window(c.target.n_max, c.jumps)
-        rows = min(c.replay.capacity, max(asked.env_steps, (window.horizon + 5) * asked.num_lanes))
-        self.replay = ReplayBuffer(rows, asked.num_lanes, window, c.replay.alpha, device=device, seed=asked.seed)
+        window, rule = Window(c.target.n_max, c.jumps), Rule(c.replay.alpha, c.replay.new_rows)
+        rows = min(c.replay.capacity, max(asked.env_steps, window.steps_needed * asked.num_lanes))
+        self.replay = ReplayBuffer(rows, asked.num_lanes, window, rule, device=device, seed=asked.seed)
         self.stack = FrameStack(asked.num_lanes, SIDE, device)
         self.past = Past(asked.env_steps // asked.num_lanes, asked.num_lanes)
         self.env_step = 0  # env steps done, over all lanes

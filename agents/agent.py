@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from agents.config import AgentConfig, Resets
-from agents.engine import Recorded, build_optimizer, prepare
+from agents.engine import Recorded, build_optimizer, clip_gradient_, prepare
 from agents.execution import Execution
 from agents.objective import objective
-from agents.schedules import anneal, horizon, reset_due
+from agents.schedules import anneal, follow_due, horizon, reset_due
 from agents.tally import Tally
 from networks.augment import observe
 from networks.qnetwork import QNetwork
 from networks.recycle import recycle_
-from networks.weights import ema_, pull_gradient_, reset_, zero_moments_
+from networks.weights import pull_gradient_, zero_moments_
 from replay.batch import Batch, Source, first_frames
 
 
@@ -64,6 +64,7 @@ class Agent:
         self.optimizer = build_optimizer(config.optimizer, list(self.hare.parameters()), execution)
         self._objective = prepare(objective, execution, self.device)
         self._graphs: dict[Hashable, Recorded] = {}
+        self._seen: dict[torch.Size, Tensor] = {}  # where a graph reads the frames to act on
 
     def _new_network(self) -> QNetwork:
         c = self.config
@@ -97,7 +98,11 @@ class Agent:
         if epsilon == 1:
             return random
         noisy = evaluation is None
-        key = "act", frames.data_ptr(), frames.shape, noisy, self.actor.injected
+        if self.execution.captured:
+            if frames.shape not in self._seen:
+                self._seen[frames.shape] = frames.clone()
+            frames = self._seen[frames.shape].copy_(frames)
+        key = "act", frames.shape, noisy, self.actor.injected
         greedy = self._carry_out(partial(self._greedy, frames, noisy), [self._acting], key)
         if epsilon == 0:
             return greedy
@@ -118,23 +123,32 @@ class Agent:
 
     def update(self, replay: Source) -> None:
         """One gradient step on one batch from `replay`, then the tortoise's, then whatever is planned for this update."""
-        c = self.config
-        key = "learn", id(replay), self.hare.injected
-        state = self._carry_out(partial(self._learn, replay), [self._learning, replay.generator], key)
+        key = "learn", id(replay), self.hare.injected, self.tortoise.injected
+        states = self._carry_out(partial(self._learn, replay), [self._learning, replay.generator], key)
         self.updates += 1
+        self._change_weights(states)
+        if self.config.target.end is not None:
+            self._set_horizon()
+
+    def _change_weights(self, states: Tensor) -> None:
+        """What is planned behind this update, in this order: recycle, by what units do on `states`, follow, reset, inject.
+
+        A part of the network that the reset makes wholly new or sets wholly back is not recycled before.
+        """
+        c = self.config
+        resets = c.resets if reset_due(c, self.updates, self.planned) else None
         if c.recycling is not None and self.updates % c.recycling.every == 0:
-            assert self.optimizer is not None
-            self._recycled += recycle_(self.hare, self._new_network(), state, c.recycling.tau, self.optimizer)
-        if self.updates % c.tortoise.every == 0:
-            ema_(list(self.tortoise.parameters()), list(self.hare.parameters()), c.tortoise.decay)
-        if c.resets is not None and reset_due(c, self.updates, self.planned):
-            self._reset(c.resets)
+            parts = [part for part in self.hare.parts() if resets is None or resets.keep[part] > 0]
+            if parts:
+                self._recycled += recycle_(self.hare, self._new_network(), states, c.recycling.tau, self.optimizer, parts)
+        if follow_due(c, self.updates):
+            self.tortoise.follow_(self.hare, c.tortoise.decay)
+        if resets is not None:
+            self._reset(resets)
         if c.injection is not None and self.updates == c.injection.at:
             # From here on only a change to the head's output is learnt; for this moment it is 0.
-            self.hare.set_injected_(True, learns=True)
-            self.tortoise.set_injected_(True, learns=False)
-        if c.target.end is not None:
-            self._set_horizon()
+            self.hare.set_injected_(True)
+            self.tortoise.set_injected_(True)
 
     def draw(self, replay: Source, size: int, generator: torch.Generator | None = None) -> Batch:
         """A batch of `size` windows as an update gets them, from `generator` or else the replay's own."""
@@ -146,24 +160,21 @@ class Agent:
         batch = self.draw(replay, self.config.replay.batch_size)
         states = observe(batch.frames, batch.visible, self._first, self.config.augmentation, self._learning)
         noise = self.hare.draw_noise(self._learning), self.tortoise.draw_noise(self._learning)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.execution.precision == "bf16"):
+        with self.casting():
             found = self._objective(self.config, self.hare, self.tortoise, batch, states, noise)
         self.optimizer.zero_grad(set_to_none=True)
         found.loss.backward()
         if self.config.penalties.initial:
             pull_gradient_(list(self.hare.parameters()), list(self.initial.parameters()), self.config.penalties.initial)
-        norm = self._clip()
+        norm = clip_gradient_(self.hare, self.config.optimizer)
         self.optimizer.step()
         self._tally.add_(found, norm)
         replay.reprioritise_(batch.index, found.priority)
         return states[0]
 
-    def _clip(self) -> Tensor:
-        """Clip the gradient by norm, the transition model apart from encoder and head; the norm of the latter, float32 []."""
-        clip = self.config.optimizer.clip if self.config.optimizer and self.config.optimizer.clip else float("inf")
-        if self.hare.transition is not None:
-            torch.nn.utils.clip_grad_norm_(self.hare.transition.parameters(), clip)
-        return torch.nn.utils.clip_grad_norm_([*self.hare.encoder.parameters(), *self.hare.learning_head.parameters()], clip)
+    def casting(self) -> torch.autocast:
+        """The context in which the networks' passes of an update are carried out."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.execution.precision == "bf16")
 
     def _set_horizon(self) -> None:
         """Set n and gamma for the next update."""
@@ -173,13 +184,8 @@ class Agent:
 
     def _reset(self, resets: Resets) -> None:
         """Apply the reset rule to the hare, and to the tortoise with its own draw if told so."""
-        keep = {"body": resets.keep_body, "neck": resets.keep_neck, "head": resets.keep_head}
         for network in (self.hare, self.tortoise) if resets.tortoise_too else (self.hare,):
-            source = self._source(resets).parts()
-            for part, parameters in network.parts().items():
-                reset_(parameters, source[part], keep[part])
-            if network.injected and resets.source != "tortoise" and resets.keep_head < 1:
-                network.set_injected_(False, learns=network is self.hare)  # a head that is drawn anew learns itself
+            network.reset_(self._source(resets), resets.keep)
         if resets.moments == "zero" and self.optimizer is not None:
             zero_moments_(self.optimizer, self.hare.parameters())
         self.resets += 1
@@ -218,7 +224,6 @@ class Agent:
             "generators": {name: generator.get_state() for name, generator in self._generators.items()},
             "updates": self.updates,
             "resets": self.resets,
-            "injected": (self.hare.injected, self.tortoise.injected),
             "restarted": self._restarted,
             "epsilon": self.epsilon,
             "beta": self._beta,
@@ -228,8 +233,9 @@ class Agent:
 
     def load_state_dict(self, state: dict, streams: bool = True) -> None:
         """Take over what `state_dict` gave; without the random `streams` also on another type of device, which has others."""
-        self.hare.load_state_dict(state["hare"])
-        self.tortoise.load_state_dict(state["tortoise"])
+        before = state.get("injected", (False, False))  # where it stood before it was a network's own
+        for name, network, injected in zip(("hare", "tortoise"), (self.hare, self.tortoise), before, strict=True):
+            network.load_state_dict({"_extra_state": torch.tensor(injected)} | state[name])
         if self._origin != state["origin"]:  # the initial weights are not stored: their seed is
             self._origin = state["origin"]
             self._fresh.manual_seed(self._origin)
@@ -244,7 +250,4 @@ class Agent:
         self._recycled.copy_(state["recycled"])
         self._tally.load_state_dict(state["tally"])
         self._graphs.clear()  # they hold the moments that the optimizer had
-        if self.config.injection is not None:
-            self.hare.set_injected_(state["injected"][0], learns=True)
-            self.tortoise.set_injected_(state["injected"][1], learns=False)
         self._set_horizon()

@@ -46,7 +46,7 @@ DER = AgentConfig(
     replay=Replay(ratio=1.0, batch_size=32, warmup_steps=1600, alpha=0.5, beta=Anneal(0.4, 1.0, 98_400), priority="loss"),
     optimizer=Optimizer(learning_rate=1e-4, epsilon=1.5e-4, clip=10.0),
     exploration=Exploration(epsilon=NO_NOISE, evaluation=0.001),
-    tortoise=Tortoise(decay=0.0, every=2000),
+    tortoise=Tortoise(decay=0.0, every=2000, warmup_counts=True),
 )
 
 # DOP, DER.gin: the agent of the rliable paper's 100 runs a game.
@@ -58,7 +58,7 @@ DER_DOPAMINE = AgentConfig(
     replay=Replay(ratio=1.0, batch_size=32, warmup_steps=1600, alpha=0.5, beta=HALF),
     optimizer=Optimizer(learning_rate=1e-4, epsilon=1.5e-4, clip=None),
     exploration=Exploration(epsilon=NO_NOISE, evaluation=0.001),
-    tortoise=Tortoise(decay=0.0, every=2000),
+    tortoise=Tortoise(decay=0.0, every=2000, warmup_counts=True),
 )
 
 # DOP, OTRainbow.gin: neither double nor dueling nor noisy; 8 updates an env step after 20,000 of them.
@@ -69,7 +69,7 @@ OTRAINBOW = replace(
     replay=Replay(ratio=8.0, batch_size=32, warmup_steps=20_000, alpha=0.5, beta=HALF),
     optimizer=Optimizer(learning_rate=6.25e-5, epsilon=1.5e-4, clip=None),
     exploration=Exploration(epsilon=Anneal(1.0, 0.01, 50_000), evaluation=0.001),
-    tortoise=Tortoise(decay=0.0, every=4000),  # 500 env steps
+    tortoise=Tortoise(decay=0.0, every=4000, warmup_counts=True),  # 500 env steps
 )
 
 # DOP, DrQ.gin: values are means, learnt with the Huber loss from uniform draws of augmented frames.
@@ -90,7 +90,15 @@ SPR = AgentConfig(
     encoder=Encoder(kind="nature", renormalise=True),
     head=Head(hidden=256, noise=0.5, atoms=51, support=10.0, gradient_scale=2**-0.5),
     target=Target(n=10, gamma=0.99),
-    replay=Replay(ratio=2.0, batch_size=32, warmup_steps=2000, alpha=0.5, beta=Anneal(0.4, 1.0, 98_000), priority="kl"),
+    replay=Replay(
+        ratio=2.0,
+        batch_size=32,
+        warmup_steps=2000,
+        alpha=0.5,
+        new_rows="one",
+        beta=Anneal(0.4, 1.0, 98_000),
+        priority="kl",
+    ),
     optimizer=Optimizer(learning_rate=1e-4, epsilon=1.5e-4, clip=10.0),
     exploration=Exploration(epsilon=Anneal(1.0, 0.0, 0), evaluation=0.001),
     tortoise=Tortoise(decay=0.0, every=1),
@@ -107,7 +115,7 @@ SPR_JAX = AgentConfig(
     replay=Replay(ratio=2.0, batch_size=32, warmup_steps=2000, alpha=0.5, beta=HALF),
     optimizer=Optimizer(learning_rate=1e-4, epsilon=1.5e-4, clip=None),
     exploration=Exploration(epsilon=Anneal(1.0, 0.0, 2001), evaluation=0.001),
-    tortoise=Tortoise(decay=0.0, every=2),  # once an env step
+    tortoise=Tortoise(decay=0.0, every=2, warmup_counts=True),  # once an env step
     augmentation=Augmentation(pad=4, intensity=0.05),
     prediction=SelfPrediction(jumps=5, weight=5.0, batch_norm=False),
 )

@@ -70,6 +70,8 @@ class Replay:
     """rows; 7,056 bytes each for the frame. Papers with a million never fill it in 100,000 env steps"""
     alpha: float = 0.5
     """exponent of the priorities; 0 draws uniformly"""
+    new_rows: Literal["largest", "one"] = "largest"
+    """priority of a row until it is learnt from: the largest ever written, or 1"""
     beta: Anneal = Anneal(0.4, 1.0, 98_000)
     """exponent of the importance weights"""
     priority: Literal["loss", "kl"] = "loss"
@@ -118,6 +120,8 @@ class Tortoise:
     """share of the tortoise kept whenever it follows; 0 copies the hare"""
     every: int = 1
     """updates from one following to the next"""
+    warmup_counts: bool = False
+    """whether updates are counted as if there had been some in the warm-up, as by the originals' clock of env steps"""
     acts: bool = False
     """whether it, and not the hare, chooses the actions, in training and evaluation"""
 
@@ -139,11 +143,16 @@ class Resets:
     tortoise_too: bool = False
     """whether the tortoise is reset as well, with its own draw"""
     moments: Literal["keep", "zero"] = "keep"
-    """what becomes of Adam's moments and its count of updates"""
+    """what becomes of Adam's moments of all weights, and of its count of updates"""
     restart: bool = False
     """whether the annealing of n and gamma starts over"""
     warmup_counts: bool = False
-    """whether updates are counted as if there had been some in the warm-up, as by the originals' clock of env steps"""
+    """as of the tortoise"""
+
+    @property
+    def keep(self) -> dict[str, float]:
+        """The share that each part of a network keeps."""
+        return {"body": self.keep_body, "neck": self.keep_neck, "head": self.keep_head}
 
 
 @dataclass(frozen=True)
@@ -204,6 +213,11 @@ class AgentConfig:
     def horizon(self) -> int:
         """Env steps that a window reaches beyond its first: the longest return's or the self-prediction's."""
         return max(self.target.n_max, self.jumps)
+
+    @property
+    def steps_needed(self) -> int:
+        """Env steps of a lane that a replay must hold, as replay.batch.Window says."""
+        return 2 * self.horizon + 4
 
 
 def config_from_dict(values: dict[str, Any]) -> AgentConfig:

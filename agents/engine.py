@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from agents.config import Optimizer
 from agents.execution import Execution
+from networks.qnetwork import QNetwork
 
 WARMUP = 3  # calls before a function is recorded, so that libraries and Adam have what they allocate once (PyTorch's advice)
 
@@ -53,6 +55,14 @@ def build_optimizer(
     return torch.optim.AdamW(
         groups, lr=settings.learning_rate, betas=betas, eps=settings.epsilon, fused=True, capturable=execution.captured
     )
+
+
+def clip_gradient_(hare: QNetwork, settings: Optimizer | None) -> Tensor:
+    """Clip the gradient by norm, the transition model's apart from encoder's and head's; the norm of the latter, float32 []."""
+    clip = settings.clip if settings is not None and settings.clip else float("inf")
+    if hare.transition is not None:
+        torch.nn.utils.clip_grad_norm_(hare.transition.parameters(), clip)
+    return torch.nn.utils.clip_grad_norm_([*hare.encoder.parameters(), *hare.learning_head.parameters()], clip)
 
 
 def _missing_compiler(device: torch.device) -> str | None:

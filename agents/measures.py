@@ -18,9 +18,9 @@ def measure(agent: Agent, replay: Source, seed: int, hessian_rounds: int = 0) ->
 
     On 256 states from replay: dormant, dead: share of hidden units with a dormancy score of at most 0.025 and 0;
     zero_activations: share of activations that are 0; srank, entropy_rank: effective ranks of the last hidden layer. Of the
-    weights: weight_norm; initial_distance, from the weights at the start; tortoise_distance. On one training batch:
-    gradient_norm, before any clipping; zero_gradients: share of the parameters whose gradient is 0; with `hessian_rounds`
-    hessian, the eigenvalue of the largest size of the loss's Hessian.
+    weights: weight_norm; initial_distance, from the weights at the start; tortoise_distance. On one training batch, of the
+    whole loss with its penalties, in the precision of updates: gradient_norm, before any clipping; zero_gradients: share of
+    the parameters whose gradient is 0; with `hessian_rounds` hessian, the eigenvalue of the largest size of its Hessian.
 
     The batches are drawn from `seed`; the agent's own random streams are not touched.
     """
@@ -66,7 +66,15 @@ def _loss(agent: Agent, replay: Source, generator: torch.Generator, rounds: int)
     learns = [p for p in agent.hare.parameters() if p.requires_grad]
 
     def loss() -> Tensor:
-        return objective(config, agent.hare, agent.tortoise, batch, states, noise).loss
+        with agent.casting():
+            found = objective(config, agent.hare, agent.tortoise, batch, states, noise).loss
+        if config.penalties.initial:
+            away = zip(agent.hare.parameters(), agent.initial.parameters(), strict=True)
+            found = (
+                found
+                + config.penalties.initial * torch.stack([(p - q).square().sum() for p, q in away if p.requires_grad]).sum()
+            )
+        return found
 
     gradient = torch.autograd.grad(loss(), learns)
     found = {"gradient_norm": distance(gradient), "zero_gradients": share(g == 0 for g in gradient)}

@@ -1,6 +1,6 @@
 """Numbers that change while an agent learns."""
 
-from agents.config import AgentConfig, Anneal, Target
+from agents.config import AgentConfig, Anneal, Resets, Target, Tortoise
 
 
 def anneal(schedule: Anneal, elapsed: int) -> float:
@@ -35,7 +35,7 @@ def reset_due(config: AgentConfig, updates: int, planned: int | None) -> bool:
     the evaluation would play a network that has learnt little or nothing.
     """
     resets = config.resets
-    if resets is None or (updates + _missed(config)) % resets.every != 0:
+    if resets is None or (updates + _missed(config, resets)) % resets.every != 0:
         return False
     return planned is None or planned - updates >= (1 if resets.source == "tortoise" else resets.every)
 
@@ -45,10 +45,15 @@ def resets_planned(config: AgentConfig, planned: int) -> int:
     if config.resets is None:
         return 0
     every = config.resets.every
-    return sum(reset_due(config, update, planned) for update in range(every - _missed(config) % every, planned + 1, every))
+    first = every - _missed(config, config.resets) % every
+    return sum(reset_due(config, update, planned) for update in range(first, planned + 1, every))
 
 
-def _missed(config: AgentConfig) -> int:
-    """The updates of the warm-up that resets count, though they were not made."""
-    counts = config.resets is not None and config.resets.warmup_counts
-    return int(config.replay.warmup_steps * config.replay.ratio) if counts else 0
+def follow_due(config: AgentConfig, updates: int) -> bool:
+    """Whether the tortoise follows the hare behind the `updates`-th update."""
+    return (updates + _missed(config, config.tortoise)) % config.tortoise.every == 0
+
+
+def _missed(config: AgentConfig, plan: Resets | Tortoise) -> int:
+    """The updates of the warm-up that `plan` counts, though they were not made."""
+    return int(config.replay.warmup_steps * config.replay.ratio) if plan.warmup_counts else 0

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agents.agent import Agent
 from agents.config import AgentConfig
-from replay.batch import Window
+from replay.batch import Rule, Window
 from replay.buffer import ReplayBuffer
 
 FEW = 2  # windows in the batch that is counted: work is proportional to them
@@ -17,7 +17,7 @@ FEW = 2  # windows in the batch that is counted: work is proportional to them
 
 def filled(config: AgentConfig, num_actions: int, rows: int, device: torch.device) -> ReplayBuffer:
     """A replay for `config` with `rows` random rows and a game over every hundred or so."""
-    replay = ReplayBuffer(rows, 1, Window(config.target.n_max, config.jumps), config.replay.alpha, device=device, seed=0)
+    replay = ReplayBuffer(rows, 1, Window(config.target.n_max, config.jumps), Rule(config.replay.alpha), device=device, seed=0)
     generator = torch.Generator().manual_seed(0)
     for _ in range(rows):
         frame = torch.randint(256, (1, 84, 84), dtype=torch.uint8, generator=generator)

@@ -8,7 +8,7 @@ import argparse
 import torch
 
 from benchmarks.timing import circumstances, interleaved, resident_megabytes, spread
-from replay.batch import Window
+from replay.batch import Rule, Window
 from replay.buffer import ReplayBuffer
 
 BATCH = 32
@@ -33,7 +33,7 @@ def main() -> None:
     for name, window in WINDOWS.items():
         torch.cumsum(torch.zeros(10, dtype=torch.int64), 0)  # what torch itself loads at first use is not counted
         before = resident_megabytes()
-        replay = ReplayBuffer(asked.rows, 1, window, 0.5, device="cpu", seed=0)
+        replay = ReplayBuffer(asked.rows, 1, window, Rule(0.5), device="cpu", seed=0)
         append(replay, asked.rows, frame)
         full = resident_megabytes()
         n, gamma, beta = torch.tensor(window.n_max), torch.tensor(0.99), torch.tensor(0.5)

@@ -13,14 +13,18 @@ from networks.encoders import FRAMES, SIDE, Residual, build_encoder, renormalise
 from networks.heads import QHead
 from networks.layers import NoisyLinear, factorised_noise
 from networks.settings import Encoder, Head, SelfPrediction
+from networks.weights import ema_, reset_
+
+MODULES = {"encoder": "body", "transition": "body", "head": "neck", "injections": "neck", "predictor": "neck"}  # and their part
 
 
 class Units(NamedTuple):
-    """The units of one hidden layer, and what stands before and behind them."""
+    """The units of one hidden layer, what stands before and behind them, and the part of the network they are of."""
 
     incoming: nn.Module
     activation: Activation
     outgoing: list[nn.Module]
+    part: str = "body"
 
 
 class QNetwork(nn.Module):
@@ -30,7 +34,8 @@ class QNetwork(nn.Module):
     predictor) and `head` (output layers).
 
     With `injectable` there are two more heads of equal weights. Nothing reads them before `set_injected_`; from then on the
-    output is that of head + first - second, and of the three only the first learns (Nikishin et al. 2023).
+    output is that of head + first - second, and of the three only the first learns (Nikishin et al. 2023). Which of the two
+    it is belongs to the weights: it is copied, set back, saved and loaded with them.
     """
 
     def __init__(
@@ -55,6 +60,8 @@ class QNetwork(nn.Module):
     def initialise_(self, generator: torch.Generator, rule: Literal["uniform", "xavier"] = "uniform") -> None:
         """Draw every parameter anew from `generator`; noisy layers by their own rule.
 
+        TypeError if a module has parameters and no rule says how these are drawn.
+
         uniform: PyTorch's default, weights and biases uniform in +-1/sqrt(fan_in). xavier: weights uniform in
         +-sqrt(6 / (fan_in + fan_out)), biases 0, as the JAX agents.
         """
@@ -70,16 +77,39 @@ class QNetwork(nn.Module):
                 nn.init.uniform_(module.bias, -bound, bound, generator=generator)
             elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
                 module.reset_parameters()
+            elif next(module.parameters(recurse=False), None) is not None:
+                raise TypeError(f"no rule says how a {type(module).__name__} is drawn anew")
         if self.injections:
             self.injections[1].load_state_dict(self.injections[0].state_dict())
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters of `body`, `neck` and `head`; together all of them."""
+        """The parameters of `body`, `neck` and `head`; together all of them. ValueError if one belongs to none."""
         found: dict[str, list[nn.Parameter]] = {"body": [], "neck": [], "head": []}
         for name, parameter in self.named_parameters():
-            body = name.startswith(("encoder.", "transition."))
-            found["body" if body else "head" if ".outputs." in name else "neck"].append(parameter)
+            module = name.split(".")[0]
+            if module not in MODULES:
+                raise ValueError(f"{name} is of no part of the network: {', '.join(MODULES)} are")
+            found["head" if ".outputs." in name else MODULES[module]].append(parameter)
         return found
+
+    def follow_(self, hare: "QNetwork", decay: float) -> None:
+        """Keep the share `decay` of these weights and take the rest from `hare`, in place; a decay of 0 copies it.
+
+        An average of an injected network and one that is not is injected: its two more heads are then not equal.
+        """
+        ema_(list(self.parameters()), list(hare.parameters()), decay)
+        self.set_injected_(hare.injected or (self.injected and decay > 0))
+
+    def reset_(self, source: "QNetwork", keep: dict[str, float]) -> None:
+        """Keep the share `keep` of each part and take the rest from `source`, in place.
+
+        A network stays injected unless all of its heads come from one that is not: what was learnt would else be lost.
+        """
+        theirs = source.parts()
+        for part, parameters in self.parts().items():
+            reset_(parameters, theirs[part], keep[part])
+        if keep["neck"] == keep["head"] == 0:
+            self.set_injected_(source.injected)
 
     def units(self) -> list[Units]:
         """The hidden units of encoder and head, layer by layer.
@@ -92,21 +122,32 @@ class QNetwork(nn.Module):
         found = [Units(b.first, b.between, [b.second]) for b in layers if isinstance(b, Residual)] or [
             Units(layers[i], layers[i + 1], layers[i + 2 : i + 3] or behind) for i in range(0, len(layers), 2)
         ]
-        return found + [Units(s.hidden, s.activation, list(s.outputs.values())) for s in self.learning_head.streams]
+        return found + [Units(s.hidden, s.activation, list(s.outputs.values()), "neck") for s in self.learning_head.streams]
 
     @property
     def learning_head(self) -> QHead:
         """The head that gradients change."""
         return self.injections[0] if self.injected else self.head
 
-    def set_injected_(self, injected: bool, *, learns: bool) -> None:
+    def set_injected_(self, injected: bool) -> None:
         """Add the first injection to the head and subtract the second, or do so no more.
 
-        If the network `learns`, then of the three only the first injection does; without them, the head.
+        If the network learns, then of the three only the first injection does; without them, the head.
         """
+        if injected == self.injected:
+            return
+        learns = next(self.encoder.parameters()).requires_grad
         self.injected = injected
         self.head.requires_grad_(learns and not injected)
         self.injections[0].requires_grad_(learns and injected)
+
+    def get_extra_state(self) -> Tensor:
+        """What the state has beside weights: whether the network is injected, bool []."""
+        return torch.tensor(self.injected)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take over what `get_extra_state` gave."""
+        self.set_injected_(bool(state))
 
     def draw_noise(self, generator: torch.Generator) -> Tensor | None:
         """Noise for one pass of every noisy layer, each its own; float32 [sum of the head's noise sizes], None without such."""

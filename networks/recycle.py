@@ -1,6 +1,6 @@
 """ReDo (Sokar et al. 2023): units that have gone dormant start anew, and nothing that listens to them notices."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,20 +11,26 @@ from networks.qnetwork import QNetwork, Units
 
 
 @torch.no_grad()
-def recycle_(hare: QNetwork, fresh: QNetwork, x: Tensor, tau: float, optimizer: torch.optim.Optimizer) -> Tensor:
-    """Recycle the units of `hare` whose dormancy on the observations `x`, float32 [M, 4, 84, 84], is at most `tau`.
+def recycle_(
+    hare: QNetwork,
+    fresh: QNetwork,
+    x: Tensor,
+    tau: float,
+    optimizer: torch.optim.Optimizer,
+    parts: Collection[str] = ("body", "neck"),
+) -> Tensor:
+    """Recycle the units in `parts` of `hare` whose dormancy on observations `x`, float32 [M, 4, 84, 84], is at most `tau`.
 
     Their incoming weights are taken from `fresh`, a new draw of the network, and their biases are set to 0; their outgoing
     weights are set to 0, and so are Adam's moments of both. Returns how many there were, int64 [].
     """
     layers = hare.units()
-    order = [layer.activation for layer in layers]
-    scores: dict[nn.Module, Tensor] = {}
-    with recorded(order) as found:
+    with recorded([layer.activation for layer in layers]) as found:
         hare.logits(hare.encode(x), None)
-    for layer, activation in zip(layers, found, strict=True):
-        scores[layer.activation] = dormancy(activation, layer.activation.concatenates)
-    return renew_(layers, fresh.units(), [scores[layer.activation] <= tau for layer in layers], optimizer)
+    dormant = [dormancy(a, layer.activation.concatenates) <= tau for a, layer in zip(found, layers, strict=True)]
+    chosen = [i for i, layer in enumerate(layers) if layer.part in parts]
+    source = fresh.units()
+    return renew_([layers[i] for i in chosen], [source[i] for i in chosen], [dormant[i] for i in chosen], optimizer)
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """What a learner gets from replay, and what it may ask of it."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -24,6 +24,25 @@ class Window:
     def horizon(self) -> int:
         """Env steps from the first row of a window to the last."""
         return max(self.n_max, self.jumps)
+
+    @property
+    def steps_needed(self) -> int:
+        """Env steps of a lane that a replay must hold so that there is always a row to draw.
+
+        A row waits for `horizon` more before it may be drawn, a time limit takes as many out, and the oldest rows lack a part
+        of their stack. So it is while time limits lie further apart than that, and Atari-100k's are 27,000 env steps long.
+        """
+        return 2 * self.horizon + STACK
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a replay weights its draws."""
+
+    alpha: float
+    """exponent of the priorities; 0 makes every row that may be drawn equally likely"""
+    new_rows: Literal["largest", "one"] = "largest"
+    """priority of a row that was never learnt from: the largest ever written, or 1"""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from replay.batch import STACK, Batch, Window
+from replay.batch import STACK, Batch, Rule, Window
 from replay.priorities import Priorities
 from replay.upload import upload
 
@@ -22,14 +22,15 @@ class ReplayBuffer:
     """A ring of `capacity // num_lanes` env steps for each lane; the flat row of lane l and slot s is l * steps + s."""
 
     def __init__(
-        self, capacity: int, num_lanes: int, window: Window, alpha: float, *, device: torch.device | str, seed: int
+        self, capacity: int, num_lanes: int, window: Window, rule: Rule, *, device: torch.device | str, seed: int
     ) -> None:
-        """`alpha` is the exponent of the priorities. Raises ValueError if a lane would not hold one window with its stack."""
+        """Raises ValueError if a lane could come to hold no row that may be drawn."""
         self.steps = capacity // num_lanes
         self.horizon = window.horizon
         n_max, jumps, side = window.n_max, window.jumps, window.side
-        if self.steps < self.horizon + STACK:
-            raise ValueError(f"{capacity} rows in {num_lanes} lanes do not hold a window of {self.horizon} env steps")
+        if self.steps < window.steps_needed:
+            needed = f"a window of {self.horizon} needs {window.steps_needed} in each"
+            raise ValueError(f"{capacity} rows in {num_lanes} lanes are too few: {needed}")
         self.num_lanes = num_lanes
         self.jumps = jumps
         self.time = 0  # env steps appended so far, in each lane
@@ -39,7 +40,7 @@ class ReplayBuffer:
         self.reward = torch.zeros(num_lanes, self.steps, device=device)
         self.terminal = torch.zeros(num_lanes, self.steps, device=device)
         self.ended = torch.zeros(num_lanes, self.steps, device=device)
-        self.priorities = Priorities(rows, alpha, device)
+        self.priorities = Priorities(rows, rule, device)
         self.generator = torch.Generator(device).manual_seed(seed)
         self._window = torch.arange(n_max, device=device)
         self._past = torch.arange(1 - STACK, 1, device=device)  # -3 .. 0, the frames of a stack
@@ -62,11 +63,11 @@ class ReplayBuffer:
         self.time += 1
 
     def _maturity(self, slot: int) -> Tensor:
-        """Priority of the rows that have just got their whole window: the largest, or 0 if a time limit cuts it; int64 [L]."""
+        """Priority of the rows that have just got their whole window: a new row's, or 0 if a time limit cuts it; int64 [L]."""
         rows = (slot + self._horizon) % self.steps
         terminal, ended = self.terminal[:, rows], self.ended[:, rows]
         unfinished = (1 - terminal).cumprod(1)  # 1 up to the first terminal, that one not included
-        return self.priorities.largest * ((ended * unfinished).amax(1) == 0)
+        return self.priorities.new * ((ended * unfinished).amax(1) == 0)
 
     def sample(
         self, batch_size: int, n: Tensor, gamma: Tensor, beta: Tensor, generator: torch.Generator | None = None

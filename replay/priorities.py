@@ -7,6 +7,8 @@ exactly, in any order, on any device: a draw is exact, repeatable, of fixed shap
 import torch
 from torch import Tensor
 
+from replay.batch import Rule
+
 ONE = 1 << 20  # fixed point: this stands for the priority 1.0
 LARGEST = 1 << 42  # a bound far above any real priority: 2**20 rows of it still add up within 63 bits
 
@@ -14,11 +16,11 @@ LARGEST = 1 << 42  # a bound far above any real priority: 2**20 rows of it still
 class Priorities:
     """One priority for each of N rows. A row of priority 0 is never drawn; every other row has at least 2**-20."""
 
-    def __init__(self, rows: int, alpha: float, device: torch.device | str) -> None:
-        """`alpha` is the exponent of the priorities; 0 makes every row that may be drawn equally likely."""
-        self.alpha = alpha
+    def __init__(self, rows: int, rule: Rule, device: torch.device | str) -> None:
+        self.alpha = rule.alpha
         self.value = torch.zeros(rows, dtype=torch.int64, device=device)
-        self.largest = torch.tensor(ONE, device=device)  # ever written; new rows get it, so that each is drawn soon
+        self.largest = torch.tensor(ONE, device=device)  # ever written; changed in place
+        self.new = self.largest if rule.new_rows == "largest" else torch.tensor(ONE, device=device)  # what new rows get
         self._sums = torch.zeros_like(self.value)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
@@ -54,6 +56,6 @@ class Priorities:
         smallest priority, so that a diverged agent is stopped by its loss and not by a broken draw.
         """
         value = (priority.double().pow(self.alpha) * ONE).round().nan_to_num_(1).clamp_(1, LARGEST).long()
-        self.largest = torch.maximum(self.largest, value.max(), out=self.largest)
+        torch.maximum(self.largest, value.max(), out=self.largest)
         value = torch.where(self.value[index] > 0, value, 0)
         self.value.scatter_reduce_(0, index, value, reduce="amax", include_self=False)

@@ -117,8 +117,8 @@ def twin(agent: Agent, batch: Batch) -> dict[str, Tensor]:
     config = agent.config
     g = torch.Generator()
     g.set_state(agent.state_dict()["generators"]["learning"])
-    hare = {name: value.double().requires_grad_() for name, value in agent.hare.state_dict().items()}
-    tortoise = {name: value.double() for name, value in agent.tortoise.state_dict().items()}
+    hare = {name: value.detach().double().requires_grad_() for name, value in agent.hare.named_parameters()}
+    tortoise = {name: value.detach().double() for name, value in agent.tortoise.named_parameters()}
     states = observations(batch, config, g)
     features = 576 if config.encoder.kind == "data_efficient" else 3136
     noise, other = noise_of(g, features), noise_of(g, features)
@@ -194,7 +194,7 @@ def test_an_update_equals_its_float64_twin(name: str, seed: int, clip: float) ->
     config = replace(config, head=replace(config.head, noise=1.0), tortoise=replace(config.tortoise, every=1000))
     agent, batch = prepared(config, seed), random_batch(config, seed)
     expected = twin(agent, batch)
-    before = {key: value.double().clone() for key, value in agent.hare.state_dict().items()}
+    before = {key: value.detach().double().clone() for key, value in agent.hare.named_parameters()}
     replay = FakeReplay([batch])
     agent.update(replay)
 

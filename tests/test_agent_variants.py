@@ -110,9 +110,9 @@ def twin(agent: Agent, batch: Batch) -> dict[str, Tensor]:
     """What the next update of `agent` on `batch` should measure, and the gradients before clipping, by parameter name."""
     c, g = agent.config, torch.Generator()
     g.set_state(agent.state_dict()["generators"]["learning"])
-    hare = {name: value.double().requires_grad_() for name, value in agent.hare.state_dict().items()}
-    tortoise = {name: value.double() for name, value in agent.tortoise.state_dict().items()}
-    start = {name: value.double() for name, value in agent.initial.state_dict().items()}
+    hare = {name: value.detach().double().requires_grad_() for name, value in agent.hare.named_parameters()}
+    tortoise = {name: value.detach().double() for name, value in agent.tortoise.named_parameters()}
+    start = {name: value.detach().double() for name, value in agent.initial.named_parameters()}
     states = observations(batch, c, g)
     noise, other = drawn(hare, c, g), drawn(tortoise, c, g)
     rows = torch.arange(SIZE)
@@ -193,7 +193,7 @@ def test_an_update_equals_its_float64_twin(case: str, seed: int) -> None:
     config = CASES[case]
     agent, batch = moved(config, seed), windows(config, seed)
     expected = twin(agent, batch)
-    before = {key: value.double().clone() for key, value in agent.hare.state_dict().items()}
+    before = {key: value.detach().double().clone() for key, value in agent.hare.named_parameters()}
     replay = FakeReplay([batch])
     agent.update(replay)
 

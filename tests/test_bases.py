@@ -25,7 +25,15 @@ HALF = {"start": 0.5, "end": 0.5, "steps": 0}
 UPDATES_10_000 = {"n": 3, "gamma": 0.997, "updates": 10_000}
 
 # The capacity is 100,000 everywhere: Dopamine's million and BBF's 200,000 are not full after 100,000 env steps either.
-REPLAY = {"ratio": 1, "batch_size": 32, "warmup_steps": 1600, "capacity": 100_000, "alpha": 0.5, "beta": HALF}
+REPLAY = {
+    "ratio": 1,
+    "batch_size": 32,
+    "warmup_steps": 1600,
+    "capacity": 100_000,
+    "alpha": 0.5,
+    "beta": HALF,
+    "new_rows": "largest",
+}
 REPLAY |= {"priority": "loss"}  # the cross-entropy, not the divergence
 
 OFF: dict[str, Any] = {
@@ -47,7 +55,7 @@ DER_DOPAMINE: dict[str, Any] = {
     "replay": REPLAY,
     "optimizer": ADAM,
     "exploration": {"epsilon": {"start": 0, "end": 0, "steps": 0}, "evaluation": 0.001},  # noise explores
-    "tortoise": {"decay": 0, "every": 2000, "acts": False},  # 8,000 in Dopamine's first months
+    "tortoise": {"decay": 0, "every": 2000, "acts": False, "warmup_counts": True},  # 8,000 in Dopamine's first months
 }
 
 OTRAINBOW: dict[str, Any] = {
@@ -58,7 +66,7 @@ OTRAINBOW: dict[str, Any] = {
     "replay": {**REPLAY, "ratio": 8, "warmup_steps": 20_000},
     "optimizer": {**ADAM, "learning_rate": 0.0000625},
     "exploration": {"epsilon": {"start": 1, "end": 0.01, "steps": 50_000}, "evaluation": 0.001},
-    "tortoise": {"decay": 0, "every": 500 * 8, "acts": False},  # 500 env steps there, updates here
+    "tortoise": {"decay": 0, "every": 500 * 8, "acts": False, "warmup_counts": True},  # 500 env steps there, updates here
 }
 
 DRQ: dict[str, Any] = {
@@ -69,7 +77,7 @@ DRQ: dict[str, Any] = {
     "replay": {**REPLAY, "alpha": 0},  # uniform: the importance weights are all 1, whatever their exponent
     "optimizer": ADAM,  # the paper clips by 10, Dopamine does not
     "exploration": {"epsilon": {"start": 1, "end": 0.1, "steps": 5000}, "evaluation": 0.05},
-    "tortoise": {"decay": 0, "every": 1, "acts": False},
+    "tortoise": {"decay": 0, "every": 1, "acts": False, "warmup_counts": False},
     "augmentation": SHIFTS,
 }
 
@@ -87,7 +95,7 @@ SPR_JAX: dict[str, Any] = {
     "replay": {**REPLAY, "ratio": 2, "warmup_steps": 2000},
     "optimizer": ADAM,
     "exploration": {"epsilon": {"start": 1, "end": 0, "steps": 2001}, "evaluation": 0.001},
-    "tortoise": {"decay": 0, "every": 2, "acts": False},  # once an env step, which has 2 updates
+    "tortoise": {"decay": 0, "every": 2, "acts": False, "warmup_counts": True},  # once an env step, which has 2 updates
     "augmentation": SHIFTS,
     "prediction": {"jumps": 5, "weight": 5, "batch_norm": False},
 }
@@ -100,7 +108,7 @@ SR_SPR: dict[str, Any] = {
     **SPR_JAX,
     "head": {**HEAD, "noise": 0.5},  # off in the released file, on in the paper as its comment says
     "replay": {**REPLAY, "ratio": 2, "warmup_steps": 2000},  # the paper has 2, 4, 8, 16; the released file 8
-    "tortoise": {"decay": 1 - 0.005, "every": 1, "acts": True},
+    "tortoise": {"decay": 1 - 0.005, "every": 1, "acts": True, "warmup_counts": False},
     "resets": RESETS,
 }
 

@@ -1,5 +1,6 @@
 """How arithmetic is carried out: eager, compiled, in bfloat16, recorded; equal up to rounding, refused where impossible."""
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -134,6 +135,18 @@ def test_a_captured_agent_learns_and_acts_as_an_eager_one(name: str, monkeypatch
     assert agent.metrics() == eager.metrics()
     # One graph for updates and one for actions; after an injection other networks are at work, and so are other graphs.
     assert len(gpu.graphs) == (4 if name == "spr_inject" else 2)
+
+
+def test_one_graph_acts_on_all_frames_of_a_shape_and_keeps_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    eager, agent, gpu = captured("der", monkeypatch)
+    g, kept = torch.Generator().manual_seed(0), []
+    for _ in range(WARMUP + 4):
+        frames = torch.randint(256, (2, 4, 84, 84), dtype=torch.uint8, generator=g)
+        assert torch.equal(agent.act(frames), eager.act(frames))
+        kept.append(weakref.ref(frames))
+        del frames
+    assert len(gpu.graphs) == 1
+    assert [frames() for frames in kept] == [None] * len(kept)
 
 
 def test_a_loaded_state_is_not_learnt_with_an_old_graph(monkeypatch: pytest.MonkeyPatch) -> None:

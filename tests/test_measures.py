@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from agents.agent import Agent
-from agents.config import AgentConfig, Injection, Tortoise
+from agents.config import AgentConfig, Injection, Penalties, Tortoise
 from agents.measures import measure
 from agents.objective import objective
 from networks.augment import observe
@@ -209,6 +209,33 @@ def test_the_hessian_is_that_of_the_loss(name: str, rounds: int) -> None:
     agent, replay = trained(name)
     found = measure(agent, replay, 3, rounds)["hessian"]
     assert found == pytest.approx(power_iteration(agent, replay, 3, rounds), rel=0.01, abs=1e-6)
+
+
+@pytest.mark.parametrize("strength", [0.01, 1.0])
+def test_the_distance_to_the_initial_weights_counts(strength: float) -> None:
+    """Its gradient is 2 strength (p - p_0), its Hessian 2 strength times the identity."""
+    agent, replay = trained("der")
+    plain = measure(agent, replay, 3, 1)
+    gradient = gradients_of(agent, replay, 3)
+    agent.config = replace(agent.config, penalties=Penalties(initial=strength))
+    found = measure(agent, replay, 3, 1)
+    away = [p - q for p, q in zip(agent.hare.parameters(), agent.initial.parameters(), strict=True)]
+    expected = norm([g + 2 * strength * d for g, d in zip(gradient, away, strict=True)])
+    assert found["gradient_norm"] == pytest.approx(expected, rel=1e-5)
+    assert found["hessian"] - plain["hessian"] == pytest.approx(2 * strength, rel=1e-3)
+
+
+def test_it_is_measured_in_the_precision_of_updates() -> None:
+    agent, replay = trained("der")
+    exact = measure(agent, replay, 3, 2)
+    agent.execution = replace(agent.execution, precision="bf16")
+    seen: list[torch.dtype] = []
+    agent.hare.encoder[0].register_forward_hook(lambda _module, _in, out: seen.append(out.dtype))
+    found = measure(agent, replay, 3, 2)
+    assert set(seen) == {torch.float32, torch.bfloat16}  # activations as the agent acts, the loss as it learns
+    assert found["gradient_norm"] != exact["gradient_norm"]
+    assert found["gradient_norm"] == pytest.approx(exact["gradient_norm"], rel=0.1)
+    assert found["dormant"] == exact["dormant"]
 
 
 def test_the_hessian_of_an_agent_that_will_be_injected() -> None:

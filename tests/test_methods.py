@@ -14,7 +14,7 @@ from agents.methods import HARE_TORTOISE_DECAY, HARE_TORTOISE_EVERY, METHODS, ch
 
 OPTIONAL = ("augmentation", "prediction", "resets", "recycling", "injection")  # these differ as a whole
 NAMES = ("otrainbow", "der", "der_dopamine", "drq", "drq_eps", "spr", "spr_jax", "sr_spr", "bbf")
-TORTOISE = {"tortoise.decay", "tortoise.every", "tortoise.acts"}
+TORTOISE = {f"tortoise.{name}" for name in ("decay", "every", "acts", "warmup_counts")}
 
 # `ht` is not here: which fields of the tortoise it changes depends on what the base's tortoise does.
 CHANGES = {

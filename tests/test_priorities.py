@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from replay.batch import Rule
 from replay.priorities import LARGEST, ONE, Priorities
 
 ROWS = 100_000
@@ -11,7 +12,7 @@ ROWS = 100_000
 
 def filled(value: np.ndarray, alpha: float = 1.0) -> Priorities:
     """Priorities with these fixed-point values."""
-    priorities = Priorities(len(value), alpha, "cpu")
+    priorities = Priorities(len(value), Rule(alpha), "cpu")
     priorities.value.copy_(torch.from_numpy(value))
     return priorities
 

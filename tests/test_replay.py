@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from replay.batch import STACK, Batch, Window, first_frames
+from replay.batch import STACK, Batch, Rule, Window, first_frames
 from replay.buffer import ReplayBuffer
 from replay.priorities import ONE
 from replay.stack import FrameStack
@@ -18,7 +18,7 @@ GAMMA = 0.9
 
 
 def make(capacity: int, lanes: int, n_max: int, jumps: int, alpha: float = 0.5, seed: int = 0) -> ReplayBuffer:
-    return ReplayBuffer(capacity, lanes, Window(n_max, jumps, SIDE), alpha, device="cpu", seed=seed)
+    return ReplayBuffer(capacity, lanes, Window(n_max, jumps, SIDE), Rule(alpha), device="cpu", seed=seed)
 
 
 def random_step(rng: np.random.Generator, lanes: int) -> tuple[np.ndarray, ...]:
@@ -82,7 +82,7 @@ STREAMS = [
     pytest.param(15, 1, 1, 0, id="1 lane, n 1, K 0"),
     pytest.param(62, 3, 7, 0, id="3 lanes that leave rows over, n 7, K 0"),
     pytest.param(44, 2, 3, 5, id="2 lanes, n below K"),
-    pytest.param(80, 4, 10, 5, id="4 lanes, n above K"),
+    pytest.param(98, 4, 10, 5, id="4 lanes, n above K"),
 ]
 
 
@@ -174,6 +174,19 @@ def test_new_rows_get_the_largest_priority_ever_written() -> None:
     assert (buffer.priorities.value / ONE).tolist()[:8] == [1, 0.25, 0.5, 1, 1, 7, 7, 0]
 
 
+def test_new_rows_get_1_where_the_rule_says_so() -> None:
+    """As in mila-iqia/spr, whatever was written before."""
+    buffer = ReplayBuffer(30, 1, Window(3, 0, SIDE), Rule(0.5, "one"), device="cpu", seed=0)
+    scripted(buffer, 8)
+    buffer.reprioritise_(torch.tensor([1]), torch.tensor([9.0]))
+    scripted(buffer, 12)
+    assert (buffer.priorities.value / ONE).tolist()[:9] == [1, 3, 1, 1, 1, 1, 1, 1, 1]
+    state = buffer.state_dict()
+    buffer.load_state_dict(state | {"largest": torch.tensor(5 * ONE)})
+    scripted(buffer, 13)
+    assert buffer.priorities.value[9] == ONE
+
+
 def test_a_row_overwritten_since_it_was_drawn_keeps_priority_0() -> None:
     buffer = make(16, 1, n_max=3, jumps=0)
     scripted(buffer, 13)
@@ -229,7 +242,7 @@ def test_the_acting_stack_is_what_replay_rebuilds() -> None:
 
 def test_100000_rows_take_at_most_720_megabytes() -> None:
     def size(rows: int) -> int:
-        buffer = ReplayBuffer(rows, 1, Window(10, 5), 0.5, device="cpu", seed=0)
+        buffer = ReplayBuffer(rows, 1, Window(10, 5), Rule(0.5), device="cpu", seed=0)
         values = [*vars(buffer).values(), *vars(buffer.priorities).values()]
         return sum(x.untyped_storage().nbytes() for x in values if isinstance(x, torch.Tensor))
 
@@ -238,6 +251,16 @@ def test_100000_rows_take_at_most_720_megabytes() -> None:
     assert size(200) + (100_000 - 200) * row <= 720e6
 
 
-def test_a_ring_shorter_than_one_window_is_refused() -> None:
-    with pytest.raises(ValueError, match="do not hold a window"):
-        make(2 * (10 + STACK - 1), 2, n_max=10, jumps=5)
+@pytest.mark.parametrize(("n_max", "jumps"), [(1, 0), (3, 5), (10, 5)])
+def test_the_shortest_ring_always_has_a_row_to_draw_and_no_shorter_one_is_taken(n_max: int, jumps: int) -> None:
+    """Wherever a time limit falls, as long as the next one is not within the same ring."""
+    needed = 2 * max(n_max, jumps) + STACK
+    with pytest.raises(ValueError, match=f"too few: a window of {max(n_max, jumps)} needs {needed} in each"):
+        make(2 * needed - 1, 2, n_max, jumps)
+    for first in range(needed):
+        buffer, least = make(needed, 1, n_max, jumps), needed
+        limits = range(max(n_max, jumps) + 1 + first, 5 * needed, needed)
+        for count in range(max(n_max, jumps) + 1, 5 * needed):
+            scripted(buffer, count, truncated=limits)
+            least = min(least, int(buffer.priorities.value.count_nonzero()))
+        assert least == 1  # so one less would be too few

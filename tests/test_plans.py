@@ -1,0 +1,101 @@
+"""What is planned behind an update: by which clock, in which order, and that nothing is done only to be undone."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from agents.agent import Agent
+from agents.catalogue import AGENTS, find_agent
+from agents.config import AgentConfig, Recycling, Resets, Tortoise
+from agents.schedules import follow_due, reset_due, updates_due
+from tests.fake_replay import ACTIONS, fake_replay, small
+from tests.test_agent_resets import copy, same
+
+ALL = 1e9  # a threshold at which every unit is dormant
+
+
+def learnt(config: AgentConfig, updates: int) -> Agent:
+    agent, replay = Agent(config, ACTIONS, device="cpu", seed=0), fake_replay(config)
+    for _ in range(updates):
+        agent.update(replay)
+    return agent
+
+
+@pytest.mark.parametrize(("name", "every"), [("der", 2_000), ("der_dopamine", 2_000), ("otrainbow", 500), ("spr_jax", 1)])
+def test_targets_are_copied_at_the_originals_env_steps(name: str, every: int) -> None:
+    """Their clock counts env steps from the very first: Kaixhin/Rainbow, Dopamine."""
+    config = AGENTS[name]
+    at, made = [], 0
+    for env_step in range(1, 100_001):
+        while made < updates_due(config, env_step):
+            made += 1
+            at += [env_step] if follow_due(config, made) else []
+    first = every * (config.replay.warmup_steps // every + 1)
+    assert at == list(range(first, 100_001, every))
+    assert name != "der" or len(at) == 50
+
+
+def test_an_agent_follows_by_that_clock() -> None:
+    config = small("der", tortoise=Tortoise(decay=0.0, every=5, warmup_counts=True))
+    config = replace(config, replay=replace(config.replay, warmup_steps=1602))
+    agent, replay = Agent(config, ACTIONS, device="cpu", seed=0), fake_replay(config)
+    copies = []
+    for update in range(1, 15):
+        agent.update(replay)
+        copies += [update] if same(copy(agent.hare), copy(agent.tortoise)) else []
+    assert copies == [3, 8, 13]
+
+
+def test_no_recycling_is_done_that_the_hares_return_would_undo() -> None:
+    plans = {"tortoise": Tortoise(decay=0.5), "resets": Resets("tortoise", every=4)}
+    config = small("der", recycling=Recycling(every=2, tau=ALL), **plans)
+    counts = [int(learnt(config, updates).state_dict()["recycled"]) for updates in (1, 2, 4, 6, 8)]
+    once = counts[1]
+    assert counts == [0, once, once, 2 * once, 2 * once]
+    assert once == sum(layer.activation.units for layer in learnt(config, 1).hare.units())
+
+
+@pytest.mark.parametrize(("kept", "counted"), [("body", (0, 1)), ("neck", (2, 3))])
+def test_what_a_reset_leaves_is_recycled_before_it(kept: str, counted: tuple[int, int]) -> None:
+    resets = replace(Resets("fresh", every=2), **{f"keep_{kept}": 1.0})
+    config = small("der", recycling=Recycling(every=2, tau=ALL), resets=resets)
+    agent = learnt(config, 2)
+    units = [layer.activation.units for layer in agent.hare.units()]
+    assert int(agent.state_dict()["recycled"]) == sum(units[i] for i in counted)
+
+
+def test_the_order_is_recycle_follow_reset() -> None:
+    """The average takes in what was recycled, and a reset of the head finds it."""
+    config = small("der", recycling=Recycling(every=1, tau=ALL), tortoise=Tortoise(decay=0.75))
+    agent = learnt(config, 1)
+    fresh = learnt(replace(config, recycling=None), 0)
+    recycled, before, after = agent.hare, copy(fresh.tortoise), copy(agent.tortoise)
+    for name, value in copy(recycled).items():
+        torch.testing.assert_close(after[name], 0.75 * before[name] + 0.25 * value)
+    head = [value for name, value in copy(recycled).items() if ".outputs." in name and "weight" in name]
+    assert not torch.cat([value.flatten() for value in head]).any()  # units that start anew are silent
+
+
+@pytest.mark.parametrize("name", ["der_ht_redo", "spr_ht_redo"])
+def test_a_whole_run_loses_no_recycling_that_was_counted(name: str) -> None:
+    """Of 98 (196) times a quarter falls on a return of the hare; no other one is near it."""
+    c = find_agent(name)
+    assert c.recycling is not None
+    planned = updates_due(c, 100_000)
+    due = range(c.recycling.every, planned + 1, c.recycling.every)
+    undone = [update for update in due if reset_due(c, update, planned)]
+    assert len(due) - len(undone) == (74 if name.startswith("der") else 148)
+
+
+@pytest.mark.parametrize(
+    ("every", "counts", "refused"), [(1, False, True), (4, False, True), (3, False, False), (4, True, False)]
+)
+def test_a_return_to_a_copy_is_refused(every: int, counts: bool, refused: bool) -> None:
+    """Where the copy is made in the same update."""
+    changes = {"tortoise": Tortoise(0.0, every, warmup_counts=counts), "resets": Resets("tortoise", every=8)}
+    if not refused:
+        assert replace(AGENTS["der"], **changes).tortoise.every == every
+        return
+    with pytest.raises(ValueError, match=r"--tortoise\.decay 0 makes the tortoise a copy"):
+        replace(AGENTS["der"], **changes)
