@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from agents.config import AgentConfig, Resets
-from agents.engine import Recorded, build_optimizer, clip_gradient_, prepare
+from agents.engine import Recorded, build_optimizer, casting, clip_gradient_, prepare
 from agents.execution import Execution
 from agents.objective import objective
 from agents.schedules import anneal, follow_due, horizon, reset_due
@@ -160,7 +160,7 @@ class Agent:
         batch = self.draw(replay, self.config.replay.batch_size)
         states = observe(batch.frames, batch.visible, self._first, self.config.augmentation, self._learning)
         noise = self.hare.draw_noise(self._learning), self.tortoise.draw_noise(self._learning)
-        with self.casting():
+        with casting(self.execution, self.device):
             found = self._objective(self.config, self.hare, self.tortoise, batch, states, noise)
         self.optimizer.zero_grad(set_to_none=True)
         found.loss.backward()
@@ -171,10 +171,6 @@ class Agent:
         self._tally.add_(found, norm)
         replay.reprioritise_(batch.index, found.priority)
         return states[0]
-
-    def casting(self) -> torch.autocast:
-        """The context in which the networks' passes of an update are carried out."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.execution.precision == "bf16")
 
     def _set_horizon(self) -> None:
         """Set n and gamma for the next update."""

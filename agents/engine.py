@@ -41,6 +41,11 @@ def prepare(function: Callable[..., Any], execution: Execution, device: torch.de
     return torch.compile(function, dynamic=False)
 
 
+def casting(execution: Execution, device: torch.device) -> torch.autocast:
+    """The context in which the networks' passes of an update are carried out."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=execution.precision == "bf16")
+
+
 def build_optimizer(
     settings: Optimizer | None, parameters: list[torch.nn.Parameter], execution: Execution
 ) -> torch.optim.AdamW | None:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from agents.agent import Agent
+from agents.engine import casting
 from agents.objective import objective
 from networks.augment import observe
 from networks.plasticity import distance, dormancy, effective_ranks, recorded, share, top_eigenvalue
@@ -66,7 +67,7 @@ def _loss(agent: Agent, replay: Source, generator: torch.Generator, rounds: int)
     learns = [p for p in agent.hare.parameters() if p.requires_grad]
 
     def loss() -> Tensor:
-        with agent.casting():
+        with casting(agent.execution, agent.device):
             found = objective(config, agent.hare, agent.tortoise, batch, states, noise).loss
         if config.penalties.initial:
             away = zip(agent.hare.parameters(), agent.initial.parameters(), strict=True)

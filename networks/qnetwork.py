@@ -60,11 +60,12 @@ class QNetwork(nn.Module):
     def initialise_(self, generator: torch.Generator, rule: Literal["uniform", "xavier"] = "uniform") -> None:
         """Draw every parameter anew from `generator`; noisy layers by their own rule.
 
-        TypeError if a module has parameters and no rule says how these are drawn.
+        TypeError if a module has parameters and no rule says how these are drawn, ValueError as `parts`.
 
         uniform: PyTorch's default, weights and biases uniform in +-1/sqrt(fan_in). xavier: weights uniform in
         +-sqrt(6 / (fan_in + fan_out)), biases 0, as the JAX agents.
         """
+        self.parts()
         for module in self.modules():
             if isinstance(module, NoisyLinear):
                 module.initialise_(generator)
@@ -83,7 +84,13 @@ class QNetwork(nn.Module):
             self.injections[1].load_state_dict(self.injections[0].state_dict())
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
-        """The parameters of `body`, `neck` and `head`; together all of them. ValueError if one belongs to none."""
+        """The parameters of `body`, `neck` and `head`; together all of them.
+
+        ValueError if one belongs to none, or if there is a buffer, such as statistics: nothing would average or reset it.
+        """
+        buffers = [name for name, _ in self.named_buffers() if name != "atoms"]
+        if buffers:
+            raise ValueError(f"{buffers[0]} is a buffer, which the tortoise would not follow")
         found: dict[str, list[nn.Parameter]] = {"body": [], "neck": [], "head": []}
         for name, parameter in self.named_parameters():
             module = name.split(".")[0]

@@ -71,7 +71,7 @@ class Learner:
         self.tasks += 1
 
     def update(self, x: Tensor, labels: Tensor) -> None:
-        """One gradient step on images `x`, float32 [M, C, H, W], with `labels`, int64 [M]; the tortoise follows."""
+        """One gradient step on images `x`, float32 [M, C, H, W], with `labels`, int64 [M]."""
         c = self.config
         self._set_learning_rate()
         taught = self._tortoise_says(x) if c.distillation is not None else None
@@ -89,21 +89,30 @@ class Learner:
         with torch.no_grad():
             self._sums += torch.stack((loss.detach(), (logits.argmax(1) == labels).float().mean(), norm))
         self.updates, self._done, self._counted = self.updates + 1, self._done + 1, self._counted + 1
+
+    def change_weights_(self, x: Tensor) -> None:
+        """What is planned behind the last update, in this order: recycle, by what units do on images `x`, follow, reset.
+
+        `x` float32 [M, C, H, W]. Apart from `update`, so that a look at the hare between the two finds what was learnt and not
+        what has just been changed. A part of the network that the reset makes wholly new is not recycled before.
+        """
+        c, resets = self.config, self.config.resets
+        due = resets is not None and resets.every is not None and self.updates % resets.every == 0
+        if c.recycling is not None and self.updates % c.recycling.every == 0:
+            self._recycle(x, resets.keep if due and resets is not None else {"body": 1.0, "head": 1.0})
         if self.tortoise is not None and c.tortoise is not None:
             ema_(_values(self.tortoise), _values(self.hare), c.tortoise.decay)
             _copy_counters_(self.tortoise, self.hare)
-
-    def change_weights_(self, x: Tensor) -> None:
-        """Recycle, by what units do on images `x`, float32 [M, C, H, W], and reset, if it is due behind the last update.
-
-        Apart from `update`, so that an evaluation between the two finds what was learnt and not what has just been changed.
-        """
-        recycling, resets = self.config.recycling, self.config.resets
-        if recycling is not None and self.updates % recycling.every == 0:
-            dormant = dormant_units(self.hare, x, recycling.tau)
-            self._recycled += renew_(self.hare.units(), self._new_network().units(), dormant, self.optimizer)
-        if resets is not None and resets.every is not None and self.updates % resets.every == 0:
+        if due and resets is not None:
             self._reset(resets)
+
+    def _recycle(self, x: Tensor, keep: dict[str, float]) -> None:
+        assert self.config.recycling is not None
+        dormant = dormant_units(self.hare, x, self.config.recycling.tau)
+        plans = [*zip(self.hare.units(), self._new_network().units(), dormant, strict=True)]
+        chosen = [plan for plan in plans if keep[plan[0].part] > 0]
+        if chosen:
+            self._recycled += renew_(*zip(*chosen, strict=True), self.optimizer)
 
     @torch.no_grad()
     def _tortoise_says(self, x: Tensor) -> Tensor:
@@ -123,13 +132,13 @@ class Learner:
         source = self.tortoise if resets.source == "tortoise" else self.initial
         source = self._new_network() if resets.source == "fresh" else source
         assert source is not None
-        for part, keep in (("body", resets.keep_body), ("head", resets.keep_head)):
+        for part, keep in resets.keep.items():
             hare, origin = getattr(self.hare, part), getattr(source, part)
             reset_(_values(hare), _values(origin), keep)
             if keep == 0:
                 _copy_counters_(hare, origin)
-            if keep < 1 and resets.moments == "zero":
-                zero_moments_(self.optimizer, hare.parameters())
+        if resets.moments == "zero":
+            zero_moments_(self.optimizer, self.hare.parameters())
         self.resets += 1
 
     def metrics(self) -> dict[str, float]:

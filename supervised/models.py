@@ -132,7 +132,7 @@ class Classifier(nn.Module):
         """The hidden units, layer by layer; of a residual network those off its stream."""
         h = self.head
         found = self.body.units(h[0])
-        return found + [Units(h[i], h[i + 1], [h[i + 2]]) for i in range(0, len(h) - 1, 2)]
+        return found + [Units(h[i], h[i + 1], [h[i + 2]], "head") for i in range(0, len(h) - 1, 2)]
 
     def initialise_(self, generator: torch.Generator) -> None:
         """Draw every parameter anew: weights and biases uniform in +-1/sqrt(fan_in), as PyTorch does; gains 1, their biases 0.
@@ -152,6 +152,8 @@ class Classifier(nn.Module):
                 elif isinstance(module, VisionTransformer):
                     for token in (module.token, module.position):
                         token.normal_(0, 0.02, generator=generator)
+                elif next(module.parameters(recurse=False), None) is not None:
+                    raise TypeError(f"no rule says how a {type(module).__name__} is drawn anew")
 
     def draw_from_(self, generator: torch.Generator) -> None:
         """Let dropout, where there is any, draw from `generator`."""

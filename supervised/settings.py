@@ -121,7 +121,12 @@ class Resets:
     keep_head: float = 0.0
     """share that the head keeps"""
     moments: Literal["keep", "zero"] = "keep"
-    """what becomes of Adam's moments and its count of updates"""
+    """what becomes of Adam's moments of all weights, and of its count of updates"""
+
+    @property
+    def keep(self) -> dict[str, float]:
+        """The share that each part of a network keeps."""
+        return {"body": self.keep_body, "head": self.keep_head}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import torch
 from agents.agent import Agent
 from agents.catalogue import find_agent
 from agents.config import AgentConfig, Resets, Tortoise
-from networks.qnetwork import QNetwork
 from tests.fake_replay import fake_replay
 from tests.test_agent_state import assert_equal, through_a_file
 from tests.test_injection import agent_of, copy, injected_at, outputs, same
@@ -92,19 +91,3 @@ def test_a_graph_belongs_to_what_both_networks_are(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("name", ["spr_head_inject", "der_ht_inject", "sr_spr_inject"])
 def test_agents_with_both_are_in_the_catalogue(name: str) -> None:
     assert find_agent(name).injection is not None
-
-
-def test_a_module_that_no_rule_draws_anew_is_refused() -> None:
-    config = find_agent("der")
-    network = QNetwork(config.encoder, config.head, None, 3)
-    network.encoder.append(torch.nn.PReLU())
-    with pytest.raises(TypeError, match="no rule says how a PReLU is drawn anew"):
-        network.initialise_(torch.Generator())
-
-
-def test_a_parameter_of_no_part_is_refused() -> None:
-    config = find_agent("der")
-    network = QNetwork(config.encoder, config.head, None, 3)
-    network.scale = torch.nn.Parameter(torch.ones(()))
-    with pytest.raises(ValueError, match="scale is of no part of the network"):
-        network.parts()

@@ -171,6 +171,7 @@ def test_the_teacher_is_the_tortoise_and_learns_nothing() -> None:
     twin, teacher = deepcopy(made.hare), deepcopy(made.tortoise)
     made.metrics()
     made.update(x, labels)
+    made.change_weights_(x)
     with torch.no_grad():
         loss = objective(made.config, twin(x), labels, teacher.eval()(x))
     assert made.metrics()["loss"] == pytest.approx(float(loss), rel=1e-5)
@@ -186,7 +187,7 @@ def test_the_tortoise_is_the_average_of_all_hares(kind: str) -> None:
     assert made.tortoise is not None
     average = {name: value.double() for name, value in made.hare.state_dict().items()}
     for i in range(5):
-        made.update(*batch(i))
+        step_(made, i)
         for name, value in made.hare.state_dict().items():
             average[name] = 0.9 * average[name] + 0.1 * value
     for name, value in made.tortoise.state_dict().items():

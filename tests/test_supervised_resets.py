@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from networks.recycle import renew_
 from supervised.measures import dormant_units
 from supervised.methods import METHODS
-from supervised.settings import Resets, Tortoise
+from supervised.settings import Recycling, Resets, Tortoise
 from tests.test_supervised_methods import BASE, batch, equal, learner, step_, weights
 from tests.test_supervised_models import TINY, tiny
 
@@ -151,3 +151,37 @@ def test_redo_at_work(kind: str) -> None:
     dormant = sum(int(mask.sum()) for mask in dormant_units(made.hare, batch(1)[0], 0.6))
     assert made.metrics()["recycled"] > 0
     assert dormant >= 0
+
+
+@pytest.mark.parametrize(
+    ("keep_body", "keep_head", "layers"), [(0.0, 0.0, ()), (1.0, 0.0, (0, 1)), (0.0, 1.0, (2,)), (0.5, 0.5, (0, 1, 2))]
+)
+def test_nothing_is_recycled_that_the_reset_behind_it_would_undo(
+    keep_body: float, keep_head: float, layers: tuple[int, ...]
+) -> None:
+    """Two hidden layers of the body, one of the head; every unit counts as dormant."""
+    resets = Resets("tortoise", every=2, keep_body=keep_body, keep_head=keep_head)
+    config = replace(BASE, network=TINY["mlp"], tortoise=Tortoise(0.5), resets=resets, recycling=Recycling(2, tau=1e9))
+    made = learner(config, updates=2)
+    units = [layer.activation.units for layer in made.hare.units()]
+    assert made.metrics()["recycled"] == sum(units[i] for i in layers)
+    assert made.resets == 1
+
+
+def test_the_order_is_recycle_follow_reset() -> None:
+    """As an agent's: the average takes in what was recycled."""
+    config = replace(BASE, network=TINY["mlp"], tortoise=Tortoise(0.75), recycling=Recycling(1, tau=1e9))
+    made = learner(config, updates=1)
+    assert made.tortoise is not None
+    for start, hare, tortoise in zip(weights(made.initial), weights(made.hare), weights(made.tortoise), strict=True):
+        torch.testing.assert_close(tortoise, 0.75 * start + 0.25 * hare)
+    assert not made.hare.units()[-1].outgoing[0].weight.any()
+
+
+def test_zero_means_the_moments_of_all_weights() -> None:
+    """As an agent's resets have it."""
+    resets = Resets("initial", every=2, keep_body=1.0, moments="zero")
+    made = learner(replace(BASE, network=TINY["mlp"], resets=resets), updates=2)
+    values = [value for state in made.optimizer.state.values() for value in state.values()]
+    assert len(values) == 3 * len(list(made.hare.parameters()))
+    assert not any(value.any() for value in values)
