@@ -4,7 +4,7 @@
     python -m analysis.report runs/ --incomplete --agents der der_ht --out report.html
     python -m analysis.report runs/ --per-run "DER=DER.json" --per-run "BBF=BBF.csv" --out report.html
 
-Intervals are of 95 %, those of a bootstrap drawn from a fixed seed: the same files give the same page.
+Intervals are of 95 %, and those that are drawn have a seed of their own for each agent: the same files give the same page.
 """
 
 import argparse
@@ -12,8 +12,6 @@ import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
-
-import numpy as np
 
 from analysis import tables
 from analysis.curves import course_tables, read_courses
@@ -150,12 +148,12 @@ def compute(asked: argparse.Namespace) -> tuple[dict[str, Table], Grid, list[Sco
     grid = build_grid(scores, asked.games, asked.incomplete)
     known = {(score.label, score.game, score.seed) for score in scores}
     courses = read_courses(in_folders, course_tables(asked.paths), known)
-    learning, learning_games = tables.returns(courses, grid, asked.env_steps, np.random.default_rng(1))
+    learning, learning_games = tables.returns(courses, grid, asked.env_steps)
     files = {score.label: f"published runs, {Path(score.where).name}" for score in scores if not score.ours}
     found = {
-        "aggregates": tables.agents(grid, files, np.random.default_rng(2)),
-        "profiles": tables.profiles(grid, np.random.default_rng(3)),
-        "improvement": tables.improvements(grid, np.random.default_rng(4)),
+        "aggregates": tables.agents(grid, files),
+        "profiles": tables.profiles(grid),
+        "improvement": tables.improvements(grid),
         "pairs": tables.pairs(grid),
         "games": tables.games(grid),
         "standing": standing(scores),
@@ -227,10 +225,10 @@ def main(argv: list[str]) -> None:
         "Games": f"{len(asked.games)}; aggregates over {len(grid.shared)}",
         "Runs": f"{len(found['runs'].rows):,}",
         "Protocol": f"{asked.env_steps:,} env steps of training, {asked.episodes} games of evaluation, no sticky actions",
-        "Intervals": "95 %. Aggregates, profiles and probabilities: stratified bootstrap over the runs of each game, "
-        f"{RESAMPLES:,} draws ({CURVE_RESAMPLES} for curves), which is too narrow for few runs: over 26 games 2 hold the "
-        "truth in 81 % of cases, 5 in 90 %; of one game 3 in 70 %, 5 in 83 %, 10 in 90 %. All others: Student's t. Comparisons "
-        "of single runs are over games: Student's t, and Wilson's for probabilities",
+        "Intervals": "95 %, over the runs of each game. Means, optimality gaps and differences: Student's t. IQM: Student's t "
+        f"times the standard error of a stratified bootstrap of {RESAMPLES:,} draws ({CURVE_RESAMPLES} for curves). Medians: "
+        f"{RESAMPLES:,} draws of each game's mean from Student's t. Profiles and probabilities of improvement: Wilson's, with "
+        "the variance between runs and between their placements. Comparisons of single runs are over games instead",
         "Made by": f"python -m analysis.report {shlex.join(argv)}",
         "Commit": made_by,
     }

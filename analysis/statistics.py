@@ -1,11 +1,13 @@
 """Statistics over runs and games that a reviewer trusts: those of Agarwal et al. (2021), in NumPy alone.
 
-`scores` are human-normalised, float64 [..., runs, games]. Intervals are of 95 %. Those of aggregates, profiles and
-probabilities are percentile intervals of a stratified bootstrap: runs are drawn anew within each game, and games never. Those
-of differences, games and curves, means of few numbers, are Student's t (`mean_interval`). With one run there is nothing to go
-by: the interval is nan; but to compare two agents games take the place of runs then (`over_games`, `wilson`).
+`scores` are human-normalised, float64 [..., runs, games]. Intervals are of 95 % and about these games: runs are the sample.
+Means have Student's t (`mean_interval`), shares Wilson's interval (`share_interval`), the IQM the standard error of a
+stratified bootstrap, the median draws of each game's mean. The percentiles of a bootstrap are no interval of few runs: of two
+they hold the truth in half to four fifths of cases (`tests/test_coverage.py` simulates all of this). With one run there is
+nothing to go by: the interval is nan; but to compare two agents games take the place of runs then.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -14,6 +16,7 @@ from experiment.student import quantile
 
 RESAMPLES = 2000
 LEVEL = (2.5, 97.5)  # percentiles
+Z = 1.96
 FEWEST = 6  # games for an interval over games: with fewer, even all of one sign has a probability above 5 %
 CHUNK = 4_000_000  # scores held at once while resampling: 32 MB
 
@@ -50,6 +53,11 @@ AGGREGATES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+def generator(label: str, measure: str) -> np.random.Generator:
+    """The random numbers for an interval of `measure` of the agent `label`: the same whatever else is reported."""
+    return np.random.default_rng(list(hashlib.blake2b(f"{measure} of {label}".encode(), digest_size=16).digest()))
+
+
 def resampled(scores: np.ndarray, count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """`count` stratified draws from `scores` [runs, games], as float64 [some, runs, games] at a time."""
     runs, games = scores.shape
@@ -59,23 +67,46 @@ def resampled(scores: np.ndarray, count: int, rng: np.random.Generator) -> Itera
         yield scores[drawn, np.arange(games)]
 
 
-def intervals(
-    scores: np.ndarray, measures: Sequence[Callable[[np.ndarray], np.ndarray]], rng: np.random.Generator, count: int = RESAMPLES
-) -> list[Interval]:
-    """The interval of each of `measures` of `scores` [runs, games]."""
-    if len(scores) < 2:
-        return [(np.nan, np.nan)] * len(measures)
-    found = [[measure(draw) for measure in measures] for draw in resampled(scores, count, rng)]
-    return [_interval(np.concatenate(values)) for values in zip(*found, strict=True)]
+def intervals(scores: np.ndarray, label: str, count: int = RESAMPLES) -> list[Interval]:
+    """The interval of each of `AGGREGATES` of `scores` [runs, games] of the agent `label`, with `count` draws if any."""
+    low, high = (float(end) for end in mean_interval(_columns(np.minimum(scores, 1)))[:, 0])
+    average = mean_interval(_columns(scores))[:, 0]
+    return [
+        iqm_interval(scores, label, count),
+        median_interval(scores, label, count),
+        (float(average[0]), float(average[1])),
+        (1 - high, 1 - low),
+    ]
 
 
-def shares(runs: int, rng: np.random.Generator, count: int = RESAMPLES) -> np.ndarray:
-    """What share each run is of each of `count` draws of as many runs: float32 [count, runs].
+def iqm_interval(scores: np.ndarray, label: str, count: int = RESAMPLES) -> Interval:
+    """The interval of `iqm`: Student's t times the standard error of a bootstrap, mended for its runs being those at hand.
 
-    A mean over a draw is a weighted mean over the runs, which is a matrix product instead of a copy.
+    Degrees of freedom are Welch's and Satterthwaite's of scores that are clipped to the middle half, which the IQM depends on
+    (Tukey and McLaughlin 1963); of a game's runs those within it count.
     """
-    drawn = rng.integers(runs, size=(count, runs)) + runs * np.arange(count)[:, None]
-    return (np.bincount(drawn.ravel(), minlength=count * runs) / runs).astype(np.float32).reshape(count, runs)
+    runs = len(scores)
+    if runs < 2:
+        return np.nan, np.nan
+    draws = np.concatenate([iqm(draw) for draw in resampled(scores, count, generator(label, "iqm"))])
+    flat = np.sort(scores, axis=None)
+    low, high = flat[flat.size // 4], flat[-1 - flat.size // 4]
+    inside = ((scores >= low) & (scores <= high)).sum(0)
+    _, freedom = _errors(_columns(scores.clip(low, high)), np.maximum(inside - 1, 1))
+    half = quantile(freedom[0]) * draws.std() * np.sqrt(runs / (runs - 1))
+    middle = float(iqm(scores))
+    return middle - float(half), middle + float(half)
+
+
+def median_interval(scores: np.ndarray, label: str, count: int = RESAMPLES) -> Interval:
+    """The interval of `median`: percentiles of it where each game's mean is drawn from Student's t around the one found."""
+    runs, games = scores.shape
+    if runs < 2:
+        return np.nan, np.nan
+    errors = scores.std(0, ddof=1) / np.sqrt(runs)
+    means = scores.mean(0) + errors * generator(label, "median").standard_t(runs - 1, size=(count, games))
+    low, high = np.percentile(np.median(means, axis=1), LEVEL)
+    return float(low), float(high)
 
 
 def profile(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -84,16 +115,14 @@ def profile(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     return 1 - np.searchsorted(flat, thresholds, side="right") / flat.size
 
 
-def profile_band(scores: np.ndarray, thresholds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def profile_band(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """The interval of `profile` at each threshold. float64 [2, T]."""
-    above = scores.T[:, :, None] > thresholds  # [games, runs, T]
+    above = (scores.T[:, :, None] > thresholds).astype(float)  # [games, runs, T]
     games, runs, places = above.shape
     if runs < 2:
         return np.full((2, places), np.nan)
-    total = np.zeros((RESAMPLES, places))
-    for game in above:
-        total += shares(runs, rng) @ game.astype(np.float32)
-    return np.percentile(total / games, LEVEL, axis=0)
+    total, freedom = _errors(list(above))
+    return share_interval(above.mean((0, 1)), total / games**2, freedom, games * runs)
 
 
 def mean_interval(values: Sequence[np.ndarray]) -> np.ndarray:
@@ -104,12 +133,38 @@ def mean_interval(values: Sequence[np.ndarray]) -> np.ndarray:
     if any(len(game) < 2 for game in values):
         return np.full((2, values[0].shape[1]), np.nan)
     middle = np.mean([game.mean(0) for game in values], 0)
+    total, freedom = _errors(values)
+    half = np.array([quantile(f) for f in freedom]) * np.sqrt(total) / len(values)
+    return np.stack((middle - half, middle + half))
+
+
+def _columns(scores: np.ndarray) -> list[np.ndarray]:
+    """`scores` [runs, games] as what `mean_interval` takes."""
+    return [game[:, None] for game in scores.T]
+
+
+def _errors(values: Sequence[np.ndarray], known: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The variance of the sum of the means of `values`, float64 [runs, T] each, and its degrees of freedom; float64 [T] both.
+
+    By Welch and Satterthwaite; `known` [games] are the degrees of freedom of each, if not its runs but one.
+    """
     errors = np.array([game.var(0, ddof=1) / len(game) for game in values])  # [games, T]
     total = errors.sum(0)
-    known = np.array([len(game) - 1 for game in values])[:, None]
-    freedom = total**2 / np.maximum((errors**2 / known).sum(0), np.finfo(float).tiny)
-    half = np.array([quantile(max(f, 1)) for f in freedom]) * np.sqrt(total) / len(values)
-    return np.stack((middle - half, middle + half))
+    known = np.array([len(game) - 1 for game in values]) if known is None else known
+    freedom = total**2 / np.maximum((errors**2 / known[:, None]).sum(0), np.finfo(float).tiny)
+    return total, np.maximum(freedom, 1)
+
+
+def share_interval(share: np.ndarray, variance: np.ndarray, freedom: np.ndarray, count: int) -> np.ndarray:
+    """Wilson's interval of a `share` that has this `variance`, estimated with `freedom`; float64 [2, T], the three [T].
+
+    A share of `count` answers, yes or no, varies no less: with its variance and much freedom the interval is Wilson's own.
+    Where all are yes the variance found is 0, and Wilson's pull towards one half keeps the interval from having no width.
+    """
+    t = np.array([quantile(f) for f in freedom])
+    middle = share + Z**2 / (2 * count)
+    half = np.sqrt(t**2 * variance + Z**4 / (4 * count**2))
+    return (np.stack((middle - half, middle + half)) / (1 + Z**2 / count)).clip(0, 1)
 
 
 def wins(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -123,20 +178,18 @@ def improvement(x: np.ndarray, y: np.ndarray) -> float:
     return float(wins(x, y).mean(dtype=np.float64))
 
 
-def improvement_interval(x: np.ndarray, y: np.ndarray, rng: np.random.Generator, count: int = RESAMPLES) -> Interval:
-    """The interval of `improvement`; runs of both are drawn anew.
+def improvement_interval(x: np.ndarray, y: np.ndarray) -> Interval:
+    """The interval of `improvement`, from the spread of each run's placement: the share of the other's runs that it beats.
 
-    If either has a single run, or two of too few games, games are the sample: Wilson's interval, which is wider than need be
-    where a game can be won in part.
+    A game's variance is as DeLong et al. (1988) or Brunner and Munzel (2000) have it; a share of as many answers as the fewer
+    runs varies no less (Birnbaum and Klose 1957). If either agent has a single run, games are the sample.
     """
-    won_by_game = wins(x, y)
-    if min(len(x), len(y)) < (3 if len(won_by_game) < FEWEST else 2):
-        return wilson(float(won_by_game.mean(dtype=np.float64)), len(won_by_game))
-    total = np.zeros(count)
-    for won in won_by_game:
-        ours, theirs = shares(len(x), rng, count), shares(len(y), rng, count)
-        total += ((ours @ won) * theirs).sum(1)
-    return _interval(total / x.shape[1])
+    won, games, fewer = wins(x, y).astype(float), x.shape[1], min(len(x), len(y))
+    if fewer < 2:
+        return wilson(float(won.mean()), games)
+    total, freedom = _errors([game.mean(axis)[:, None] for axis in (1, 0) for game in won])
+    low, high = share_interval(np.array([won.mean()]), total / games**2, freedom, games * fewer)[:, 0]
+    return float(low), float(high)
 
 
 def paired(differences: Sequence[np.ndarray]) -> tuple[float, Interval]:
@@ -165,16 +218,11 @@ def over_games(values: np.ndarray) -> Interval:
 def wilson(share: float, games: int) -> Interval:
     """Wilson's 95 % interval of a `share` of `games` that are won: not of no width when all are. A tie is half a game.
 
-    It is nan for fewer than `FEWEST` games.
+    Half a game is added at either end (Newcombe 1998): without, 8 games that chance decides would leave out one half in 7 % of
+    cases. It is nan for fewer than `FEWEST` games.
     """
     if games < FEWEST:
         return np.nan, np.nan
-    z = 1.96
-    middle = (share + z**2 / (2 * games)) / (1 + z**2 / games)
-    half = z / (1 + z**2 / games) * np.sqrt(share * (1 - share) / games + z**2 / (4 * games**2))
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
-
-
-def _interval(values: np.ndarray) -> Interval:
-    low, high = np.percentile(values, LEVEL)
-    return float(low), float(high)
+    ends = np.array([share - 0.5 / games, share + 0.5 / games]).clip(0, 1)
+    found = share_interval(ends, ends * (1 - ends) / games, np.full(2, np.inf), games)
+    return float(found[0, 0]), float(found[1, 1])

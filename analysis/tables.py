@@ -60,7 +60,7 @@ def share(value: float) -> str:
     return "" if np.isnan(value) else f"{round(value, 3) + 0.0:.3f}"
 
 
-def agents(grid: Grid, sources: dict[str, str], rng: np.random.Generator) -> Table:
+def agents(grid: Grid, sources: dict[str, str]) -> Table:
     """The four aggregates of each agent with their intervals, then those published, if the games are the benchmark's 26.
 
     `sources` has where an agent's runs are from, if it is not ours.
@@ -69,7 +69,7 @@ def agents(grid: Grid, sources: dict[str, str], rng: np.random.Generator) -> Tab
     rows = []
     for label in grid.scores if grid.shared else ():
         scores = grid.matrix(label)
-        bands = s.intervals(scores, list(s.AGGREGATES.values()), rng)
+        bands = s.intervals(scores, label)
         numbers = [share(float(x)) for f, band in zip(s.AGGREGATES.values(), bands, strict=True) for x in (f(scores), *band)]
         rows.append((label, "run", grid.runs(label), *numbers, sources.get(label, "runs of ours")))
     for name, method in others(grid).items() if set(grid.shared) == set(GAMES) else ():
@@ -83,23 +83,23 @@ def others(grid: Grid) -> dict[str, Published]:
     return {name: method for name, method in published().items() if name not in grid.scores}
 
 
-def profiles(grid: Grid, rng: np.random.Generator) -> Table:
+def profiles(grid: Grid) -> Table:
     """Of each agent the share of runs above each threshold."""
     rows = []
     for label in grid.scores if grid.shared else ():
         scores = grid.matrix(label)
-        band = s.profile_band(scores, THRESHOLDS, rng)
+        band = s.profile_band(scores, THRESHOLDS)
         for tau, value, low, high in zip(THRESHOLDS, s.profile(scores, THRESHOLDS), *band, strict=True):
             rows.append((label, share(tau), share(value), share(low), share(high)))
     return table(("agent", "threshold", "share", "share_low", "share_high"), rows)
 
 
-def improvements(grid: Grid, rng: np.random.Generator) -> Table:
+def improvements(grid: Grid) -> Table:
     """The probability of improvement of every agent over every other."""
     found: dict[tuple[str, str], tuple[float, float, float]] = {}
     for x, y in combinations(grid.scores if grid.shared else (), 2):
         value = s.improvement(grid.matrix(x), grid.matrix(y))
-        low, high = s.improvement_interval(grid.matrix(x), grid.matrix(y), rng)
+        low, high = s.improvement_interval(grid.matrix(x), grid.matrix(y))
         found[x, y], found[y, x] = (value, low, high), (1 - value, 1 - high, 1 - low)
     drawn = {(x, y): _drawn(low, min(grid.runs(x), grid.runs(y))) for (x, y), (_, low, _) in found.items()}
     rows = [(x, y, *map(share, found[x, y]), drawn[x, y]) for x in grid.scores for y in grid.scores if (x, y) in found]
@@ -160,7 +160,7 @@ def games(grid: Grid) -> Table:
     return table(("game", "agent", "kind", "runs", "score", "score_low", "score_high", "hns"), rows)
 
 
-def returns(courses: dict[Key, Course], grid: Grid, env_steps: int, rng: np.random.Generator) -> tuple[Table, Table]:
+def returns(courses: dict[Key, Course], grid: Grid, env_steps: int) -> tuple[Table, Table]:
     """Learning curves: the IQM over all shared games, human-normalised; and the mean raw return of each game."""
     at = places(env_steps)
     curves: dict[str, dict[str, np.ndarray]] = defaultdict(dict)  # label -> game -> [runs, places]
@@ -174,7 +174,7 @@ def returns(courses: dict[Key, Course], grid: Grid, env_steps: int, rng: np.rand
             cube = np.array([find_game(game).normalised(found[game][:runs]) for game in grid.shared])  # [games, runs, places]
             for index in np.flatnonzero(~np.isnan(cube).any((0, 1))):
                 scores = cube[:, :, index].T
-                band = s.intervals(scores, [s.iqm], rng, CURVE_RESAMPLES)[0]
+                band = s.iqm_interval(scores, label, CURVE_RESAMPLES)
                 whole.append((label, int(at[index]), runs, *map(share, (float(s.iqm(scores)), *band))))
         for game in (game for game in grid.games if game in found):
             rows = found[game]

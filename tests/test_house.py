@@ -30,7 +30,7 @@ ALLOWED = {
     },
     "sweep": {"envs.games", "experiment.command", "experiment.files", "experiment.folder", "options"},
     "supervised": {"networks", "experiment"},
-    "benchmarks": {"agents", "envs", "experiment", "networks", "replay", "supervised", "train", "eval", "options"},
+    "benchmarks": {"agents", "analysis", "envs", "experiment", "networks", "replay", "supervised", "train", "eval", "options"},
 }
 
 

@@ -49,18 +49,18 @@ def test_numbers_are_written_plainly() -> None:
 
 def test_tables_of_aggregates_profiles_and_improvement() -> None:
     grid, scores = two_agents()
-    rows = tables.agents(grid, {}, rng()).where(kind="run")
+    rows = tables.agents(grid, {}).where(kind="run")
     for row in rows:
         for name, measure in s.AGGREGATES.items():
             value, low, high = numbers(row, name)
             assert value == pytest.approx(float(measure(scores[row["agent"]])), abs=5e-4)
             assert low <= value <= high
             assert row["runs"] == "4"
-    found = tables.improvements(grid, rng())
+    found = tables.improvements(grid)
     forth, back = found.where(agent="der_ht")[0], found.where(agent="der")[0]
     assert float(forth["probability"]) == pytest.approx(s.improvement(scores["der_ht"], scores["der"]), abs=5e-4)
     assert numbers(back, "probability") == pytest.approx([1 - x for x in np.array(numbers(forth, "probability"))[[0, 2, 1]]])
-    profile = tables.profiles(grid, rng()).where(agent="der", threshold="1.000")[0]
+    profile = tables.profiles(grid).where(agent="der", threshold="1.000")[0]
     assert float(profile["share"]) == pytest.approx((scores["der"] > 1).mean(), abs=5e-4)
 
 
@@ -88,7 +88,7 @@ def test_with_one_run_a_game_comparisons_say_that_games_were_drawn() -> None:
     assert (whole["difference"], whole["drawn"]) == ("0.250", "games")
     assert (low, high) == (-0.037, 0.537)  # 0.25 ± 2.571 x 0.2739 / root of 6
     assert [(row["difference_low"], row["drawn"]) for row in single] == [("", "")] * 6
-    row = tables.improvements(grid, rng()).where(agent="der_ht")[0]
+    row = tables.improvements(grid).where(agent="der_ht")[0]
     assert (row["probability"], row["drawn"]) == ("0.750", "games")
     assert numbers(row, "probability")[1:] == pytest.approx(s.wilson(0.75, 6), abs=5e-4)
 
@@ -139,7 +139,7 @@ def test_learning_curves_and_plasticity_by_hand() -> None:
         for seed in range(4):
             at = [(100.0, game.random), (1000.0, game.random + 0.1 * seed * (game.human - game.random))]
             courses["der", game.name, seed] = Course(at, {"srank": [(90.0, 1.0), (900.0, 2.0 + seed)]})
-    whole, single = tables.returns(courses, grid, 1800, rng())
+    whole, single = tables.returns(courses, grid, 1800)
     # From env step 1000 on: the mean of the two games, which is half of the last; 0 .05 .1 .15, each twice; the middle: .05 .1
     last = whole.where(env_step="1800")[0]
     assert (last["agent"], last["runs"], last["iqm"]) == ("der", "4", "0.075")
@@ -154,7 +154,7 @@ def test_learning_curves_and_plasticity_by_hand() -> None:
 def test_curves_over_all_games_need_all_games() -> None:
     grid, _ = two_agents()
     courses = {("der", "Pong", 0): Course([(100.0, 1.0)], {"srank": [(100.0, 1.0)]})}
-    whole, single = tables.returns(courses, grid, 1800, rng())
+    whole, single = tables.returns(courses, grid, 1800)
     assert not whole.rows
     assert single.rows
     assert not tables.plasticity(courses, grid, 1800).rows
@@ -206,16 +206,16 @@ def test_figures_draw_their_tables() -> None:
     assert looks["der"].colour == looks["der_ht"].colour
     assert looks["der"].dash != looks["der_ht"].dash
     assert looks["der"].mark != looks["der_ht"].mark
-    table = tables.agents(grid, {}, rng())
+    table = tables.agents(grid, {})
     panel = drawings.aggregates(table, looks).panels[0]
     marks = {tuple(line.get_xdata()) for line in panel.lines}
     for row in table.where():
         value, low, high = numbers(row, "iqm")
         assert {(value,), (low, high)} <= marks
-    table = tables.profiles(grid, rng())
+    table = tables.profiles(grid)
     lines = drawings.profiles(table, looks).panels[1].lines
     np.testing.assert_array_equal(lines[1].get_ydata(), [float(row["share"]) for row in table.where(agent="der_ht")])
-    table = tables.improvements(grid, rng())
+    table = tables.improvements(grid)
     assert [label.get_text() for label in drawings.improvements(table, looks).panels[0].texts] == [
         row["probability"] for row in table.where()
     ]

@@ -1,0 +1,101 @@
+"""How often the report's intervals leave out the truth, in simulations of which it is known; 5 % are meant, 6 % are held.
+
+    python -m benchmarks.coverage --count 1000
+
+Probabilities of improvement are of identical agents, normal in every game, so that the truth is one half. The rest is of one
+agent: normal runs around levels of the games that lie between 0 and 1, or lognormal ones around levels from a 20th to 2.
+"""
+
+import argparse
+from collections.abc import Callable
+from itertools import combinations_with_replacement, product
+
+import numpy as np
+
+from analysis import statistics as s
+
+RUNS = (1, 2, 3, 5, 10)
+PAIRS = (*combinations_with_replacement(RUNS, 2), (2, 100), (3, 100))
+GAMES = (1, 10, 26)
+THRESHOLDS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # of profiles, as quantiles of all runs
+DRAWS = 300  # of the bootstrap: what 2,000 find, a little noisier
+
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+
+
+def improvement(x: int, y: int, games: int, count: int) -> float:
+    """Share of `count` intervals of identical agents with `x` and `y` runs that leave out one half; nan if there are none."""
+    rng = np.random.default_rng([games, x, y])
+    found = [s.improvement_interval(rng.normal(size=(x, games)), rng.normal(size=(y, games))) for _ in range(count)]
+    return _outside(np.array(found), 0.5)
+
+
+def normal(games: int) -> Draw:
+    """Runs, float64 [runs, games], of deviation 0.3."""
+    return lambda rng, runs: rng.normal(np.linspace(0, 1, games), 0.3, size=(runs, games))
+
+
+def lognormal(games: int) -> Draw:
+    """Runs, float64 [runs, games], the logarithms of deviation 0.5."""
+    return lambda rng, runs: rng.lognormal(np.linspace(-3, 0.7, games), 0.5, size=(runs, games))
+
+
+def aggregates(draw: Draw, runs: int, games: int, count: int) -> dict[str, float]:
+    """Share of `count` intervals of each aggregate, and of a profile, that leave out what many runs have."""
+    rng = np.random.default_rng([runs, games])
+    many = draw(rng, 50_000)
+    truth = {name: float(measure(many)) for name, measure in s.AGGREGATES.items()}
+    thresholds = np.quantile(many, THRESHOLDS)
+    found: dict[str, list[s.Interval]] = {name: [] for name in s.AGGREGATES}
+    bands = []
+    for index in range(count):
+        scores = draw(rng, runs)
+        for name, interval in zip(s.AGGREGATES, s.intervals(scores, str(index), DRAWS), strict=True):
+            found[name].append(interval)
+        bands.append(s.profile_band(scores, thresholds))
+    shares = {name: _outside(np.array(intervals), truth[name]) for name, intervals in found.items()}
+    above = s.profile(many, thresholds)
+    held = [_outside(np.array(bands)[:, :, i], above[i]) for i in range(len(thresholds))]
+    return {**shares, "profile": float(np.mean(held))}
+
+
+def percentiles(draw: Draw, runs: int, games: int, count: int) -> float:
+    """The same of the mean with the percentiles of a bootstrap, which is what is usual."""
+    rng = np.random.default_rng([runs, games])
+    truth = float(draw(rng, 50_000).mean())
+    found = [
+        np.percentile(np.concatenate([s.mean(d) for d in s.resampled(draw(rng, runs), DRAWS, rng)]), s.LEVEL)
+        for _ in range(count)
+    ]
+    return _outside(np.array(found), truth)
+
+
+def _outside(intervals: np.ndarray, truth: float) -> float:
+    """The share of `intervals` [N, 2] without `truth`; nan if they are nan."""
+    if np.isnan(intervals).all():
+        return float("nan")
+    rounding = 1e-9
+    return float(((intervals[:, 0] > truth + rounding) | (intervals[:, 1] < truth - rounding)).mean())
+
+
+def _line(cells: list[object]) -> str:
+    return "| " + " | ".join("-" if c != c else f"{100 * c:.1f}" if isinstance(c, float) else str(c) for c in cells) + " |"
+
+
+def main() -> None:
+    """Print the tables, in percent."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=1000, help="simulations for each number")
+    count = parser.parse_args().count
+    print(_line(["improvement, runs", *(f"{games} games" for games in GAMES)]))
+    for x, y in PAIRS:
+        print(_line([f"{x} and {y}", *(improvement(x, y, games, count) for games in GAMES)]), flush=True)
+    print(_line(["runs are", "games", "runs", *s.AGGREGATES, "profile", "mean, percentiles"]))
+    for kind, games, runs in product((normal, lognormal), GAMES, RUNS[1:]):
+        shares = aggregates(kind(games), runs, games, count)
+        usual = percentiles(kind(games), runs, games, count)
+        print(_line([kind.__name__, games, runs, *shares.values(), usual]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
