@@ -186,7 +186,7 @@ def improvement_interval(x: np.ndarray, y: np.ndarray) -> Interval:
     """
     won, games, fewer = wins(x, y).astype(float), x.shape[1], min(len(x), len(y))
     if fewer < 2:
-        return wilson(float(won.mean()), games)
+        return wilson(float(won.mean()), games, len(x) * len(y))
     total, freedom = _errors([game.mean(axis)[:, None] for axis in (1, 0) for game in won])
     low, high = share_interval(np.array([won.mean()]), total / games**2, freedom, games * fewer)[:, 0]
     return float(low), float(high)
@@ -215,14 +215,15 @@ def over_games(values: np.ndarray) -> Interval:
     return float(low), float(high)
 
 
-def wilson(share: float, games: int) -> Interval:
+def wilson(share: float, games: int, compared: int = 1) -> Interval:
     """Wilson's 95 % interval of a `share` of `games` that are won: not of no width when all are. A tie is half a game.
 
-    Half a game is added at either end (Newcombe 1998): without, 8 games that chance decides would leave out one half in 7 % of
-    cases. It is nan for fewer than `FEWEST` games.
+    In each game `compared` pairs of runs are. Half a pair is added at either end (Newcombe 1998): without, 8 games that chance
+    decides would leave out one half in 7 % of cases. It is nan for fewer than `FEWEST` games.
     """
     if games < FEWEST:
         return np.nan, np.nan
-    ends = np.array([share - 0.5 / games, share + 0.5 / games]).clip(0, 1)
+    half = 0.5 / (games * compared)
+    ends = np.array([share - half, share + half]).clip(0, 1)
     found = share_interval(ends, ends * (1 - ends) / games, np.full(2, np.inf), games)
     return float(found[0, 0]), float(found[1, 1])

@@ -81,5 +81,6 @@ def test_winning_everything_is_no_certainty() -> None:
     many = np.repeat(np.arange(3.0)[:, None], 26, 1)
     assert s.improvement_interval(many + 5, many) == pytest.approx((78 / (78 + 1.96**2), 1))
     one, five = np.zeros((1, 26)), np.ones((5, 26))
-    assert s.improvement_interval(five, one) == s.wilson(1, 26)
+    assert s.improvement_interval(five, one) == s.wilson(1, 26, 5)
+    assert s.wilson(1, 26)[0] < s.wilson(1, 26, 5)[0] < 26 / (26 + 1.96**2)
     assert np.isnan(s.improvement_interval(five[:, :5], one[:, :5])).all()

@@ -175,7 +175,7 @@ def test_published_runs_are_agents_too(tmp_path: Path) -> None:
     command = [str(tmp_path / "results"), "--games", "Pong", *PROTOCOL, "--out", str(tmp_path / "a.html")]
     report.main([*command, "--per-run", f"Dopamine={tmp_path / 'DER.json'}", "--per-run", f"DER={tmp_path / 'DER.json'}"])
     found = Page((tmp_path / "a.html").read_text()).tables
-    assert ["Dopamine", "der", "1.000 [1.000, 1.000]", "runs"] in found["improvement.csv"]
+    assert ["Dopamine", "der", "1.000 [0.438, 1.000]", "runs"] in found["improvement.csv"]
     assert {row[0] for row in found["runs.csv"][1:]} == {"der"}
     check(found["standing.csv"][1:], tmp_path / "a_files/standing.csv")
     row = ["der", "Dopamine", "Pong", "1", "-10", "3", "-8.5 [-8.975, -8.025]", "0.000"]
