@@ -9,18 +9,31 @@ from pathlib import Path
 from typing import Any
 
 from experiment.command import UserError, run
-from experiment.files import atomic
+from experiment.files import atomic, read_text, write_text, writing
 from supervised.methods import BOUNDS, EVERYTHING
 from supervised.studies import STUDIES
-from supervised.table import TASKS, Row, accuracies, against, by_setting, collect, final, read, summary
+from supervised.table import NOTES, TASKS, Row, accuracies, against, by_setting, collect, final, read, summary
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # Okabe and Ito
 MARKS = ("-", "--", ":")
 NOTE = (
     "Test accuracy in percent at the end of the last task, mean over seeds ± half of the 95 % interval (Student's t). "
-    "`test` is the tortoise's where a method is judged by it. `- none`: difference to no method, seed by seed. Wrong labels "
-    "are never by chance right; unless a run says --protocol.convention kept, all labels are redrawn in every task."
+    "`test` is the tortoise's where a method is judged by it. `- none`: difference to no method, seed by seed (of how many). "
+    "The hare of `ema` is `none`, that of `fresh_ema` is `fresh`: nothing acts on it, so it and what is measured of it "
+    "stand there alone. Wrong labels are never by chance right; unless a run says --protocol.convention kept, all labels are "
+    "redrawn in every task."
 )
+SAME = {"ema": "none", "fresh_ema": "fresh"}  # whose hare is whose
+
+
+def said(study: str, point: str, rows: list[Row]) -> str:
+    """What stands above the table of a setting."""
+    text = f"Setting `{point}`"
+    if STUDIES[study].augments(point):
+        text += ", which augments all images (so `augmentation` would be `none`)"
+    if any(row["held_out"] != "0" for row in rows):
+        text += ", judged by training images that were held out, not by test images"
+    return text
 
 
 def table(rows: list[Row]) -> str:
@@ -33,9 +46,14 @@ def table(rows: list[Row]) -> str:
     for method in sorted(test, key=lambda name: -summary(list(final(test[name]).values())).mean):
         values = final(test[method])
         difference = against(values, base) if method != "none" else None
-        cells = [f"`{method}`", str(summary(list(values.values()))), "" if difference is None else str(difference)]
-        cells += [str(_mean(found, method)) if method in found else "" for found in (hare, tortoise, train, zero)]
-        cells += [f"{_mean(found, method).mean:.1f}" for found in (rank, norm)]
+        told = "" if difference is None else f"{difference} ({difference.count})"
+        cells = [f"`{method}`", str(summary(list(values.values()))), told]
+        measured = [str(_mean(found, method)) if method in found else "" for found in (hare, tortoise, train, zero)]
+        measured += [f"{_mean(found, method).mean:.1f}" for found in (rank, norm)]
+        if SAME.get(method) in test:
+            measured = [f"`{SAME[method]}`"] * len(measured)
+            measured[1] = str(_mean(tortoise, method))
+        cells += measured
         lines.append("| " + " | ".join([*cells, str(len(values))]) + " |")
     return "\n".join(lines)
 
@@ -143,16 +161,23 @@ def picture(path: Path, title: str, study: str, settings: dict[str, list[Row]]) 
     if drawn != "grid":
         axes[0][0].set_ylabel("test accuracy, %")
     figure.suptitle(title)
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    with writing(path), atomic(path) as file:
+        kind = path.suffix.removeprefix(".")
+        figure.savefig(file, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
     pyplot.close(figure)
 
 
 def report(folder: Path, out: Path) -> str:
     """Write report.md and the pictures into `out`, from the tables in `folder`; the text of report.md."""
     parts = [f"# The supervised study\n\n{NOTE}"]
+    if (out / NOTES).exists():
+        parts.append(read_text(out / NOTES).strip())
     studies: dict[tuple[str, str, str], dict[str, list[Row]]] = {}
     for (dataset, model, study, point), rows in by_setting(read(folder, TASKS)).items():
-        studies.setdefault((study, dataset, model), {})[point] = rows
+        none_too = STUDIES[study].augments(point)
+        compared = [row for row in rows if not (none_too and row["method"] == "augmentation")]
+        if compared:
+            studies.setdefault((study, dataset, model), {})[point] = compared
     for study, dataset, model in sorted(studies, key=lambda key: (list(STUDIES).index(key[0]), *key[1:])):
         settings = studies[study, dataset, model]
         ordered = {point: settings[point] for point in STUDIES[study].points if point in settings}
@@ -160,10 +185,9 @@ def report(folder: Path, out: Path) -> str:
         name = f"{study}-{dataset}-{model}.svg"
         picture(out / name, title, study, ordered)
         parts.append(f"## {title}\n\n![{title}]({name})")
-        parts += [f"Setting `{point}`:\n\n{table(rows)}" for point, rows in ordered.items()]
+        parts += [f"{said(study, point, rows)}:\n\n{table(rows)}" for point, rows in ordered.items()]
     text = "\n\n".join(parts) + "\n"
-    with atomic(out / "report.md") as file:
-        file.write(text.encode())
+    write_text(out / "report.md", text)
     return text
 
 

@@ -17,9 +17,13 @@ class Protocol:
     convention: Literal["redrawn", "kept"] = "redrawn"
     """redrawn: in each task all labels get that task's noise anew, as in the paper's code; kept: a label stays as it came"""
     memory: int | None = None
-    """how many images of earlier tasks can be learnt from, drawn anew in each task; None: all"""
+    """how many images of earlier tasks can be learnt from, a reservoir of those that came; None: all"""
     last_only: bool = False
     """skip all tasks but the last: a fresh network on all data, the reference"""
+    last_epochs: int | None = None
+    """epochs of the last task, whatever its share; None: as of the others"""
+    held_out: int = 0
+    """training images that no task has, on which accuracies are measured in place of the test images: to choose settings by"""
 
     @property
     def tasks(self) -> range:
@@ -29,6 +33,8 @@ class Protocol:
 
     def epochs(self, task: int) -> int:
         """How often `task` goes through its images; 1000 and 111 for the paper's warm start, 100 ten times if continual."""
+        if self.last_epochs is not None and task == len(self.shares) - 1:
+            return self.last_epochs
         return max(1, int(self.passes / self.shares[task] + 1e-9))
 
 
@@ -182,6 +188,8 @@ def _check_protocol(p: Protocol) -> None:
     require(all(0 <= noise <= 1 for noise in p.noise), "--protocol.noise must lie in 0..1")
     require(p.passes > 0, f"--protocol.passes must be above 0, not {p.passes:g}")
     require(p.memory is None or p.memory >= 0, f"--protocol.memory must not be negative, not {p.memory}")
+    require(p.last_epochs is None or p.last_epochs >= 1, f"--protocol.last-epochs must be at least 1, not {p.last_epochs}")
+    require(p.held_out >= 0, f"--protocol.held-out must not be negative, not {p.held_out}")
 
 
 def _check_learning(c: Config) -> None:

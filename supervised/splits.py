@@ -16,6 +16,23 @@ def choose(size: int, count: int | None, seed: int) -> np.ndarray:
     return np.random.default_rng([seed, CHOICE]).permutation(size)[:count]
 
 
+def hold_out(size: int, count: int | None, held: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which `count` of `size` images a run may use, all others if None, and which `held` it is measured on; int64, disjoint.
+
+    Those that it may use are the ones of a run that holds none out, while there are enough.
+    """
+    if not held:
+        return choose(size, count, seed), np.empty(0, np.int64)
+    order = choose(size, size, seed)
+    return order[: size - held][:count], order[size - held :]
+
+
+def binds(protocol: Protocol, size: int) -> bool:
+    """Whether the protocol's memory is ever smaller than what came before, of `size` images in all tasks."""
+    old = sum(map(len, chunks(size, protocol.shares, 0)[:-1]))
+    return protocol.memory is not None and protocol.memory < old
+
+
 def chunks(size: int, shares: tuple[float, ...], seed: int) -> list[np.ndarray]:
     """The new images of each task: disjoint, together 0 .. `size` - 1, each its share rounded; int64 arrays."""
     order = np.random.default_rng([seed, CHUNKS]).permutation(size)
@@ -32,11 +49,16 @@ def corrupt(labels: np.ndarray, share: float, classes: int, rng: np.random.Gener
 
 
 def task_images(protocol: Protocol, size: int, task: int, seed: int) -> np.ndarray:
-    """All images of `task`, old and new; int64, distinct. With a memory the old ones are a uniform draw of that many."""
+    """All images of `task`, old and new; int64, distinct. With a memory the old ones are those that a reservoir holds.
+
+    Each image draws its rank once, and the first of those that came are held: a uniform draw of them, and whatever is forgotten
+    never comes back (Vitter 1985).
+    """
     parts = chunks(size, protocol.shares, seed)
     old = np.concatenate([np.empty(0, np.int64), *parts[:task]])
     if protocol.memory is not None:
-        old = np.random.default_rng([seed, MEMORY, task]).permutation(old)[: protocol.memory]
+        rank = np.random.default_rng([seed, MEMORY]).permutation(size)
+        old = old[np.argsort(rank[old])][: protocol.memory]
     return np.concatenate([old, parts[task]])
 
 

@@ -41,7 +41,7 @@ def command_lines(argv: list[str]) -> tuple[list[list[str]], bool]:
         ["--study", asked.study, "--point", point, "--method", method, "--seed", str(seed), *rest]
         for seed in range(asked.seeds)
         for point in asked.points or study.points
-        for method in asked.methods or study.methods
+        for method in asked.methods or study.methods_at(point)
     ]
     for line in lines:
         read_command_line(line)  # a mistake is found before the first run

@@ -1,7 +1,6 @@
 """From run folders to two small tables, and from these to means with intervals over seeds. No torch here."""
 
-import csv
-import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiment.command import UserError
-from experiment.files import atomic
-from experiment.folder import CONFIG, METRICS, SCORE
+from experiment.files import locked, number, read_table, write_table, writing
+from experiment.files import whole as integer
+from experiment.folder import SCORE
 from experiment.student import quantile
+from supervised.finished import SETTING, Finished, check_accuracies, check_names, read_finished
 
-SETTING = ("dataset", "model", "study", "point")
-FINAL = (*SETTING, "method", "seed", "images", "judged", "task", "update", "test", "test_hare", "test_tortoise")
+FINAL = (*SETTING, "method", "seed", "images", "held_out", "judged", "task", "update", "test", "test_hare", "test_tortoise")
 MEASURED = (
     "train_hare",
     "train_tortoise",
@@ -30,6 +30,7 @@ MEASURED = (
 )
 TASKS = "tasks.csv"  # a row for the end of each task of each run
 CURVES = "curves.csv"  # a row for each evaluation
+NOTES = "notes.md"  # what is known to be mistaken in these very tables, if anything is
 
 Row = dict[str, str]
 
@@ -56,64 +57,81 @@ def summary(values: Sequence[float]) -> Mean:
 
 
 def collect(runs: Path, out: Path) -> int:
-    """Write the tables of all finished runs below `runs` into the folder `out`; how many. UserError for none or twins."""
+    """Write the tables of all finished runs below `runs` into `out`; how many. UserError for none, twins or damage."""
     finals: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     seen: dict[tuple[Any, ...], Path] = {}
     settings: dict[tuple[Any, ...], tuple[Any, Path]] = {}
-    for path in sorted(runs.rglob(SCORE)):
-        score = json.loads(path.read_text())
-        if "tasks" not in score:
-            continue  # of another program
-        other = seen.setdefault(tuple(score[name] for name in (*SETTING, "method", "seed")), path)
-        if other != path:  # flags that differ are not in the key, and a mean over them would be of nothing
-            raise UserError(f"{other.parent} and {path.parent} are two runs of one method and seed; collect them apart")
-        _require_same_settings(path.parent, score, settings)
-        about = {name: score[name] for name in (*SETTING, "method", "seed", "images", "judged")}
-        finals += [about | task | {"commit": score["commit"]} for task in score["tasks"]]
-        rows = map(json.loads, (path.parent / METRICS).read_text().splitlines())
-        curves += [about | row for row in rows if row["kind"] == "evaluation"]
+    for run in filter(None, map(read_finished, sorted(runs.rglob(SCORE)))):
+        other = seen.setdefault(tuple(run.about[name] for name in (*SETTING, "method", "seed")), run.folder)
+        if other != run.folder:  # flags that differ are not in the key, and a mean over them would be of nothing
+            raise UserError(f"{other} and {run.folder} are two runs of one method and seed; collect them apart")
+        _require_same_settings(run, settings)
+        about = run.about | {"held_out": run.protocol.get("held_out", 0)}
+        finals += [about | task | {"commit": run.commit} for task in run.tasks]
+        curves += [about | row for row in run.evaluations]
     if not seen:
         raise UserError(f"there is no finished run in {runs}")
-    out.mkdir(parents=True, exist_ok=True)
-    _write(out / TASKS, (*FINAL, *MEASURED, "commit"), finals)
-    _write(out / CURVES, (*SETTING, "method", "seed", "task", "update", "test_hare", "test_tortoise", "train_hare"), curves)
+    with locked(out):
+        _write(out / TASKS, (*FINAL, *MEASURED, "commit"), finals)
+        _write(out / CURVES, (*SETTING, "method", "seed", "task", "update", "test_hare", "test_tortoise", "train_hare"), curves)
+        with writing(out / NOTES):
+            (out / NOTES).unlink(missing_ok=True)  # it was of other tables
     return len(seen)
 
 
-def _require_same_settings(run: Path, score: dict[str, Any], seen: dict[tuple[Any, ...], tuple[Any, Path]]) -> None:
+def _require_same_settings(run: Finished, seen: dict[tuple[Any, ...], tuple[Any, Path]]) -> None:
     """UserError if `run` differs from one of its method in more than the seed, or from one of its setting in the tasks."""
-    ours = json.loads((run / CONFIG).read_text())["settings"]
-    protocol = dict(ours["config"]["protocol"])
-    fresh, memory = protocol.pop("last_only"), protocol.pop("memory")
-    setting = tuple(score[name] for name in SETTING)
-    whole = {k: v for k, v in ours.items() if k != "seed"}
-    alike = {(*setting, "method", score["method"]): whole, (*setting, "tasks"): (ours["images"], protocol)}
-    if not fresh:  # which have all images whatever the others remember
-        alike[*setting, "memory"] = memory
+    protocol = {name: value for name, value in run.protocol.items() if name not in ("last_only", "memory")}
+    setting = tuple(run.about[name] for name in SETTING)
+    whole = {k: v for k, v in run.settings.items() if k != "seed"}
+    alike = {(*setting, "method", run.about["method"]): whole, (*setting, "tasks"): (run.settings["images"], protocol)}
+    if not run.protocol.get("last_only"):  # fresh networks have all images whatever the others remember
+        alike[*setting, "memory"] = run.protocol.get("memory")
     for key, value in alike.items():
-        theirs, other = seen.setdefault(key, (value, run))
+        theirs, other = seen.setdefault(key, (value, run.folder))
         if theirs != value:
-            raise UserError(f"{other} and {run} are of different settings, and no mean is of both; collect them apart")
+            raise UserError(f"{other} and {run.folder} are of different settings, and no mean is of both; collect them apart")
 
 
 def _write(path: Path, names: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    lines = [names, *[tuple(_plain(row.get(name)) for name in names) for row in rows]]
-    with atomic(path) as file:
-        file.write("".join(",".join(line) + "\n" for line in lines).encode())
+    write_table(path, names, ({name: _plain(row.get(name)) for name in names} for row in rows))
 
 
 def _plain(value: Any) -> str:
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}" if math.isfinite(value) else ""
+    return "" if value is None else str(value)
 
 
 def read(folder: Path, name: str) -> list[Row]:
-    """The rows of a table that `collect` wrote into `folder` or into its subfolder supervised. UserError without one."""
+    """The rows of a table that `collect` wrote into `folder` or into its subfolder supervised. UserError if it is not whole."""
     for place in (folder / name, folder / "supervised" / name):
         if place.exists():
-            with place.open(newline="") as file:
-                return list(csv.DictReader(file))
-    raise UserError(f"there is no {name} in {folder}; python -m supervised.report RUNS --collect {folder} makes it")
+            return _checked(place)
+    raise UserError(f"there is no {name} in {folder}; --collect makes it from runs")
+
+
+def _checked(path: Path) -> list[Row]:
+    """The rows of the table of tasks at `path`, each with names of the catalogue, numbers, and once."""
+    needed = tuple(name for name in FINAL if name != "held_out")  # which older tables do not have
+    seen: set[tuple[str, ...]] = set()
+    found = []
+    for row, where in read_table(path, (*needed, *MEASURED, "commit")).rows:
+        row.setdefault("held_out", "0")
+        check_names(row, where)
+        check_accuracies(row, where)
+        for name in ("seed", "task", "update", "held_out"):
+            if integer(row[name], f"{where}: {name}") < 0:
+                raise UserError(f"{where}: {name} is {row[name]}")
+        for name in (name for name in MEASURED if row[name]):
+            number(row[name], f"{where}: {name}")
+        key = tuple(row[name] for name in (*SETTING, "method", "seed", "task"))
+        if key in seen:
+            raise UserError(f"{where} is the second of one run and task")
+        seen.add(key)
+        found.append(row)
+    return found
 
 
 def by_setting(rows: Iterable[Row]) -> dict[tuple[str, ...], list[Row]]:

@@ -6,6 +6,7 @@ import io
 import multiprocessing
 import os
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,20 @@ import numpy as np
 import pytest
 
 from experiment.command import UserError
+from supervised import report
 from supervised.archives import read_idx, read_tiny_imagenet
 from supervised.data import cache_folder
+from supervised.table import CURVES, TASKS, collect, read
 from tests.supervised_files import install_fashion, write_idx
+from tests.test_supervised_report import write_run
 
 
 def test_flipped_bits_are_one_line_or_change_nothing(tmp_path: Path) -> None:
     """A bit of the header may say when it was zipped: then the images are the same."""
     sums = write_idx(tmp_path, 20, 5)
-    path, flips = tmp_path / "train-images-idx3-ubyte.gz", np.random.default_rng(0)
+    path = tmp_path / "train-images-idx3-ubyte.gz"
     whole, right, refused = path.read_bytes(), read_idx(tmp_path, sums), 0
-    for place in flips.integers(8 * len(whole), size=400):
-        damaged = bytearray(whole)
-        damaged[place // 8] ^= 1 << place % 8
+    for damaged in flipped(whole, 400):
         path.write_bytes(damaged)
         try:
             assert (read_idx(tmp_path, sums).images == right.images).all()
@@ -87,3 +89,104 @@ def _load(folder: Path, start: Any, said: Any) -> None:
     with contextlib.redirect_stderr(io.StringIO()) as printed:
         arrays = data._cached(cache_folder() / "fashion_mnist.npz", "fashion_mnist", folder)
     said.put((printed.getvalue(), len(arrays.images)))
+
+
+def flipped(content: bytes, count: int) -> Iterator[bytes]:
+    """`content` with one bit changed, `count` times."""
+    for place in np.random.default_rng(0).integers(8 * len(content), size=count):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        yield bytes(damaged)
+
+
+@pytest.mark.parametrize("name", ["score.json", "config.json", "metrics.jsonl"])
+def test_flipped_bits_of_a_run_are_one_line(name: str, tmp_path: Path) -> None:
+    """Or change what the tables do not have, or one number alone, in a row that nothing else repeats."""
+    write_run(tmp_path / "runs", "warm_start", "plain", "hare_tortoise", 0)
+    path = next((tmp_path / "runs").rglob(name))
+    whole = path.read_bytes()
+    collect(tmp_path / "runs", tmp_path / "right")
+    right, refused = (tmp_path / "right" / TASKS).read_bytes(), 0
+    for damaged in flipped(whole, 60):
+        path.write_bytes(damaged)
+        try:
+            collect(tmp_path / "runs", tmp_path / "out")
+            assert (tmp_path / "out" / TASKS).read_bytes() == right
+        except UserError:
+            refused += 1
+    assert refused > 30
+
+
+def test_flipped_bits_of_a_table_are_one_line_or_stay_numbers(tmp_path: Path) -> None:
+    for method in ("none", "ema"):
+        write_run(tmp_path / "runs", "warm_start", "plain", method, 0)
+    collect(tmp_path / "runs", tmp_path)
+    whole, refused = (tmp_path / TASKS).read_bytes(), 0
+    for damaged in flipped(whole, 240):
+        (tmp_path / TASKS).write_bytes(damaged)
+        try:
+            assert len(read(tmp_path, TASKS)) == 4
+        except UserError:
+            refused += 1
+    assert refused > 150
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("fashion_mnist", "x/../../../out", "line 2: dataset cannot be 'x/../../../out'"),
+        ("warm_start", "=HYPERLINK(1)", "study cannot be '=HYPERLINK"),
+        (",plain,", ",big,", "point cannot be 'big'"),
+        (",none,0,", ",none,0.5,", "seed is '0.5', not a whole number"),
+        ("0.5,0.5", "1.5,1.5", "test cannot be '1.5'"),
+        ("0.5,0.5", "0.5,0.6", "test is not test_hare"),
+        ("0.7,0.7", "nan,nan", "test is 'nan', not a finite number"),
+        ("0.7,0.7", ",", "test cannot be ''"),
+        (",1,20,", ",0,20,", "line 3 is the second of one run and task"),
+        ("judged", "judge", "it has no column 'judged'"),
+    ],
+)
+def test_a_table_that_nobody_collected_is_refused(old: str, new: str, told: str, tmp_path: Path) -> None:
+    """And nothing is written, inside its folder or outside."""
+    write_run(tmp_path / "runs", "warm_start", "plain", "none", 0)
+    collect(tmp_path / "runs", tmp_path / "results")
+    path = tmp_path / "results" / TASKS
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError) as error:
+        report.main([str(tmp_path / "results")])
+    assert told in str(error.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("score.json", "[]", "is [], not a table"),
+        ("score.json", '{"tasks": []}', "has no 'seed'"),
+        ("score.json", "[" * 100_000, "nested too deep"),
+        ("config.json", "{}", "has no 'settings'"),
+        ("metrics.jsonl", "{}\n", "a row of its tasks is not in "),
+        ("metrics.jsonl", '{"kind": "evaluation"\n', "metrics.jsonl, line 1 is no JSON"),
+        ("metrics.jsonl", None, "No such file"),
+    ],
+)
+def test_a_run_that_is_not_whole_is_refused(name: str, content: str | None, told: str, tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", "warm_start", "plain", "none", 0)
+    path = next((tmp_path / "runs").rglob(name))
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError) as error:
+        collect(tmp_path / "runs", tmp_path / "out")
+    assert told in str(error.value)
+    assert str(path) in str(error.value)
+    assert not (tmp_path / "out" / CURVES).exists()
+
+
+def test_tables_that_cannot_be_written_are_one_line(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", "warm_start", "plain", "none", 0)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot write .*file"):
+        report.main([str(tmp_path / "runs"), "--collect", str(tmp_path / "file")])

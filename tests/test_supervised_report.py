@@ -37,18 +37,19 @@ def write_run(root: Path, study: str, point: str, method: str, seed: int, **flag
     folder = root / study / point / method / f"seed{seed}"
     folder.mkdir(parents=True)
     tasks = [1] if method == "fresh" else [0, 1]
-    bonus = {"fresh": 0.05, "none": 0.0, "hare_tortoise": 0.03, "ema": 0.04}[method]
+    bonus = {"fresh": 0.05, "none": 0.0, "hare_tortoise": 0.03, "ema": 0.04, "augmentation": 0.0}[method]
     rows = []
     for task in tasks:
         row = {"task": task, "update": 10 * (task + 1), "test": 0.5 + 0.2 * task + bonus + 0.01 * seed}
         row |= {"test_hare": row["test"], "train_hare": 0.9, "zero_activations": 0.5, "srank": 20.0, "weight_norm": 7.0}
-        if method == "hare_tortoise":
+        if method in ("hare_tortoise", "ema"):
             row["test_tortoise"] = row["test"]
         rows.append(row)
     about = {"study": study, "point": point, "dataset": "fashion_mnist", "model": "mlp", "method": method, "seed": seed}
-    score = about | {"images": None, "judged": "hare", "tasks": rows, "commit": "abc"}
+    score = about | {"images": None, "judged": "hare", "test": rows[-1]["test"], "tasks": rows, "commit": "abc"}
     (folder / "score.json").write_text(json.dumps(score))
     protocol = {"noise": flags.get("noise", 0.5), "last_only": method == "fresh", "memory": flags.get("memory")}
+    protocol |= {"held_out": flags["held_out"]} if "held_out" in flags else {}  # older runs do not have it
     settings = about | {
         "images": None,
         "config": {"protocol": protocol, "optimizer": {"learning_rate": flags.get("rate", 0.1)}},
@@ -89,7 +90,7 @@ def test_runs_of_other_flags_are_not_averaged_or_compared(flags: dict[str, Any],
 
 def test_fresh_networks_have_all_images_whatever_others_remember(tmp_path: Path) -> None:
     for method, memory in (("fresh", None), ("none", 50), ("ema", 50)):
-        write_run(tmp_path, "continual", "plain", method, 0, memory=memory)
+        write_run(tmp_path, "continual", "small", method, 0, memory=memory)
     assert collect(tmp_path, tmp_path / "results") == 3
 
 
@@ -111,7 +112,9 @@ def test_a_report_from_runs_and_from_tables(runs: Path, tmp_path: Path, capsys: 
     report.main([str(runs), "--collect", str(out)])
     text = capsys.readouterr().out
     row = next(line for line in text.splitlines() if line.startswith("| `hare_tortoise`"))
-    assert "| 74.00 ± 2.48 | 3.00 ± 0.00 | 74.00 ± 2.48 | 74.00 ± 2.48 | 90.00 ± 0.00 | 50.00 ± 0.00 | 20.0 | 7.0 | 3 |" in row
+    assert (
+        "| 74.00 ± 2.48 | 3.00 ± 0.00 (3) | 74.00 ± 2.48 | 74.00 ± 2.48 | 90.00 ± 0.00 | 50.00 ± 0.00 | 20.0 | 7.0 | 3 |" in row
+    )
     order = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
     assert order[:3] == ["fresh", "hare_tortoise", "none"]
     names = {f"{study}-fashion_mnist-mlp.svg" for study in ("warm_start", "continual", "subset", "both")}
@@ -120,6 +123,46 @@ def test_a_report_from_runs_and_from_tables(runs: Path, tmp_path: Path, capsys: 
     drawn = {path: path.read_bytes() for path in out.glob("*.svg")}
     report.main([str(tmp_path / "results")])
     assert {path: path.read_bytes() for path in drawn} == drawn  # the same numbers, the same file
+
+
+def test_what_is_no_method_of_its_own_is_not_counted_as_one(tmp_path: Path) -> None:
+    """Augmentation where all is augmented, the hares of networks that are averaged alone; and the pairs are counted."""
+    for seed in range(3):
+        for method in ("none", "ema", "augmentation"):
+            for study, point in (("continual", "augmented"), ("warm_start", "plain")):
+                if (method, seed) != ("ema", 2):
+                    write_run(tmp_path / "runs", study, point, method, seed)
+    collect(tmp_path / "runs", tmp_path)
+    plain, augmented = report.report(tmp_path, tmp_path).split("## continual")
+    assert "| `augmentation` |" in plain
+    assert "| `augmentation` |" not in augmented
+    assert "Setting `augmented`, which augments all images (so `augmentation` would be `none`)" in augmented
+    row = next(line for line in plain.splitlines() if line.startswith("| `ema`"))
+    assert "| 4.00 ± 0.00 (2) | `none` | 74.50 ± 6.35 | `none` |" in row
+    assert "augmentation" not in STUDIES["continual"].methods_at("augmented")
+    assert "augmentation" in STUDIES["warm_start"].methods_at("plain")
+
+
+def test_a_report_says_what_its_tables_are_known_to_have_wrong(runs: Path, tmp_path: Path) -> None:
+    """Until they are made anew."""
+    collect(runs, tmp_path)
+    (tmp_path / "notes.md").write_text("`srank` is mistaken.\n")
+    assert "\n\n`srank` is mistaken.\n\n## " in report.report(tmp_path, tmp_path)
+    collect(runs, tmp_path)
+    assert "mistaken" not in report.report(tmp_path, tmp_path)
+    committed = Path(__file__).parent.parent / "results/supervised"
+    assert (committed / "notes.md").read_text().strip() in (committed / "report.md").read_text()
+
+
+def test_accuracies_on_held_out_images_are_called_so(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", "warm_start", "plain", "none", 0, held_out=500)
+    collect(tmp_path / "runs", tmp_path)
+    assert "Setting `plain`, judged by training images that were held out, not by test images" in report.report(
+        tmp_path, tmp_path
+    )
+    write_run(tmp_path / "runs", "warm_start", "plain", "none", 1)
+    with pytest.raises(UserError, match="are of different settings"):
+        collect(tmp_path / "runs", tmp_path)
 
 
 def test_nothing_to_report_is_one_line(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from supervised.settings import Config, Network, Protocol
-from supervised.splits import choose, chunks, corrupt, task_images, task_labels
+from supervised.splits import binds, choose, chunks, corrupt, hold_out, task_images, task_labels
 from supervised.studies import CONTINUAL
 
 TRUE = np.random.default_rng(0).integers(0, 10, 1_000)
@@ -91,6 +91,44 @@ def test_a_memory_is_a_uniform_draw_of_what_is_old() -> None:
     counts = np.bincount(np.concatenate([labels[found[:150]] for found in drawn]), minlength=10)
     assert counts.min() > 70  # 120 of each class expected; the paper's code would take the first classes only
     assert len(task_labels(protocol, labels, 10, 9, 0)) == 250
+
+
+def test_what_is_forgotten_does_not_come_back() -> None:
+    """The memory of a task is what came before it was held: its reservoir of the task before, or new in that."""
+    protocol = replace(CONTINUAL, memory=150)
+    held: list[set[int]] = [set(task_images(protocol, 1_000, task, 3)[: min(150, 100 * task)].tolist()) for task in range(10)]
+    new = [set(part.tolist()) for part in chunks(1_000, protocol.shares, 3)]
+    for task in range(1, 10):
+        assert len(held[task]) == min(150, 100 * task)
+        assert held[task] <= held[task - 1] | new[task - 1]
+    counts = np.zeros(9)
+    for seed in range(40):
+        found = task_images(protocol, 1_000, 9, seed)[:150]
+        counts += [len(np.intersect1d(found, part)) for part in chunks(1_000, protocol.shares, seed)[:9]]
+    assert counts.sum() == 40 * 150
+    assert np.abs(counts - 667).max() < 4 * 25  # each task as likely: 150 / 9 of each, deviation below root of 667
+
+
+def test_a_memory_that_holds_all_does_not_bind() -> None:
+    assert binds(replace(CONTINUAL, memory=5_000), 60_000)
+    assert not binds(replace(CONTINUAL, memory=5_000), 4_000)  # mnist_5k
+    assert not binds(replace(CONTINUAL, memory=900), 1_000)
+    assert binds(replace(CONTINUAL, memory=899), 1_000)
+    assert not binds(CONTINUAL, 60_000)
+
+
+@pytest.mark.parametrize("count", [None, 300])
+def test_images_are_held_out_of_all_tasks(count: int | None) -> None:
+    used, held = hold_out(1_000, count, 200, seed=3)
+    assert len(held) == len(set(held.tolist())) == 200
+    assert len(set(used.tolist())) == (count or 800)
+    assert not set(used.tolist()) & set(held.tolist())
+    assert (held == hold_out(1_000, 100, 200, seed=3)[1]).all()  # the same for every share and method
+    if count is not None:
+        assert (used == choose(1_000, count, 3)).all()  # what a run without them learns from
+    everything, none = hold_out(1_000, count, 0, seed=3)
+    assert (everything == choose(1_000, count, 3)).all()
+    assert none.shape == (0,)
 
 
 def test_a_million_images_are_no_matter() -> None:

@@ -7,7 +7,7 @@ import pytest
 from supervised.methods import BOUNDS, EVERYTHING, METHODS
 from supervised.options import read_command_line
 from supervised.settings import Crop, Optimizer
-from supervised.studies import MODELS, SMALL, STUDIES, compose, help_text
+from supervised.studies import MODELS, SMALL, STUDIES, WARM, compose, help_text
 
 
 def test_the_protocols_of_the_paper() -> None:
@@ -22,6 +22,20 @@ def test_the_protocols_of_the_paper() -> None:
     for study in STUDIES.values():
         assert {"fresh", "none"} <= set(study.methods)  # both bounds are part of each
     assert set(STUDIES["warm_start"].methods) == set(STUDIES["continual"].methods) == set(METHODS) | set(BOUNDS)
+
+
+def test_only_the_share_or_the_noise_varies() -> None:
+    """Not how long the networks learn: updates of the first task, and epochs of the last, of 50,000 images."""
+    for study in ("subset", "noise", "both"):
+        points = STUDIES[study].points.values()
+        assert {point.protocol.epochs(1) for point in points} == {111}  # as in the paper's warm start
+        first = [point.protocol.epochs(0) * point.protocol.shares[0] * 50_000 / 256 for point in points]
+        assert max(first) == pytest.approx(min(first), rel=0.01)
+        assert {replace(p, protocol=replace(p.protocol, shares=(), noise=(), last_epochs=None)) for p in points} == {
+            replace(STUDIES["warm_start"].points["plain"], protocol=replace(WARM, shares=(), noise=()))
+        }
+    fresh = [compose("mlp", p, "fresh", flips=True).protocol for p in STUDIES["subset"].points.values()]
+    assert {(p.epochs(1), p.noise[1], p.last_only) for p in fresh} == {(111, 0.0, True)}  # one reference for all of them
 
 
 def test_what_is_varied_is_varied_alone() -> None:

@@ -1,0 +1,125 @@
+"""A finished run as its folder holds it, found whole or refused in one line. No torch here."""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiment.command import UserError
+from experiment.files import number, parse_json, read_json, read_text, shown, whole
+from experiment.folder import CONFIG, METRICS
+from supervised.methods import EVERYTHING
+from supervised.sources import SOURCES
+from supervised.studies import MODELS, STUDIES
+
+SETTING = ("dataset", "model", "study", "point")
+NAMES = (*SETTING, "method")
+ACCURACIES = ("test", "test_hare", "test_tortoise", "train_hare", "train_tortoise")
+COMMIT = re.compile(r"[0-9a-f]{3,40}(-dirty)?|unknown")
+
+
+class Finished(NamedTuple):
+    """A run: its names, seed, images and who is judged; its settings; a row for each evaluation, and for each task's last."""
+
+    folder: Path
+    about: dict[str, Any]
+    settings: dict[str, Any]
+    tasks: list[dict[str, Any]]
+    evaluations: list[dict[str, Any]]
+    commit: str
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """The settings of its tasks."""
+        found: dict[str, Any] = self.settings["config"]["protocol"]
+        return found
+
+
+def read_finished(path: Path) -> Finished | None:
+    """The run whose score.json is `path`, None if another program made it. UserError if it is not whole.
+
+    Its files say much twice: names and seed are in the settings too, the last row of each task is in the metrics too.
+    """
+    score = _table(read_json(path), str(path))
+    if "tasks" not in score:
+        return None
+    _require(score, ("seed", "images", "judged", "commit", "tasks", *NAMES), str(path))
+    check_names(score, str(path))
+    _hold(isinstance(score["commit"], str) and COMMIT.fullmatch(score["commit"]), path, "commit", score["commit"])
+    whole(score["seed"], f"{path}: seed")
+    settings = _settings(path.with_name(CONFIG), score)
+    evaluations = _evaluations(path.with_name(METRICS))
+    _hold(isinstance(score["tasks"], list) and score["tasks"], path, "tasks", score["tasks"])
+    for task in score["tasks"]:
+        if not any(task == {name: row[name] for name in row if name not in ("kind", "clock")} for row in evaluations):
+            raise UserError(f"{path}: a row of its tasks is not in {path.with_name(METRICS)}; is one of them damaged?")
+    _hold(score.get("test") == score["tasks"][-1]["test"], path, "test", score.get("test"))
+    about = {name: score[name] for name in (*NAMES, "seed", "images", "judged")}
+    return Finished(path.parent, about, settings, score["tasks"], evaluations, score["commit"])
+
+
+def check_names(row: dict[str, Any], where: str) -> None:
+    """UserError, beginning with `where`, unless the catalogue has the data set, model, study, point and method of `row`."""
+    known = {"dataset": SOURCES, "model": MODELS, "study": STUDIES, "method": EVERYTHING}
+    for name, names in known.items():
+        _hold(isinstance(row[name], str) and row[name] in names, where, name, row[name])
+    _hold(isinstance(row["point"], str) and row["point"] in STUDIES[row["study"]].points, where, "point", row["point"])
+    _hold(row["judged"] in ("hare", "tortoise"), where, "judged", row["judged"])
+
+
+def check_accuracies(row: dict[str, Any], where: str) -> None:
+    """UserError, beginning with `where`, if an accuracy of `row` is none, or not that of whom is judged."""
+    for name in (name for name in ACCURACIES if row.get(name) not in (None, "")):
+        _hold(0 <= number(row[name], f"{where}: {name}") <= 1, where, name, row[name])
+    _hold(row.get("test") not in (None, ""), where, "test", row.get("test"))
+    if "judged" in row and row["test"] != row.get(f"test_{row['judged']}"):
+        raise UserError(f"{where}: test is not test_{row['judged']}, which it was judged by; is it damaged?")
+
+
+def _settings(path: Path, score: dict[str, Any]) -> dict[str, Any]:
+    config = _table(read_json(path), str(path))
+    _require(config, ("settings",), str(path))
+    settings = _table(config["settings"], f"{path}: settings")
+    _require(settings, ("config", "seed", "images", *NAMES), f"{path}: settings")
+    for name in ("seed", "images", *NAMES):
+        _hold(settings[name] == score[name], path, name, settings[name])
+    inner = _table(settings["config"], f"{path}: config")
+    _require(inner, ("protocol",), f"{path}: config")
+    _table(inner["protocol"], f"{path}: protocol")
+    return settings
+
+
+def _evaluations(path: Path) -> list[dict[str, Any]]:
+    """The rows of kind `evaluation` of the metrics at `path`."""
+    found = []
+    for index, line in enumerate(read_text(path).splitlines()):
+        where = f"{path}, line {index + 1}"
+        row = _table(parse_json(line, where), where)
+        if row.get("kind") == "evaluation":
+            _require(row, ("task", "update", "test"), where)
+            check_accuracies(row, where)
+            for name, value in row.items():
+                _hold(
+                    name in ("kind", "clock") or (isinstance(value, int | float) and not isinstance(value, bool)),
+                    where,
+                    name,
+                    value,
+                )
+            found.append(row)
+    return found
+
+
+def _table(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise UserError(f"{where} is {shown(value)}, not a table")
+    return value
+
+
+def _require(table: dict[str, Any], names: tuple[str, ...], where: str) -> None:
+    for name in names:
+        if name not in table:
+            raise UserError(f"{where} has no {name!r}")
+
+
+def _hold(holds: Any, where: str | Path, name: str, value: Any) -> None:
+    if not holds:
+        raise UserError(f"{where}: {name} cannot be {shown(value)}")
