@@ -29,6 +29,7 @@ from benchmarks.run import account
 from benchmarks.timing import circumstances
 from benchmarks.update import row
 from experiment.device import choose_device, device_name, keep_freed_memory
+from experiment.files import write_json, write_text
 from options import read_command_line
 
 Row = dict[str, Any]
@@ -43,13 +44,21 @@ EXECUTIONS = (
     Execution("bf16", compiled=True, captured=True),
 )
 RUNS = (1, 2, 4, 8, 16)
+TESTS = 240  # seconds for the tests
 
 
 def gpu_tests() -> Iterator[Row]:
-    """What pytest says of the tests that need a GPU."""
+    """What pytest says of the tests that need a GPU; what it has said when the time is up."""
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-n", "0", "--no-header", "--durations=0", "-rs"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=Path(__file__).parent.parent)
-    yield {"exit status": done.returncode, "said": done.stdout[-3000:]}
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=TESTS, cwd=Path(__file__).parent.parent)
+        yield {"exit status": done.returncode, "said": _end(done.stdout)}
+    except subprocess.TimeoutExpired as error:
+        yield {"failed": f"not done in {TESTS} s", "said": _end(error.stdout or b"")}
+
+
+def _end(said: bytes) -> str:
+    return said.decode(errors="replace")[-3000:]
 
 
 def updates(device: torch.device, rounds: int, names: Sequence[str]) -> Iterator[Row]:
@@ -128,7 +137,11 @@ def main() -> None:
     for section, rows in sections.items():
         kept = found["sections"].setdefault(section, [])
         while time.monotonic() - began < 60 * asked.minutes:
-            measured = next(rows, None)
+            try:
+                measured = next(rows, None)
+            except Exception as error:  # whatever it is, the other sections can still be measured
+                kept.append({"failed": f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"})
+                break
             if measured is None:
                 break
             kept.append(measured)
@@ -141,8 +154,8 @@ def main() -> None:
 
 
 def _write(out: Path, found: dict[str, Any]) -> None:
-    out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
-    out.with_suffix(".md").write_text(markdown(found))
+    write_json(out.with_suffix(".json"), found)
+    write_text(out.with_suffix(".md"), markdown(found))
 
 
 if __name__ == "__main__":

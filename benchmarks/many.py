@@ -9,7 +9,10 @@ Each run is a process of its own, as the sweep starts them; all begin together a
 
 import argparse
 import time
+from collections.abc import Sequence
 from multiprocessing import get_context
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Barrier
 
 import torch
@@ -24,6 +27,7 @@ from experiment.device import keep_freed_memory
 
 ACTIONS = 9
 WARMUP = 8  # updates before the clock starts: compiling and recording are over
+PATIENCE = 300.0  # seconds that runs may take to warm up
 
 
 def learner(agent: str, execution: Execution, device: torch.device) -> tuple[Agent, object]:
@@ -51,17 +55,38 @@ def _process(setup: tuple[str, Execution, str, int], seconds: float, together: B
 
 
 def processes(setup: tuple[str, Execution, str, int], runs: int, seconds: float) -> float:
-    """Updates a second of `runs` processes together; `setup` is agent, execution, device and threads of each."""
+    """Updates a second of `runs` processes together; `setup` is agent, execution, device and threads of each.
+
+    RuntimeError if one fails or hangs.
+    """
     spawn = get_context("spawn")  # CUDA does not survive a fork
     together, counts = spawn.Barrier(runs), spawn.Queue()
     workers = [spawn.Process(target=_process, args=(setup, seconds, together, counts)) for _ in range(runs)]
     for worker in workers:
         worker.start()
-    for worker in workers:
-        worker.join()
-    if any(worker.exitcode for worker in workers):
-        raise RuntimeError("a run failed; see above")
+    join_all(workers, PATIENCE + seconds)
     return sum(counts.get() for _ in workers) / seconds
+
+
+def join_all(workers: Sequence[BaseProcess], seconds: float) -> None:
+    """Wait until all `workers` have ended well. RuntimeError as soon as one fails, or after `seconds`, and then none is left.
+
+    The others may be at the barrier, where they would wait for the one that failed for ever.
+    """
+    end, left = time.monotonic() + seconds, {worker.sentinel: worker for worker in workers}
+    try:
+        while left:
+            ended = wait(list(left), max(0.0, end - time.monotonic()))
+            if not ended:
+                raise RuntimeError(f"{len(left)} of {len(workers)} runs did not end within {seconds:.0f} s")
+            for worker in [left.pop(sentinel) for sentinel in ended]:
+                worker.join()
+                if worker.exitcode:
+                    raise RuntimeError(f"a run of {len(workers)} ended with {worker.exitcode}; see above")
+    finally:
+        for worker in left.values():
+            worker.kill()
+            worker.join()
 
 
 def streams(agent: str, execution: Execution, runs: int, seconds: float) -> float:

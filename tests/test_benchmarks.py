@@ -1,7 +1,15 @@
 """The benchmark programs: what they time is whole, and what a machine cannot do is refused."""
 
+import json
+import multiprocessing
+import os
 import statistics
+import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
 
 import pytest
 import torch
@@ -63,6 +71,54 @@ def test_what_the_machine_cannot_do_is_refused(
         module.main()  # type: ignore[attr-defined]
     assert refused.value.code == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def _die(together: Barrier) -> None:
+    os._exit(3)
+
+
+def _wait(together: Barrier) -> None:
+    together.wait()
+
+
+@pytest.mark.parametrize(
+    ("second", "seconds", "said"), [(_die, 60, "a run of 3 ended with 3"), (_wait, 0.2, "3 of 3 runs did not")]
+)
+def test_runs_that_wait_for_one_that_is_dead_are_ended(second: Callable[[Barrier], None], seconds: float, said: str) -> None:
+    fork = multiprocessing.get_context("fork")
+    together = fork.Barrier(4)  # more than there are, so that all wait
+    workers = [fork.Process(target=target, args=(together,)) for target in (_wait, second, _wait)]
+    for worker in workers:
+        worker.start()
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match=said):
+        many.join_all(workers, seconds)
+    assert time.monotonic() - began < 10
+    assert not any(worker.is_alive() for worker in workers)
+
+
+def test_a_section_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def slow(*args: object, timeout: float, **_: object) -> None:
+        raise subprocess.TimeoutExpired("pytest", timeout, output=b"3 passed, and then")
+
+    def broken(*_: object) -> Iterator[gpu.Row]:
+        yield {"updates a second": 1.0}
+        raise OSError("no space left")
+
+    monkeypatch.setattr(subprocess, "run", slow)
+    monkeypatch.setattr(gpu, "circumstances", lambda: "c")
+    monkeypatch.setattr(gpu, "real_run", lambda *_: iter([{"x": 1}]))
+    monkeypatch.setattr(gpu, "updates", broken)
+    monkeypatch.setattr(gpu, "several", lambda *_: iter([{"runs": 2}]))
+    monkeypatch.setattr(sys, "argv", ["gpu", "--device", "cpu", "--quick", "--out", str(tmp_path / "out")])
+    gpu.main()
+    assert json.loads((tmp_path / "out.json").read_text())["sections"] == {
+        "Tests that need a GPU": [{"failed": "not done in 240 s", "said": "3 passed, and then"}],
+        "A short run": [{"x": 1}],
+        "Updates": [{"updates a second": 1.0}, {"failed": "OSError: no space left"}],
+        "Several runs": [{"runs": 2}],
+    }
+    assert "| OSError: no space left |" in (tmp_path / "out.md").read_text()
 
 
 def test_a_row_says_what_could_not_be_done() -> None:
