@@ -1,13 +1,15 @@
 """A finished run as its folder holds it, found whole or refused in one line. No torch here."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiment.command import UserError
 from experiment.files import number, parse_json, read_json, read_text, shown, whole
-from experiment.folder import CONFIG, METRICS
+from experiment.folder import CONFIG, METRICS, filled
 from supervised.methods import EVERYTHING
+from supervised.settings import Config
 from supervised.sources import SOURCES
 from supervised.studies import MODELS, STUDIES
 
@@ -85,7 +87,8 @@ def _settings(path: Path, score: dict[str, Any]) -> dict[str, Any]:
     inner = _table(settings["config"], f"{path}: config")
     _require(inner, ("protocol",), f"{path}: config")
     _table(inner["protocol"], f"{path}: protocol")
-    return settings
+    now: dict[str, Any] = json.loads(json.dumps(filled(Config, inner)))  # fields that were added since have their defaults
+    return settings | {"config": now}
 
 
 def _evaluations(path: Path) -> list[dict[str, Any]]:

@@ -127,7 +127,7 @@ def draw_grid(panel: Any, settings: dict[str, list[Row]]) -> None:
             share, noise = (float(part) for part in point.split("x"))
             depth = min(max(-cost.mean * 20, 0), 1)  # five points of accuracy are the darkest
             panel.add_patch(_square(shares.index(share), noises.index(noise), depth))
-            panel.text(shares.index(share), noises.index(noise), str(cost), ha="center", va="center", fontsize=7)
+            panel.text(shares.index(share), noises.index(noise), f"{cost} ({cost.count})", ha="center", va="center", fontsize=7)
     panel.set_xlim(-0.5, len(shares) - 0.5)
     panel.set_ylim(-0.5, len(noises) - 0.5)
     panel.set_xticks(range(len(shares)), shares)

@@ -67,7 +67,7 @@ def collect(runs: Path, out: Path) -> int:
         if other != run.folder:  # flags that differ are not in the key, and a mean over them would be of nothing
             raise UserError(f"{other} and {run.folder} are two runs of one method and seed; collect them apart")
         _require_same_settings(run, settings)
-        about = run.about | {"held_out": run.protocol.get("held_out", 0)}
+        about = run.about | {"held_out": run.protocol["held_out"]}
         finals += [about | task | {"commit": run.commit} for task in run.tasks]
         curves += [about | row for row in run.evaluations]
     if not seen:
@@ -86,8 +86,8 @@ def _require_same_settings(run: Finished, seen: dict[tuple[Any, ...], tuple[Any,
     setting = tuple(run.about[name] for name in SETTING)
     whole = {k: v for k, v in run.settings.items() if k != "seed"}
     alike = {(*setting, "method", run.about["method"]): whole, (*setting, "tasks"): (run.settings["images"], protocol)}
-    if not run.protocol.get("last_only"):  # fresh networks have all images whatever the others remember
-        alike[*setting, "memory"] = run.protocol.get("memory")
+    if not run.protocol["last_only"]:  # fresh networks have all images whatever the others remember
+        alike[*setting, "memory"] = run.protocol["memory"]
     for key, value in alike.items():
         theirs, other = seen.setdefault(key, (value, run.folder))
         if theirs != value:

@@ -154,6 +154,13 @@ def test_a_report_says_what_its_tables_are_known_to_have_wrong(runs: Path, tmp_p
     assert (committed / "notes.md").read_text().strip() in (committed / "report.md").read_text()
 
 
+def test_runs_from_before_a_setting_was_added_go_with_later_ones(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", "warm_start", "plain", "none", 0)
+    write_run(tmp_path / "runs", "warm_start", "plain", "none", 1, held_out=0)
+    assert collect(tmp_path / "runs", tmp_path) == 2
+    assert [row["held_out"] for row in read(tmp_path, TASKS)] == ["0"] * 4
+
+
 def test_accuracies_on_held_out_images_are_called_so(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", "warm_start", "plain", "none", 0, held_out=500)
     collect(tmp_path / "runs", tmp_path)
