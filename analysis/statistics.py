@@ -55,7 +55,8 @@ AGGREGATES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def generator(label: str, measure: str) -> np.random.Generator:
     """The random numbers for an interval of `measure` of the agent `label`: the same whatever else is reported."""
-    return np.random.default_rng(list(hashlib.blake2b(f"{measure} of {label}".encode(), digest_size=16).digest()))
+    named = f"{measure} of {label}".encode(errors="surrogatepass")
+    return np.random.default_rng(int.from_bytes(hashlib.blake2b(named, digest_size=16).digest()))
 
 
 def resampled(scores: np.ndarray, count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
