@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import torch
 
 from agents.agent import Agent
+from agents.engine import clip_gradient_
 from agents.objective import objective, targets
 from networks.augment import observe
-from networks.weights import ema_
 from replay.buffer import ReplayBuffer
 
 Seconds = dict[str, list[float]]
@@ -74,7 +74,7 @@ def _timed_update(agent: Agent, replay: ReplayBuffer, watch: Stopwatch) -> None:
     with watch.time("backward"):
         found.loss.backward()
     with watch.time("clip"):
-        norm = agent._clip()
+        norm = clip_gradient_(hare, config.optimizer)
     with watch.time("Adam"):
         agent.optimizer.step()
     with watch.time("metrics"):
@@ -82,4 +82,4 @@ def _timed_update(agent: Agent, replay: ReplayBuffer, watch: Stopwatch) -> None:
     with watch.time("priorities"):
         replay.reprioritise_(batch.index, found.priority)
     with watch.time("tortoise"):
-        ema_(list(tortoise.parameters()), list(hare.parameters()), config.tortoise.decay)
+        tortoise.follow_(hare, config.tortoise.decay)
