@@ -7,14 +7,16 @@ another, or leaves what was there; several processes may write to one folder at 
 import csv
 import errno
 import fcntl
+import gzip
 import io
 import json
 import math
 import os
 import secrets
 import stat
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -39,21 +41,37 @@ def read_bytes(path: Path, largest: int = LARGEST) -> bytes:
         raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def read_text(path: Path) -> str:
-    """What the file `path` of UTF-8 holds, without a byte-order mark, its lines ended by LF. UserError if it is no text."""
+def unpacked(packed: bytes, where: str, largest: int = LARGEST) -> bytes:
+    """What the gzip file of the bytes `packed` holds. UserError, beginning with `where`, if it is damaged or too large."""
     try:
-        text = read_bytes(path).decode("utf-8-sig")
+        found = gzip.GzipFile(fileobj=io.BytesIO(packed)).read(largest + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{where} cannot be unpacked: {error}") from error
+    if len(found) > largest:
+        raise UserError(f"{where} cannot be unpacked: it holds more than {largest:,} bytes")
+    return found
+
+
+def read_text(path: Path) -> str:
+    """The UTF-8 text in `path`, unpacked if it is a .gz, without byte-order mark, its lines ended by LF. UserError if none."""
+    content = read_bytes(path)
+    return _decoded(unpacked(content, str(path)) if path.suffix == ".gz" else content, path)
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    if b"\0" in content:
+        raise UserError(f"{path} cannot be read: it holds a zero byte")
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} cannot be read: byte {error.start} is not UTF-8") from error
-    if "\0" in text:
-        raise UserError(f"{path} cannot be read: it holds a zero byte")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def parse_json(text: str, where: str) -> Any:
     """The value that `text` holds as JSON. UserError, beginning with `where`, if it is none, or not one that UTF-8 can hold."""
     try:
-        value = json.loads(text, object_pairs_hook=_table)
+        value = _JSON.decode(text)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
@@ -75,6 +93,9 @@ def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_JSON = json.JSONDecoder(object_pairs_hook=_table)
+
+
 def read_json(path: Path) -> Any:
     """The value in the JSON file `path`. UserError, naming it and the cause, if it holds none."""
     return parse_json(read_text(path), str(path))
@@ -91,9 +112,9 @@ def read_table(path: Path, columns: Iterable[str] = ()) -> Table:
     """The table in the CSV file `path`. UserError, naming file and line, if it lacks one of `columns` or is not whole."""
     lines = read_lines(path)
     names = tuple(lines[0][0]) if lines else ()
-    lacking = [name for name in columns if name not in names]
-    if lacking:
-        raise UserError(f"{path} is no such table: it has no column {lacking[0]!r}")
+    for name in columns:
+        if name not in names:
+            raise UserError(f"{path} is no such table: it has no column {name!r}")
     if len(set(names)) < len(names):
         raise UserError(f"{path}: two columns have one name")
     for row, where in lines[1:]:
@@ -102,11 +123,21 @@ def read_table(path: Path, columns: Iterable[str] = ()) -> Table:
     return Table(names, [(dict(zip(names, row, strict=True)), where) for row, where in lines[1:]])
 
 
+def header(path: Path) -> tuple[str, ...]:
+    """The first line of the CSV file `path`, whatever follows. UserError if it cannot be read."""
+    lines = _lines(_decoded(read_bytes(path).partition(b"\n")[0], path), path)
+    return tuple(lines[0][0]) if lines else ()
+
+
 def read_lines(path: Path) -> list[tuple[list[str], str]]:
     """The lines of the CSV file `path` that are not empty, each with its file and number. UserError if it is not whole."""
     text = read_text(path)
     if text and not text.endswith("\n"):
         raise UserError(f"{path} does not end with a whole line; is it half-written?")
+    return _lines(text, path)
+
+
+def _lines(text: str, path: Path) -> list[tuple[list[str], str]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         return [(row, f"{path}, line {reader.line_num}") for row in reader if row]
@@ -114,13 +145,15 @@ def read_lines(path: Path) -> list[tuple[list[str], str]]:
         raise UserError(f"{path}, line {reader.line_num} cannot be read: {error}") from error
 
 
-def number(value: Any, where: str) -> float:
-    """`value`, a number or its text, as a finite float. UserError, beginning with `where`, if it is none."""
+def number(value: Any, where: str, finite: bool = True) -> float:
+    """`value`, a number or its text, as a float, which must be `finite`. UserError, beginning with `where`, if it is none."""
     try:
-        found = float(value) if not isinstance(value, bool) else math.nan
+        if isinstance(value, bool) or (isinstance(value, str) and "_" in value):  # which Python takes for numbers
+            raise ValueError
+        found = float(value)
     except (TypeError, ValueError, OverflowError):
         raise UserError(f"{where} is {shown(value)}, not a number") from None
-    if not math.isfinite(found):
+    if finite and not math.isfinite(found):
         raise UserError(f"{where} is {shown(value)}, not a finite number")
     return found
 
@@ -130,7 +163,9 @@ def whole(value: Any, where: str) -> int:
     found = number(value, where)
     if not found.is_integer():
         raise UserError(f"{where} is {shown(value)}, not a whole number")
-    return int(value) if isinstance(value, int) else int(found)
+    with suppress(ValueError):
+        return int(value)  # beyond 2**53 a float has not every number
+    return int(found)  # "3.0"
 
 
 def shown(value: Any) -> str:
@@ -163,24 +198,34 @@ def atomic(path: Path, keep: Path | None = None) -> Iterator[IO[bytes]]:
         os.close(folder)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 to `path`, atomically. UserError if that fails: code 1 where the disk does not take it, else 2."""
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, atomically. UserError if that fails: code 1 where the disk does not take it, else 2."""
     with writing(path), atomic(path) as file:
-        file.write(text.encode())
+        file.write(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 to `path`, atomically. UserError as of `write_bytes`."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON to `path`, atomically. UserError as of `write_text`."""
+    """Write `value` as JSON to `path`, atomically. UserError as of `write_bytes`."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Write the `columns` of `rows` as CSV, atomically, without what rows have beside them. UserError as of `write_text`."""
+def csv_text(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
+    """The `columns` of `rows` as CSV, without what rows have beside them."""
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
-    write_text(path, text.getvalue())
+    return text.getvalue()
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    """Write `rows` as `csv_text` has them, atomically. UserError as of `write_bytes`."""
+    write_text(path, csv_text(columns, rows))
 
 
 @contextmanager
@@ -198,10 +243,8 @@ def locked(folder: Path) -> Iterator[None]:
     """Make `folder` if need be and wait until no other process is within. UserError if it cannot be written to."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
+        file = (folder / ".lock").open("ab")
+    with file:  # at its end the kernel gives the lock back
         with writing(folder):
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(lock)  # the kernel gives the lock back
