@@ -14,6 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from experiment.files import write_bytes
+
 INK, MUTED, GRID, PAPER = "#1b1b1b", "#6b6b6b", "#dedede", "#ffffff"
 # Okabe and Ito's, made dark enough for white paper (3 to 1); black is ink, and their yellow is left out.
 COLOURS = ("#0072b2", "#d55e00", "#00855f", "#b8588f", "#a86f00", "#3d3d3d")
@@ -27,6 +29,7 @@ LABEL, KEY_LABEL = 24, 34  # letters in a line of an agent's name
 mpl.rcParams |= {
     "font.size": 10,
     "font.family": "DejaVu Sans",
+    "text.parse_math": False,  # a label is shown as it is
     "svg.fonttype": "none",  # text stays text
     "text.color": INK,
     "axes.edgecolor": MUTED,
@@ -121,8 +124,10 @@ class Canvas:
         held = io.BytesIO()
         with mpl.rc_context({"svg.hashsalt": path.name}):  # the same tables give the same file
             self.figure.savefig(held, format="svg", facecolor=PAPER, metadata={"Date": None, "Creator": None})
-        self.figure.savefig(path.with_suffix(".png"), dpi=110, facecolor=PAPER, metadata={"Software": None})
-        path.with_suffix(".svg").write_bytes(held.getvalue())
+        drawn = io.BytesIO()
+        self.figure.savefig(drawn, format="png", dpi=110, facecolor=PAPER, metadata={"Software": None})
+        write_bytes(path.with_suffix(".png"), drawn.getvalue())
+        write_bytes(path.with_suffix(".svg"), held.getvalue())
         return self._split(held.getvalue(), path.name)
 
     def _split(self, svg: bytes, name: str) -> list[str]:

@@ -7,62 +7,81 @@ Tables that are there already keep the rows of other runs, whose folders may be 
 from its folder, and refused if it is of another length.
 """
 
-import argparse
-import csv
-import io
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from analysis.curves import CURVES, PLASTICITY, read_metrics
-from analysis.labels import AGENTS, flags_of, read_json, rows_of
+from analysis import sums
+from analysis.curves import CURVES, PLASTICITY, Course, add, read_metrics
+from analysis.folders import runs_below
+from analysis.labels import AGENTS, LONGEST, identity, rows_of
 from analysis.labels import COLUMNS as SETTINGS
-from analysis.scores import runs_below, table_rows
+from analysis.scores import read_run, read_table, table_rows, unique
 from experiment.command import UserError, run
-from experiment.files import atomic
+from experiment.files import csv_text, locked, number, read_json, shown, whole
 from experiment.folder import CONFIG, METRICS, SCORE
+from experiment.parser import Parser, user_path
 
 WHO = ("agent", "flags", "game", "seed")  # what names a run
 SCORES = (*WHO, "env_steps", "episodes", "score", "standard_error", "hns", "commit", "device", "hours")
 
+FORMULA = ("=", "+", "@")  # what a spreadsheet would run; flags begin with "-"
+
 Who = tuple[str, str, str, int]
 
 
-def identity(run: Path) -> dict[str, Any]:
-    """Agent, flags, game and seed of the run folder `run`: `flags` is what differs from the catalogue's agent."""
-    settings = read_json(run / CONFIG)["settings"]
-    return {**{name: settings[name] for name in ("agent", "game", "seed")}, "flags": flags_of(run / CONFIG)}
-
-
 def score_row(run: Path) -> dict[str, Any]:
-    """The row of scores.csv for the run folder `run`."""
-    row = identity(run) | read_json(run / SCORE)
-    return {name: row[name] for name in SCORES}
+    """The row of scores.csv for the run folder `run`. UserError, naming the file, if it could not be read again."""
+    read_run(run, None)
+    row = identity(run) | {"standard_error": None} | read_json(run / SCORE)
+    number(row["standard_error"], f"{run / SCORE}: standard_error")
+    counts = {name: whole(row[name], name) for name in ("seed", "env_steps", "episodes")}
+    return checked({name: row[name] for name in SCORES} | identity(run) | counts, str(run / SCORE))
 
 
 def course_rows(run: Path, kind: str) -> list[dict[str, Any]]:
-    """A row for each row of metrics of `kind` in the run folder `run`: a game finished in training, or a measurement."""
-    who = identity(run)
-    return [who | row for row in read_metrics(run / METRICS, (kind,))]
+    """A row for each row of metrics of `kind` in the run folder `run`: a game finished in training, or a measurement.
+
+    UserError, naming file and line, for one that could not be read again.
+    """
+    who, course, found = identity(run), Course(), []
+    for row, where in read_metrics(run / METRICS, (kind,)):
+        add(course, row, where)
+        if kind == "episode":
+            number(row.get("length"), f"{where}: length")
+            row = {name: row.get(name) for name in CURVES}
+        found.append(checked({name: value for name, value in row.items() if name != "kind"} | who, where))
+    return found
+
+
+def checked(row: dict[str, Any], where: str) -> dict[str, Any]:
+    """`row`, if a CSV file of it can be read again, by a spreadsheet too. UserError, beginning with `where`, if not."""
+    for name, cell in row.items():
+        for text in (name, cell) if isinstance(cell, str) else (name,):
+            if len(text) > LONGEST or not text.isprintable() or text.startswith(FORMULA):
+                raise UserError(f"{where}: {shown(name)} is {shown(cell)}, which no table can hold")
+    return row
 
 
 def who(row: dict[str, Any]) -> Who:
     """The run that a row of a table is of, in the tables' order."""
-    return row["agent"], row["flags"], row["game"], int(row["seed"])
+    return row["agent"], row["flags"], row["game"], whole(row["seed"], "seed")
 
 
-def earlier_rows(path: Path, columns: tuple[str, ...] = WHO) -> list[dict[str, str]]:
-    """The rows of the table `path`, none if it is not there. UserError, naming file and line, if it is no whole table."""
-    return [row for row, _ in table_rows(path, columns)] if path.exists() else []
-
-
-def write(path: Path, names: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    """Write the columns `names` of `rows` as CSV, atomically."""
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    with atomic(path) as file:
-        file.write(text.getvalue().encode())
+def earlier_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """The rows of the table `path`, none if it is not there. UserError, naming file and line, for what cannot be read again."""
+    if not path.exists():
+        return []
+    if columns == SCORES:
+        unique(read_table(path, None))
+    rows, courses = list(table_rows(path, columns)), defaultdict[Who, Course](Course)
+    for row, where in rows:
+        for name, kind in (("seed", whole), ("standard_error", number), ("length", number)):
+            if name in columns:
+                kind(row[name], f"{where}: {name}")
+        if "env_step" in columns:
+            add(courses[who(row)], row, where)
+    return [row for row, _ in rows]
 
 
 def measurements(rows: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -96,35 +115,47 @@ def require_same_protocol(earlier: list[dict[str, str]], new: list[dict[str, Any
                 raise UserError(f"{out} holds {told}; collect this run into another --out")
 
 
-def main(argv: list[str]) -> None:
-    """Write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    asked = parser.parse_args(argv)
-    found = unique_runs(asked.runs)
+def collect(found: list[Path], out: Path) -> list[str]:
+    """Add the runs `found` to the tables in `out`, which nobody else writes to meanwhile; a line for each score that changes.
+
+    The last line says what is there. UserError before anything is written.
+    """
     tables = {
         "scores.csv": (SCORES, [score_row(run) for run in found]),
         "curves.csv": (CURVES, [row for run in found for row in course_rows(run, "episode")]),
         "plasticity.csv": (PLASTICITY, [row for run in found for row in course_rows(run, "plasticity")]),
     }
-    # A damaged one stops it before anything is written.
-    earlier = {name: earlier_rows(asked.out / name) for name in tables}
-    settings = {(row["agent"], row["flags"], row["setting"]): row for row in earlier_rows(asked.out / AGENTS, SETTINGS)}
-    settings |= {(row["agent"], row["flags"], row["setting"]): row for row in rows_of(run / CONFIG for run in found)}
-    require_same_protocol(earlier["scores.csv"], tables["scores.csv"][1], asked.out)
-    asked.out.mkdir(parents=True, exist_ok=True)
+    sums.check(out, [])
+    earlier = {name: earlier_rows(out / name, columns) for name, (columns, _) in tables.items()}
+    settings = {(row["agent"], row["flags"], row["setting"]): row for row in earlier_rows(out / AGENTS, SETTINGS)}
+    rows = rows_of(run / CONFIG for run in found)
+    settings |= {(row["agent"], row["flags"], row["setting"]): checked(row, AGENTS) for row in rows}
+    require_same_protocol(earlier["scores.csv"], tables["scores.csv"][1], out)
     new = {who(row): row["score"] for row in tables["scores.csv"][1]}
     old = {who(row): float(row["score"]) for row in earlier["scores.csv"]}
-    for name, (columns, rows) in tables.items():
+    # What explains scores is written before them: whoever reads meanwhile finds it.
+    texts = {AGENTS: csv_text(SETTINGS, [row for _, row in sorted(settings.items())])}
+    for name, (columns, rows) in reversed(tables.items()):
         rows = sorted([row for row in earlier[name] if who(row) not in new] + rows, key=who)
-        write(asked.out / name, columns if columns is not PLASTICITY else measurements(rows), rows)
-    write(asked.out / AGENTS, SETTINGS, [row for _, row in sorted(settings.items())])
-    for one in sorted(new.keys() & old.keys()):
-        if new[one] != old[one]:
-            print(f"{' '.join(map(str, one))}: {old[one]:g} is now {new[one]:g}")
+        texts[name] = csv_text(columns if columns is not PLASTICITY else measurements(rows), rows)
+    sums.write(out, texts)
+    changed = [one for one in sorted(new.keys() & old.keys()) if new[one] != old[one]]
     more = f", {len(old.keys() - new.keys())} more of earlier tables" if old.keys() - new.keys() else ""
-    print(f"{len(found)} finished runs in {asked.out}{more}: {', '.join((*tables, AGENTS))}")
+    return [f"{' '.join(map(str, one))}: {old[one]:g} is now {new[one]:g}" for one in changed] + [
+        f"{len(found)} finished runs in {out}{more}: {', '.join((*tables, AGENTS))}"
+    ]
+
+
+def main(argv: list[str]) -> None:
+    """Write the tables."""
+    parser = Parser("analysis.collect", __doc__)
+    parser.add_argument("runs", nargs="+", type=user_path)
+    parser.add_argument("--out", type=user_path, default=Path("results"))
+    asked = parser.parse_args(argv)
+    found = unique_runs(asked.runs)
+    with locked(asked.out):
+        lines = collect(found, asked.out)
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """What happened during training: returns and plasticity of each run, sampled at common env steps."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from analysis.scores import Score, header, number, table_rows
+from analysis.labels import printable
+from analysis.scores import Score, table_rows
 from experiment.command import UserError
+from experiment.files import number, parse_json, read_text, whole
 from experiment.folder import METRICS
 
 WINDOW = 10  # games of the running mean
@@ -32,18 +33,19 @@ class Course:
     measured: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
 
-def read_metrics(path: Path, kinds: Iterable[str]) -> list[dict[str, Any]]:
-    """The rows of metrics.jsonl that are of one of `kinds`. UserError, naming file and line, for a broken one."""
+def read_metrics(path: Path, kinds: Iterable[str]) -> list[tuple[dict[str, Any], str]]:
+    """The rows of metrics.jsonl that are of one of `kinds`, each with its file and line. UserError for a broken one."""
     starts = tuple(f'{{"kind": "{kind}"' for kind in kinds)  # most rows need not be parsed
     found = []
-    for index, line in enumerate(path.read_text().splitlines(), 1):
+    text = read_text(path).removesuffix("\n")
+    for index, line in enumerate(text.split("\n") if text else (), 1):
         if line.startswith(starts) or not (line.startswith('{"kind": "') and line.endswith("}")):
-            try:
-                row = json.loads(line)
-                if row["kind"] in kinds:
-                    found.append(row)
-            except (ValueError, KeyError, TypeError) as error:
-                raise UserError(f"{path}, line {index} cannot be read; is it half-written?") from error
+            where = f"{path}, line {index}"
+            row = parse_json(line, where)
+            if not isinstance(row, dict) or "kind" not in row:
+                raise UserError(f"{where} is no row of metrics")
+            if row["kind"] in kinds:
+                found.append((row, where))
     return found
 
 
@@ -54,8 +56,8 @@ def read_courses(runs: Iterable[tuple[Score, Path]], tables: Iterable[Path], kno
         path = folder / METRICS
         if (score.label, score.game, score.seed) in known and path.exists():
             course = found[score.label, score.game, score.seed] = Course()
-            for row in read_metrics(path, ("episode", "plasticity")):
-                _add(course, row, str(path))
+            for row, where in read_metrics(path, ("episode", "plasticity")):
+                add(course, row, where)
     from_folders = set(found)
     for table in tables:
         for key, course in _courses(table, known - from_folders).items():
@@ -68,27 +70,28 @@ def read_courses(runs: Iterable[tuple[Score, Path]], tables: Iterable[Path], kno
 def _courses(table: Path, known: set[Key]) -> dict[Key, Course]:
     found: dict[Key, Course] = {}
     for row, where in table_rows(table, PLASTICITY):
-        key = (f"{row['agent']} {row['flags']}".strip(), row["game"], int(row["seed"]))
+        key = (printable(f"{row['agent']} {row['flags']}".strip()), row["game"], whole(row["seed"], f"{where}: seed"))
         if key in known:
-            _add(found.setdefault(key, Course()), row, where)
+            add(found.setdefault(key, Course()), row, where)
     return found
 
 
-def course_tables(paths: Iterable[Path]) -> list[Path]:
-    """The tables of returns and of plasticity in the folders `paths`."""
-    files = [file for path in paths if path.is_dir() for file in sorted(path.rglob("*.csv"))]
-    return [file for file in files if set(PLASTICITY) <= set(header(file)) and "score" not in header(file)]
+def add(course: Course, row: dict[str, Any], where: str) -> None:
+    """Add a row of an episode or of a measurement; a measurement may be nan, a return may not.
 
-
-def _add(course: Course, row: dict[str, Any], where: str) -> None:
-    """Add a row of an episode or of a measurement; a measurement may be nan, a return may not."""
-    step = number(row, "env_step", where)
+    UserError for any other, and for an env step before that of the last row.
+    """
+    step = float(whole(row.get("env_step"), f"{where}: env_step"))
     if "return" in row:
-        course.returns.append((step, number(row, "return", where)))
-        return
-    for name, value in row.items():
-        if name not in NO_MEASUREMENT and value != "":
-            course.measured.setdefault(name, []).append((step, float(value)))
+        found = {"return": number(row["return"], f"{where}: return")}
+    else:
+        values = {name: value for name, value in row.items() if name not in NO_MEASUREMENT and value != ""}
+        found = {name: number(value, f"{where}: {name}", finite=False) for name, value in values.items()}
+    for name, value in found.items():
+        points = course.returns if "return" in row else course.measured.setdefault(printable(name), [])
+        if points and step < points[-1][0]:
+            raise UserError(f"{where}: env step {step:.0f} comes after {points[-1][0]:.0f}")
+        points.append((step, value))
 
 
 def sampled(points: list[tuple[float, float]], places: np.ndarray, window: int) -> np.ndarray:

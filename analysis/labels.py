@@ -1,7 +1,6 @@
 """What an agent is called: a name of the catalogue, and as flags what its settings change of what that name means today."""
 
 import contextlib
-import csv
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -10,53 +9,79 @@ from pathlib import Path
 from typing import Any
 
 from agents.catalogue import find_agent
+from analysis import sums
+from envs.games import find_game
 from experiment.command import UserError
-from experiment.folder import filled
+from experiment.files import parse_json, read_json, read_table, whole
+from experiment.folder import CONFIG, filled
 
 AGENTS = "agents.csv"  # beside tables of runs: every setting of each agent in them
 COLUMNS = ("agent", "flags", "setting", "value")  # the value as JSON
+LONGEST = 1000  # characters of a label
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds. UserError if it is cut off."""
+def printable(text: str) -> str:
+    """`text` with a sign in place of control characters and halves of surrogate pairs, which no figure or file can hold."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def identity(run: Path) -> dict[str, Any]:
+    """Agent, flags, game and seed of the run folder `run`, by its config.json. UserError, naming it, if it does not tell."""
+    file = run / CONFIG
+    flags = flags_of(file)
+    settings = read_json(file)["settings"]
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON; is it half-written?") from error
+        game = find_game(str(settings["game"])).name
+        return {"agent": settings["agent"], "game": game, "seed": whole(settings["seed"], f"{file}: seed"), "flags": flags}
+    except KeyError as error:
+        raise UserError(f"{file} has no {error}") from error
+    except ValueError as error:
+        raise UserError(f"{file}: {error}") from error
 
 
 def flags_of(file: Path) -> str:
     """What the settings in config.json `file` change of the catalogue's agent, as flags; "" for nothing."""
-    return _flags(*settings_of(file))
+    agent, settings = settings_of(file)
+    try:
+        return _flags(agent, settings)
+    except ValueError as error:
+        raise UserError(f"{file}: {error}") from error
 
 
 def settings_of(file: Path) -> tuple[str, dict[str, Any]]:
     """The agent in config.json `file` and its settings by path, as flags are spelt."""
+    content = read_json(file)
     try:
-        settings = read_json(file)["settings"]
-        agent, config = settings["agent"], dict(settings["config"])
-    except (KeyError, TypeError, ValueError) as error:
+        settings = content["settings"]
+        agent, config = str(settings["agent"]), dict(settings["config"])
+        # Compiled or captured, the arithmetic is the same.
+        precision, lanes = settings.get("execution", {}).get("precision", "float32"), settings.get("num_lanes", 1)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file} holds no settings of a run") from error
     try:
         found = _complete(agent, flat(config))
     except ValueError as error:
         raise UserError(f"{file}: {error}") from error
-    if settings.get("num_lanes", 1) != 1:
-        found["num-lanes"] = settings["num_lanes"]
-    precision = settings.get("execution", {}).get("precision", "float32")  # compiled or captured, the arithmetic is the same
+    if lanes != 1:
+        found["num-lanes"] = lanes
     if precision != "float32":
         found["execution.precision"] = precision
     return agent, found
 
 
 def _complete(agent: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """`settings` by path with the defaults of what was added since they were written. ValueError if there is no `agent`."""
+    """`settings` by path with the defaults of what was added since they were written.
+
+    ValueError if there is no `agent`, or one setting is a value and a piece at once.
+    """
     nested: dict[str, Any] = {}
     for path, value in settings.items():
         *outer, name = path.replace("-", "_").split(".")
         place = nested
         for step in outer:
             place = place.setdefault(step, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"setting {path} is of a piece that is none")
         place[name] = value
     return flat(json.loads(json.dumps(filled(type(find_agent(agent)), nested))))
 
@@ -65,7 +90,10 @@ def _flags(agent: str, settings: dict[str, Any]) -> str:
     """What `settings` change of `agent`, as flags. ValueError if there is no such agent."""
     ours = _catalogue(agent)
     changed = {path: value for path, value in _complete(agent, settings).items() if path not in ours or ours[path] != value}
-    return " ".join(f"--{path} {value}" for path, value in sorted(changed.items()))
+    flags = printable(" ".join(f"--{path} {value}" for path, value in sorted(changed.items())))
+    if len(flags) > LONGEST:
+        raise ValueError(f"{len(flags):,} characters of changed settings, more than {LONGEST:,}")
+    return flags
 
 
 def rows_of(files: Iterable[Path]) -> list[dict[str, str]]:
@@ -84,15 +112,15 @@ def flags_now(folder: Path) -> dict[tuple[str, str], str]:
     A default that has changed since must not make two agents one.
     """
     path = folder / AGENTS
-    settings: dict[tuple[str, str], dict[str, Any]] = {}
-    try:
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                settings.setdefault((row["agent"], row["flags"]), {})[row["setting"]] = json.loads(row["value"])
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} cannot be read; is it half-written?") from error
+    sums.check(folder, [AGENTS])
+    settings: dict[tuple[str, str], dict[str, Any]] = {}
+    for row, where in read_table(path, COLUMNS).rows:
+        found = settings.setdefault((row["agent"], row["flags"]), {})
+        value = parse_json(row["value"], where)
+        if found.setdefault(row["setting"], value) != value:
+            raise UserError(f"{where}: {row['setting']} has another value above")
     now = {}
     for (agent, flags), found in settings.items():
         with contextlib.suppress(ValueError):  # no agent of today: whoever reads its scores says so

@@ -6,7 +6,9 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from analysis.labels import printable
 from analysis.tables import Table
+from experiment.files import read_text
 
 STYLE = Path(__file__).with_name("page.css")
 SHORT = 100  # rows; a longer table is closed at first, and not printed
@@ -30,7 +32,7 @@ class Section:
 def page(facts: dict[str, str], note: str, sections: Sequence[Section], folder: str) -> str:
     """The whole page; figures and tables lie in `folder` beside it."""
     links = "".join(f'<li><a href="#{part.name}">{escape(part.title)}</a></li>' for part in sections)
-    told = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
+    told = "".join(f"<dt>{escape(name)}</dt><dd>{escape(printable(value))}</dd>" for name, value in facts.items())
     warning = f'<p class="note">{escape(note)}</p>' if note else ""
     body = "\n".join(_section(part, note, folder) for part in sections)
     return f"""<!DOCTYPE html>
@@ -42,7 +44,7 @@ def page(facts: dict[str, str], note: str, sections: Sequence[Section], folder: 
 <link rel="icon" href="data:,">
 <title>Atari-100k report</title>
 <style>
-{STYLE.read_text()}</style>
+{read_text(STYLE)}</style>
 </head>
 <body>
 <h1>Atari-100k report</h1>

@@ -4,10 +4,11 @@
 paper's figure that has not been checked against the paper.
 """
 
-import csv
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+
+from experiment.files import read_table
 
 FILE = Path(__file__).with_name("published.csv")
 ALL = "all"  # in place of a game: an aggregate over the 26
@@ -27,9 +28,8 @@ class Published:
 def published() -> dict[str, Published]:
     """Every published method by name. Values are text, as they stand in the file."""
     rows: dict[str, list[dict[str, str]]] = defaultdict(list)
-    with FILE.open(newline="") as file:
-        for row in csv.DictReader(file):
-            rows[row["method"]].append(row)
+    for row, _ in read_table(FILE).rows:
+        rows[row["method"]].append(row)
     return {
         method: Published(
             {row["game"]: row["value"] for row in found if row["game"] != ALL},

@@ -7,12 +7,13 @@ published; so a game is called equal if the difference is within 3 standard erro
 with our standard deviation.
 """
 
-import argparse
-import csv
 from math import sqrt
-from pathlib import Path
 
+from analysis.scores import table_rows
 from envs.games import GAMES
+from experiment.command import run
+from experiment.files import number, whole
+from experiment.parser import Parser, user_path
 
 PUBLISHED_EPISODES = 30
 LIMIT = 3.0
@@ -28,22 +29,22 @@ def row(game: str, score: float, error: float, episodes: int) -> tuple[str, floa
     return f"| {game} | {published:,.1f} | {score:,.1f} ± {error:,.1f} | {z:+.1f} | {shift:+.4f} | {verdict} |", z
 
 
-def main() -> None:
+def main(argv: list[str]) -> None:
     """Print the table as Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scores", type=Path)
-    asked = parser.parse_args()
-    with asked.scores.open() as file:
-        runs = {run["game"]: run for run in csv.DictReader(file) if run["agent"] == "random"}
+    parser = Parser("analysis.random_policy", __doc__)
+    parser.add_argument("scores", type=user_path)
+    rows = table_rows(parser.parse_args(argv).scores, ("agent", "game", "score", "standard_error", "episodes"))
+    runs = {values["game"]: (values, where) for values, where in rows if values["agent"] == "random"}
     print("| game | published | ours, mean ± standard error | z | our hns | |")
     print("|---|---|---|---|---|---|")
     for game in GAMES:
         if game not in runs:
             print(f"| {game} | {GAMES[game].random:,.1f} | not run | | | |")
             continue
-        run = runs[game]
-        print(row(game, float(run["score"]), float(run["standard_error"]), int(run["episodes"]))[0])
+        values, where = runs[game]
+        score, error = (number(values[name], f"{where}: {name}") for name in ("score", "standard_error"))
+        print(row(game, score, error, whole(values["episodes"], f"{where}: episodes"))[0])
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

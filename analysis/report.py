@@ -9,21 +9,21 @@ Intervals are of 95 %, and those that are drawn have a seed of their own for eac
 
 import argparse
 import shlex
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
-from analysis import tables
-from analysis.curves import course_tables, read_courses
+from analysis import sums, tables
+from analysis.curves import read_courses
 from analysis.grid import Grid, build_grid
 from analysis.page import LONG, Section, page
-from analysis.perrun import read_per_run
-from analysis.scores import Protocol, Score, read_run, read_table, score_files, unique
+from analysis.request import Runs, read_command_line, read_runs
+from analysis.scores import Score
 from analysis.standing import standing
 from analysis.statistics import RESAMPLES
 from analysis.tables import CURVE_RESAMPLES, Table
-from envs.games import GAMES, find_game
-from experiment.command import UserError, nearest, run
+from experiment.command import UserError, run
+from experiment.files import csv_text, locked, write_text
 from experiment.folder import commit
 
 # Name, title, words, and which rows are shown of a long table.
@@ -78,76 +78,13 @@ WORDS: dict[str, tuple[str, str]] = {
 ABSENT = {"missing": "Nothing.", "standing": "--per-run adds published scores of single runs."}
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as all others are."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UserError instead of printing the usage."""
-        raise UserError(f"{message}; see --help")
-
-
-def read_command_line(argv: Sequence[str]) -> argparse.Namespace:
-    """What `argv` asks for. UserError for what cannot be."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "paths", nargs="*", type=Path, help="run folders, folders of tables that analysis.collect wrote, tables"
-    )
-    parser.add_argument("--out", type=Path, default=Path("report.html"), help="the page; its figures go to a folder beside it")
-    parser.add_argument("--incomplete", action="store_true", help="report a grid that lacks runs; every figure says so")
-    parser.add_argument("--agents", nargs="+", metavar="AGENT", help="report these alone: der_ht 'der_ht --replay.ratio 2'")
-    parser.add_argument("--games", nargs="+", metavar="GAME", help="report these alone, instead of the 26")
-    parser.add_argument(
-        "--per-run", action="append", default=[], metavar="NAME=FILE", help="add published scores of single runs"
-    )
-    parser.add_argument("--env-steps", type=int, default=Protocol.env_steps, help="of training that runs must have had")
-    parser.add_argument("--episodes", type=int, default=Protocol.episodes, help="of evaluation that runs must have had")
-    asked = parser.parse_args(argv)
-    try:
-        asked.games = tuple(find_game(game).name for game in asked.games) if asked.games else tuple(GAMES)
-    except ValueError as error:
-        raise UserError(f"--games: {error}") from error
-    if asked.out.suffix != ".html":
-        raise UserError(f"--out must name an .html file, not {asked.out}")
-    if not asked.out.absolute().parent.is_dir():
-        raise UserError(f"--out: there is no folder {asked.out.absolute().parent}")
-    return asked
-
-
-def read_scores(asked: argparse.Namespace) -> tuple[list[Score], list[tuple[Score, Path]], list[Path]]:
-    """All scores that are asked for, those of run folders with their folders, and folders of unfinished runs. UserError."""
-    protocol = Protocol(asked.env_steps, asked.episodes)
-    finished, unfinished, files = score_files(asked.paths)
-    in_folders = [(read_run(folder, protocol), folder) for folder in finished]
-    scores = [score for score, _ in in_folders] + [score for file in files for score in read_table(file, protocol)]
-    for text in asked.per_run:
-        name, _, file = text.partition("=")
-        if not (name and file):
-            raise UserError(f"--per-run must be NAME=FILE, not {text}")
-        if any(score.label == name for score in scores):
-            raise UserError(f"--per-run: there is an agent {name} already; choose another name")
-        scores += read_per_run(name, Path(file), protocol)
-    for agent in asked.agents or ():
-        known = list(dict.fromkeys(score.label for score in scores))
-        if agent not in known:
-            raise UserError(f"--agents: there is no run of {agent!r}; {nearest(agent, known)}")
-    return unique(_asked(scores, asked)), in_folders, unfinished
-
-
-def _asked(scores: list[Score], asked: argparse.Namespace) -> list[Score]:
-    """The scores of the agents and games that are asked for. UserError for a game outside the benchmark that is not."""
-    for score in scores:
-        if score.game not in GAMES and score.game not in asked.games:
-            raise UserError(f"{score.where}: {score.game} is no game of Atari-100k; --games {score.game} reports it alone")
-    wanted = asked.agents or {score.label for score in scores}
-    return [score for score in scores if score.game in asked.games and (score.label in wanted or not score.ours)]
-
-
-def compute(asked: argparse.Namespace) -> tuple[dict[str, Table], Grid, list[Score]]:
+def compute(asked: argparse.Namespace) -> tuple[dict[str, Table], Grid, Runs]:
     """Every table of the report by its name."""
-    scores, in_folders, unfinished = read_scores(asked)
+    runs = read_runs(asked)
+    scores = runs.scores
     grid = build_grid(scores, asked.games, asked.incomplete)
     known = {(score.label, score.game, score.seed) for score in scores}
-    courses = read_courses(in_folders, course_tables(asked.paths), known)
+    courses = read_courses(runs.in_folders, runs.courses, known)
     learning, learning_games = tables.returns(courses, grid, asked.env_steps)
     files = {score.label: f"published runs, {Path(score.where).name}" for score in scores if not score.ours}
     found = {
@@ -162,9 +99,9 @@ def compute(asked: argparse.Namespace) -> tuple[dict[str, Table], Grid, list[Sco
         "plasticity": tables.plasticity(courses, grid, asked.env_steps),
         "cost": tables.cost(scores),
         "runs": tables.runs(scores),
-        "missing": tables.missing(grid, unfinished),
+        "missing": tables.missing(grid, runs.unfinished),
     }
-    return found, grid, scores
+    return found, grid, runs
 
 
 def in_short(name: str, table: Table) -> Table | None:
@@ -199,8 +136,8 @@ def sections(found: dict[str, Table], grid: Grid, scores: list[Score], folder: P
         "cost": drawings.cost,
     }
     parts = []
+    sums.write(folder, {f"{name}.csv": csv_text(table.columns, table.where()) for name, table in found.items()})
     for name, table in found.items():
-        table.write(folder / f"{name}.csv")
         figure = drawn[name](table, looks) if name in drawn and table.rows else None
         panels, width = (figure.save(folder / name, grid.note), figure.cell[0]) if figure else ((), 0)
         title, words = WORDS[name]
@@ -211,28 +148,32 @@ def sections(found: dict[str, Table], grid: Grid, scores: list[Score], folder: P
 
 def main(argv: list[str]) -> None:
     """Write the page that the command line asks for."""
-    asked = read_command_line(argv)
+    asked = read_command_line(argv, __doc__)
     made_by = commit()  # before its own figures differ from the committed ones
-    found, grid, scores = compute(asked)
+    found, grid, runs = compute(asked)
+    for note in runs.notes:
+        print(note, file=sys.stderr)
     folder = asked.out.with_name(f"{asked.out.stem}_files")
-    folder.mkdir(exist_ok=True)
-    try:
-        parts = sections(found, grid, scores, folder)
-    except ModuleNotFoundError as error:
-        raise UserError("the report needs matplotlib: pip install -e '.[report]'") from error
     facts = {
         "Agents": ", ".join(grid.scores),
         "Games": f"{len(asked.games)}; aggregates over {len(grid.shared)}",
         "Runs": f"{len(found['runs'].rows):,}",
-        "Protocol": f"{asked.env_steps:,} env steps of training, {asked.episodes} games of evaluation, no sticky actions",
+        "Protocol": f"{asked.env_steps:,} env steps of training, {asked.episodes} games of evaluation, no sticky actions"
+        + "; of published runs their files do not tell it" * bool(asked.per_run),
         "Intervals": "95 %, over the runs of each game. Means, optimality gaps and differences: Student's t. IQM: Student's t "
         f"times the standard error of a stratified bootstrap of {RESAMPLES:,} draws ({CURVE_RESAMPLES} for curves). Medians: "
         f"{RESAMPLES:,} draws of each game's mean from Student's t. Profiles and probabilities of improvement: Wilson's, with "
         "the variance between runs and between their placements. Comparisons of single runs are over games instead",
         "Made by": f"python -m analysis.report {shlex.join(argv)}",
         "Commit": made_by,
+        **({"Notes": "; ".join(runs.notes)} if runs.notes else {}),
     }
-    asked.out.write_text(page(facts, grid.note, parts, folder.name))
+    with locked(folder):
+        try:
+            parts = sections(found, grid, runs.scores, folder)
+        except ModuleNotFoundError as error:
+            raise UserError("the report needs matplotlib: pip install -e '.[report]'") from error
+        write_text(asked.out, page(facts, grid.note, parts, folder.name))
     print(f"{asked.out}, and its figures in {folder}")
 
 

@@ -3,12 +3,13 @@
 python -m analysis.summary results/report_files --into README.md
 """
 
-import argparse
-import csv
 from pathlib import Path
 
+from analysis import sums
 from analysis.tables import Table
 from experiment.command import UserError, run
+from experiment.files import read_table, read_text, write_text
+from experiment.parser import Parser, user_path
 
 AUTHORS = "DER (authors)"  # of published.csv
 BEGIN = "<!-- results: python -m analysis.summary results/report_files --into README.md -->"
@@ -16,12 +17,12 @@ END = "<!-- end of results -->"
 
 
 def read(path: Path) -> Table:
-    """The table in a CSV file of a report. UserError if it is not there."""
+    """The table in a CSV file of a report. UserError if it is not there, or not as the report wrote it."""
     if not path.is_file():
         raise UserError(f"there is no {path}; analysis.report writes it")
-    with path.open(newline="") as file:
-        columns, *rows = (tuple(row) for row in csv.reader(file))
-    return Table(columns, tuple(rows))
+    sums.check(path.parent, [path.name])
+    found = read_table(path)
+    return Table(found.columns, tuple(tuple(row.values()) for row, _ in found.rows))
 
 
 def plain(text: str) -> str:
@@ -96,7 +97,14 @@ def over(row: dict[str, str]) -> str:
 
 
 def summary(folder: Path) -> str:
-    """The table and the lines below it."""
+    """The table and the lines below it. UserError if the tables in `folder` are not those of a report with --per-run."""
+    try:
+        return _summary(folder)
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{folder} has no tables of a report as it is written today: {error}") from error
+
+
+def _summary(folder: Path) -> str:
     names = ("games", "standing", "aggregates", "pairs", "improvement")
     games, standing, aggregates, pairs, improvement = (read(folder / f"{name}.csv") for name in names)
     if not standing.rows:
@@ -116,15 +124,15 @@ def inserted(text: str, results: str) -> str:
 
 def main(argv: list[str]) -> None:
     """Print them, or put them into a file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="the folder beside a report's page")
-    parser.add_argument("--into", type=Path, help="put it into this file, between its marks, instead of printing it")
+    parser = Parser("analysis.summary", __doc__)
+    parser.add_argument("folder", type=user_path, help="the folder beside a report's page")
+    parser.add_argument("--into", type=user_path, help="put it into this file, between its marks, instead of printing it")
     asked = parser.parse_args(argv)
     found = summary(asked.folder)
     if asked.into is None:
         print(found)
     else:
-        asked.into.write_text(inserted(asked.into.read_text(), found))
+        write_text(asked.into, inserted(read_text(asked.into), found))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
 """Every number of the report, as the tables that are written beside it: figures and page are made from their text."""
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from analysis import statistics as s
 from analysis.curves import WINDOW, Course, Key, places, sampled
 from analysis.grid import Grid
+from analysis.labels import printable
 from analysis.published import Published, published
 from analysis.scores import Score
 from envs.games import GAMES, find_game
@@ -37,10 +37,13 @@ class Table:
         index = self.columns.index(column)
         return list(dict.fromkeys(row[index] for row in self.rows))
 
-    def write(self, path: Path) -> None:
-        """Write it as CSV."""
-        with path.open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows((self.columns, *self.rows))
+
+class Unfinished(NamedTuple):
+    """A run that is begun and not finished: its label and game, "" if they are not known, and how that shows."""
+
+    label: str
+    game: str
+    why: str
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | int | float]]) -> Table:
@@ -49,9 +52,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | int | float]]) -
 
 
 def text(value: str | int | float) -> str:
-    """A float with 5 digits, "" for nan; anything else as it is."""
+    """A float with 5 digits, "" for nan; anything else as it is, if it can be printed."""
     if not isinstance(value, float):
-        return str(value)
+        return printable(str(value))
     return "" if np.isnan(value) else np.format_float_positional(float(f"{value:.5g}") + 0.0, trim="-")
 
 
@@ -235,8 +238,8 @@ def short(commit: str) -> str:
     return commit[:12] + "-dirty" * commit.endswith("-dirty")
 
 
-def missing(grid: Grid, unfinished: Iterable[Path]) -> Table:
+def missing(grid: Grid, unfinished: Iterable[Unfinished]) -> Table:
     """What the grid lacks, and runs that are begun and not finished."""
     rows = [(label, game, count, "not in the files") for label, game, count in grid.missing()]
-    rows += [(path.parts[-3], path.parts[-2], 1, f"{path} is not finished") for path in unfinished if len(path.parts) > 2]
+    rows += [(run.label, run.game, 1, run.why) for run in unfinished]
     return table(("agent", "game", "runs", "why"), rows)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import collect, curves, random_policy
-from analysis.scores import Protocol, read_run, read_table, score_files
+from analysis import collect, curves, random_policy, sums
+from analysis.folders import find
+from analysis.scores import Protocol, read_run, read_table
 from experiment.command import UserError
 from tests.fake_runs import fake_run
 
@@ -58,7 +59,8 @@ def test_what_collect_cannot_use_is_refused_before_it_writes(tmp_path: Path) -> 
     shorter = fake_run(tmp_path / "trial", "der", "Pong", 0, -9.0)
     for name, value, told in (("env_steps", 50, "100 env_steps, not 50"), ("episodes", 1, "2 episodes, not 1")):
         score = json.loads((folder / "score.json").read_text())
-        (shorter / "score.json").write_text(json.dumps(score | {name: value}))
+        returns = {"returns": [score["score"]]} if name == "episodes" else {}
+        (shorter / "score.json").write_text(json.dumps(score | {name: value} | returns))
         with pytest.raises(UserError, match=f"results holds der on Pong, seed 0, with {told}; collect this run into another"):
             collect.main([str(tmp_path / "trial"), "--out", str(results)])
     assert (results / "scores.csv").read_bytes() == before
@@ -107,16 +109,23 @@ def test_measurements_that_an_earlier_run_lacks_stay_empty(tmp_path: Path) -> No
     ("name", "damage", "told"),
     [
         ("scores.csv", lambda text: text[:-1], "does not end with a whole line"),
-        ("curves.csv", lambda text: text + "der,,Pong\n", "line 12: as many values as columns are needed"),
+        ("curves.csv", lambda text: text + "der,,Pong\n", "line 12: 7 values are needed, not 3; is it half-written"),
         ("plasticity.csv", lambda text: "a,b\n", "it has no column 'agent'"),
-        ("agents.csv", lambda text: text[:-40], "cannot be read; is it half-written"),
-        ("agents.csv", lambda text: "a,b\n1,2\n", "cannot be read; is it half-written"),
+        ("agents.csv", lambda text: text[:-40], "does not end with a whole line"),
+        ("agents.csv", lambda text: "a,b\n1,2\n", "it has no column 'agent'"),
+        ("agents.csv", lambda text: text + 'der,,tortoise.decay,"""x"""\n', "tortoise.decay has another value above"),
+        ("scores.csv", lambda text: text.replace("0.5", "x"), "line 2: standard_error is 'x', not a number"),
+        ("scores.csv", lambda text: text.replace(",0,100,", ",many,100,"), "line 2: seed is 'many', not a number"),
+        ("curves.csv", lambda text: text.replace(",9\n", ",x\n"), "line 2: length is 'x', not a number"),
+        ("curves.csv", lambda text: text.replace(",100,", ",5,"), "line 11: env step 5 comes after 90"),
+        ("plasticity.csv", lambda text: text.replace("der,,Pong,0,", "der,,Pong,0.5,"), "line 2: seed is '0.5', not a whole"),
     ],
 )
 def test_a_damaged_earlier_table_stops_collect_before_it_writes(name: str, damage: Any, told: str, tmp_path: Path) -> None:
     results = tmp_path / "results"
     fake_run(tmp_path / "old", "der", "Pong", 0, -10.0)
     collect.main([str(tmp_path / "old"), "--out", str(results)])
+    (results / sums.FILE).unlink()  # as of tables without it
     (results / name).write_text(damage((results / name).read_text()))
     before = {path.name: path.read_bytes() for path in results.iterdir()}
     fake_run(tmp_path / "new", "der", "Pong", 1, -10.0)
@@ -136,8 +145,8 @@ def test_runs_of_the_supervised_study_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "runs/supervised/unfinished/config.json").write_text('{"settings": {"method": "none"}}')
     collect.main([str(tmp_path / "runs"), "--out", str(tmp_path / "results")])
     assert len(rows_of(tmp_path / "results/scores.csv")) == 1
-    finished, unfinished, _ = score_files([tmp_path / "runs"])
-    assert ([path.parts[-3] for path in finished], unfinished) == (["der"], [])
+    found = find([tmp_path / "runs"])
+    assert ([path.parts[-3] for path in found.finished], found.unfinished) == (["der"], [])
 
 
 def test_what_is_read_from_tables_is_what_is_read_from_folders(tmp_path: Path) -> None:
@@ -150,7 +159,7 @@ def test_what_is_read_from_tables_is_what_is_read_from_folders(tmp_path: Path) -
         (s.label, s.game, s.seed, s.score, s.hours) for s in again
     ]
     known = {(s.label, s.game, s.seed) for s in scores}
-    tables = curves.course_tables([tmp_path / "results"])
+    tables = find([tmp_path / "results"]).courses
     assert [table.name for table in tables] == ["curves.csv", "plasticity.csv"]
     from_folders = curves.read_courses(list(zip(scores, folders, strict=True)), [], known)
     assert from_folders == curves.read_courses([], tables, known)
@@ -195,12 +204,20 @@ def test_one_value_spoils_no_later_mean() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ['{"kind": "episode", "env_step": 4', "not json", '{"kind": "train", "env_step": 4', '{"env_step": 4}']
+    ("line", "told"),
+    [
+        ('{"kind": "episode", "env_step": 4', "is no JSON"),
+        ("not json", "is no JSON"),
+        ('{"kind": "train", "env_step": 4', "is no JSON"),
+        ('{"env_step": 4}', "is no row of metrics"),
+        ("[" * 10_000, "is nested too deep"),
+        ('"\\ud800"', "surrogate"),
+    ],
 )
-def test_a_half_written_log_is_refused(line: str, tmp_path: Path) -> None:
+def test_a_half_written_log_is_refused(line: str, told: str, tmp_path: Path) -> None:
     path = fake_run(tmp_path, "der", "Pong", 0, -10.0) / "metrics.jsonl"
     path.write_text(path.read_text() + line)
-    with pytest.raises(UserError, match=r"metrics.jsonl, line 31 cannot be read; is it half-written\?"):
+    with pytest.raises(UserError, match=rf"metrics.jsonl, line 31 {told}|metrics.jsonl, line 31 holds .*{told}"):
         curves.read_metrics(path, ("episode",))
 
 

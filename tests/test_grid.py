@@ -1,14 +1,10 @@
 """Runs x games matrices, and what is said of an incomplete grid."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from analysis import grid
-from analysis.perrun import read_per_run
-from analysis.scores import Protocol, Score
+from analysis.scores import Score
 from envs.games import GAMES, find_game
 from experiment.command import UserError
 
@@ -78,36 +74,3 @@ def test_differences_are_of_the_same_game_and_seed() -> None:
     found = grid.build_grid(rows, ("Alien", "Pong"), incomplete=True).differences("der_ht", "der")
     assert list(found) == ["Pong"]
     np.testing.assert_allclose(found["Pong"], [0.5])
-
-
-def test_three_forms_of_published_runs_are_the_same_scores(tmp_path: Path) -> None:
-    files = {
-        "a.json": json.dumps({"Pong": [-10.0, 14.6], "ms_pacman": [307.3, 6951.6]}),
-        "b.json": json.dumps(
-            [{"game": game, "seed": 1.0, "HNS": hns} for game, hns in (("Pong", 10.7 / 35.3), ("Pong", 1), ("MsPacman", 0))]
-            + [{"game": "MsPacman", "seed": 2.0, "HNS": 1}]
-        ),
-        "c.csv": "Pong,-10,14.6\nMsPacman,307.3,6951.6\n",
-    }
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-        found = grid.build_grid(read_per_run("theirs", tmp_path / name, Protocol()), ("Pong", "MsPacman"), incomplete=False)
-        np.testing.assert_allclose(found.matrix("theirs"), [[10.7 / 35.3, 0], [1, 1]], atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "told"),
-    [
-        ("a.json", '{"Pnog": [1.0]}', "unknown game 'Pnog'"),
-        ("a.json", '{"Pong": [NaN]}', "Pong: score is nan"),
-        ("a.json", '{"Pong": [1.0', "half-written"),
-        ("a.json", '[{"game": "Pong"}]', "is no list of runs: 'HNS'"),
-        ("a.json", "3", "is no list of runs"),
-        ("a.csv", "Pong,1,\n", "score is '', not a number"),
-    ],
-)
-def test_published_runs_that_cannot_be_read(name: str, text: str, told: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(text)
-    with pytest.raises(UserError, match=told) as error:
-        read_per_run("theirs", tmp_path / name, Protocol())
-    assert str(tmp_path / name) in str(error.value)

@@ -26,7 +26,7 @@ ALLOWED = {
     "analysis": {
         "agents.catalogue",
         "envs.games",
-        *(f"experiment.{name}" for name in ("command", "files", "folder", "student")),
+        *(f"experiment.{name}" for name in ("command", "files", "folder", "parser", "student")),
     },
     "sweep": {"envs.games", "experiment.command", "experiment.files", "experiment.folder", "options"},
     "supervised": {"networks", "experiment"},

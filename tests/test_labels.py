@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agents.catalogue import find_agent
-from analysis import collect, curves, labels
+from analysis import collect, curves, labels, sums
 from analysis.scores import Protocol, read_table
 from experiment.command import UserError
 from tests.fake_runs import fake_run
@@ -48,6 +48,7 @@ def test_a_setting_that_is_added_does_not_make_two_agents_one(tmp_path: Path) ->
     collect.main([str(tmp_path / "runs"), "--out", str(results)])
     expected = [("der_ht", "", "0"), ("sr_spr", "", "1"), ("sr_spr", "--resets.warmup-counts False", "0")]
     assert [(row["agent"], row["flags"], row["seed"]) for row in rows_of(results / "scores.csv")] == expected
+    (results / sums.FILE).unlink()
     for name in ("agents.csv", "scores.csv"):  # as if they had been written before
         text = (
             (results / name)
@@ -65,6 +66,7 @@ def test_a_setting_that_is_added_does_not_make_two_agents_one(tmp_path: Path) ->
 def test_an_agent_that_there_is_no_more_is_named(tmp_path: Path) -> None:
     results, folder = tmp_path / "results", fake_run(tmp_path / "runs", "der", "Pong", 0, -10.0)
     collect.main([str(tmp_path / "runs"), "--out", str(results)])
+    (results / sums.FILE).unlink()
     for path in (results / "agents.csv", results / "scores.csv", folder / "config.json"):
         path.write_text(path.read_text().replace("der,", "dar,").replace('"der"', '"dar"'))
     with pytest.raises(UserError, match=r"scores.csv, line 2: .*dar"):

@@ -209,7 +209,7 @@ def test_published_aggregates_stand_beside_whole_benchmarks_alone(tmp_path: Path
         (["--games", "Catch", "--agents", "derr"], "--agents: there is no run of 'derr'; did you mean der"),
         (["--games", "Catch", "--per-run", "x"], "--per-run must be NAME=FILE"),
         (["--games", "Catch", "--per-run", "der=x"], "--per-run: there is an agent der already"),
-        (["--games", "Catch", "--per-run", "x=nowhere"], "there is no nowhere"),
+        (["--games", "Catch", "--per-run", "x=nowhere"], "nowhere cannot be read: No such file"),
         (["--out", "x.pdf"], "--out must name an .html file"),
         (["--out", "nowhere/x.html"], "there is no folder"),
         (["--env-steps", "many"], "argument --env-steps: invalid int value: 'many'; see --help"),

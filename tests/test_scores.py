@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import grid, labels, perrun, published, scores
+from analysis import folders, grid, labels, perrun, published, scores
 from analysis.statistics import AGGREGATES
 from envs.games import GAMES, find_game
 from experiment.command import UserError
@@ -45,7 +45,7 @@ def test_published_aggregates_come_out(name: str, method: str, tmp_path: Path) -
         rows = [{"game": game, "seed": seed, "HNS": hns} for game, runs in table.items() for seed, hns in enumerate(runs)]
         path = tmp_path / "runs.json"
         path.write_text(json.dumps(rows))
-    found = grid.build_grid(perrun.read_per_run("theirs", path, scores.Protocol()), tuple(GAMES), incomplete=False)
+    found = grid.build_grid(perrun.read_per_run("theirs", path).scores, tuple(GAMES), incomplete=False)
     values = [float(measure(found.matrix("theirs"))) for measure in AGGREGATES.values()]
     np.testing.assert_allclose(values, EXPECTED[name], atol=0.000501)
     ours = published.published()[method]
@@ -91,7 +91,8 @@ def test_runs_and_tables_are_read(tmp_path: Path) -> None:
     fake_run(tmp_path / "runs", "der", "Pong", 2, finished=False)
     score_table(tmp_path / "results/scores.csv", [("der", "", "Pong", 0, -10.0), ("spr", "", "Alien", 0, 900.0)])
     (tmp_path / "results/curves.csv").write_text("agent,game,seed,env_step,return,length\n")
-    finished, unfinished, tables = scores.score_files([tmp_path / "runs", tmp_path / "results"])
+    there = folders.find([tmp_path / "runs", tmp_path / "results"])
+    finished, unfinished, tables = there.finished, there.unfinished, there.scores
     assert [path.name for path in unfinished] == ["seed2"]
     assert [path.name for path in tables] == ["scores.csv"]
     found = scores.unique(
@@ -122,7 +123,7 @@ def test_the_settings_that_an_agent_has_anyway_are_no_flags(tmp_path: Path) -> N
     [
         ({"game": "Pnog"}, "unknown game 'Pnog': did you mean Pong"),
         ({"agent": "derr"}, "unknown agent 'derr'"),
-        ({"score": float("nan")}, "score is nan"),
+        ({"score": float("nan")}, "score is nan, not a finite number"),
         ({"score": "many"}, "score is 'many', not a number"),
         ({"env_steps": 30}, "30 env steps of training, not 100"),
         ({"episodes": 1, "returns": [-10.0]}, "1 games of evaluation, not 2"),
@@ -149,7 +150,7 @@ def test_a_bad_score_is_refused_by_its_file(change: dict[str, Any], told: str, t
 def test_a_half_written_run_is_refused(name: str, tmp_path: Path) -> None:
     run = fake_run(tmp_path, "der", "Pong", 0, -10.0)
     (run / name).write_text((run / name).read_text()[:40])
-    with pytest.raises(UserError, match=f"{name} cannot be read as JSON; is it half-written"):
+    with pytest.raises(UserError, match=f"{name} is no JSON .*; is it half-written"):
         scores.read_run(run, PROTOCOL)
 
 
@@ -165,7 +166,7 @@ def test_a_half_written_table_is_refused(tmp_path: Path) -> None:
 def test_scores_are_in_order_and_published_ones_last(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"Pong": [1.0]}')
     rows = [("spr", "", "Pong", 0, 0.0), ("der", "", "Pong", 1, 0.0), ("der", "", "Pong", 0, 0.0), ("der", "", "Alien", 0, 0.0)]
-    found = perrun.read_per_run("a", tmp_path / "a.json", PROTOCOL)
+    found = perrun.read_per_run("a", tmp_path / "a.json").scores
     found += scores.read_table(score_table(tmp_path / "scores.csv", rows), PROTOCOL)
     assert [(s.label, s.game, s.seed) for s in scores.unique(found)] == [
         ("der", "Alien", 0),

@@ -1,7 +1,6 @@
 """Tables hold what the statistics say, and figures draw what the tables hold."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -193,8 +192,8 @@ def test_runs_name_their_commit() -> None:
 
 def test_unfinished_runs_are_missing() -> None:
     grid, _ = two_agents()
-    rows = tables.missing(grid, [Path("runs/der/Pong/seed7")]).where()
-    assert [(row["agent"], row["game"], row["why"]) for row in rows] == [("der", "Pong", "runs/der/Pong/seed7 is not finished")]
+    run = tables.Unfinished("der", "Pong", "runs/der/Pong/seed7 is not finished")
+    assert tables.missing(grid, [run]).where() == [{"agent": "der", "game": "Pong", "runs": "1", "why": run.why}]
 
 
 def test_figures_draw_their_tables() -> None:
