@@ -3,6 +3,7 @@
 import io
 import re
 import textwrap
+import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -121,11 +122,11 @@ class Canvas:
         """Write `path`.svg and `path`.png with `note` at the foot; the panels as SVG elements for a page, one each."""
         width = round(self.size[0] / 5)
         self.figure.text(0.01, 6 / self.size[1], textwrap.fill(note, width), fontsize=8.5, color=MUTED, va="bottom")
-        held = io.BytesIO()
-        with mpl.rc_context({"svg.hashsalt": path.name}):  # the same tables give the same file
+        held, drawn = io.BytesIO(), io.BytesIO()
+        with mpl.rc_context({"svg.hashsalt": path.name}), warnings.catch_warnings():  # the same tables give the same file
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # the SVG has the letter, the PNG a box
             self.figure.savefig(held, format="svg", facecolor=PAPER, metadata={"Date": None, "Creator": None})
-        drawn = io.BytesIO()
-        self.figure.savefig(drawn, format="png", dpi=110, facecolor=PAPER, metadata={"Software": None})
+            self.figure.savefig(drawn, format="png", dpi=110, facecolor=PAPER, metadata={"Software": None})
         write_bytes(path.with_suffix(".png"), drawn.getvalue())
         write_bytes(path.with_suffix(".svg"), held.getvalue())
         return self._split(held.getvalue(), path.name)

@@ -7,6 +7,7 @@ Tables that are there already keep the rows of other runs, whose folders may be 
 from its folder, and refused if it is of another length.
 """
 
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def measurements(rows: list[dict[str, Any]]) -> tuple[str, ...]:
 def unique_runs(folders: list[Path]) -> list[Path]:
     """The finished runs below `folders`. UserError if there are none, or two of the same agent, flags, game and seed."""
     for folder in folders:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise UserError(f"there is no folder {folder}")
     found: dict[str, Path] = {}
     for path in (path for folder in folders for path in runs_below(folder)):

@@ -43,7 +43,7 @@ def find(paths: Iterable[Path]) -> Found:
     """
     found = Found()
     for path in paths:
-        if path.is_dir():
+        if os.path.isdir(path):  # unlike Path.is_dir it bears any name
             found.finished += runs_below(path)
             configs = [file for file in _below(path, CONFIG) if of_agent(file.parent)]
             found.unfinished += [file.parent for file in configs if not (file.parent / SCORE).exists()]

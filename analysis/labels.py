@@ -53,7 +53,7 @@ def settings_of(file: Path) -> tuple[str, dict[str, Any]]:
     content = read_json(file)
     try:
         settings = content["settings"]
-        agent, config = str(settings["agent"]), dict(settings["config"])
+        agent, config = str(settings["agent"]), {**settings["config"]}
         # Compiled or captured, the arithmetic is the same.
         precision, lanes = settings.get("execution", {}).get("precision", "float32"), settings.get("num_lanes", 1)
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -55,7 +55,7 @@ def read_command_line(argv: Sequence[str], description: str | None) -> argparse.
     if asked.out.suffix != ".html":
         raise UserError(f"--out must name an .html file, not {asked.out}")
     folder = asked.out.absolute().parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UserError(f"--out: there is no folder {folder}")
     if not os.access(folder, os.W_OK):
         raise UserError(f"--out: cannot write to {folder}")

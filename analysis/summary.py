@@ -3,6 +3,7 @@
 python -m analysis.summary results/report_files --into README.md
 """
 
+import os
 from pathlib import Path
 
 from analysis import sums
@@ -18,7 +19,7 @@ END = "<!-- end of results -->"
 
 def read(path: Path) -> Table:
     """The table in a CSV file of a report. UserError if it is not there, or not as the report wrote it."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"there is no {path}; analysis.report writes it")
     sums.check(path.parent, [path.name])
     found = read_table(path)

@@ -1,5 +1,6 @@
 """SHA256SUMS beside tables, as sha256sum writes it: a table that it lists is read as it was written, or not at all."""
 
+import os
 import re
 from collections.abc import Iterable
 from hashlib import sha256
@@ -28,7 +29,7 @@ def check(folder: Path, names: Iterable[str]) -> None:
     """UserError if one of the files `names` in `folder` is not as listed, or if any that is listed is not there."""
     known = listed(folder)
     for name in known:
-        if not (folder / name).exists():
+        if not os.path.exists(folder / name):
             raise UserError(f"{folder / name} is lost: {folder / FILE} lists it; if it was deleted on purpose, delete its line")
     for name in names:
         # Listed before or after: another process may write the table meanwhile.

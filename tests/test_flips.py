@@ -1,0 +1,43 @@
+"""A flipped bit in what a report is made from is refused by one line, or changes nothing; collects at once lose nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis import collect, sums
+from benchmarks.flips import copies, flip_run, flip_tables, lost_at_once
+from tests.fake_runs import fake_run
+
+PROTOCOL = ["--games", "Pong", "--env-steps", "100", "--episodes", "2"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return fake_run(tmp_path / "run", "der", "Pong", 5, -10.0)
+
+
+def test_flips_in_tables_are_found(run: Path, tmp_path: Path) -> None:
+    fake_run(tmp_path / "runs", "der", "Pong", 0, -10.0)
+    fake_run(tmp_path / "runs", "der_ht", "Pong", 0, -5.0, config={"tortoise": {"decay": 0.5}})
+    collect.main([str(tmp_path / "runs"), "--out", str(tmp_path / "results")])
+    for outcomes in flip_tables(tmp_path / "results", run, 30, 0, PROTOCOL).values():
+        assert outcomes["refused"] + outcomes["equal"] == 30
+    (tmp_path / "results" / sums.FILE).unlink()  # as of tables that nobody listed
+    for outcomes in flip_tables(tmp_path / "results", run, 40, 1, PROTOCOL).values():
+        assert outcomes["traceback"] == 0
+        assert outcomes["refused"] > 10
+
+
+def test_flips_in_a_run_folder_give_no_traceback(run: Path) -> None:
+    for what, outcomes in flip_run(run, 12, 0).items():
+        assert outcomes["traceback"] == 0, what
+        assert outcomes["refused"] >= 4, what
+
+
+def test_collects_at_once_lose_no_run(run: Path, tmp_path: Path) -> None:
+    folders = copies(run, 2, tmp_path / "runs")
+    assert [lost_at_once(folders, tmp_path / f"out{pair}") for pair in range(6)] == [0] * 6
+    assert lost_at_once(copies(run, 6, tmp_path / "more"), tmp_path / "out") == 0
+    for folder in [*tmp_path.glob("out*")]:
+        assert not list(folder.glob("*.tmp"))
+        sums.check(folder, [path.name for path in folder.glob("*.csv")])
