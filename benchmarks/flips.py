@@ -23,7 +23,7 @@ from analysis import collect, report, sums
 from analysis.collect import unique_runs
 from experiment.command import UserError
 from experiment.command import run as run_program
-from experiment.files import read_json, write_json
+from experiment.files import read_json, read_table, write_json
 from experiment.folder import CONFIG, METRICS, SCORE
 from experiment.parser import Parser, user_path
 
@@ -110,8 +110,8 @@ def lost_at_once(folders: Sequence[Path], out: Path) -> int:
         process.start()
     for process in processes:
         process.join()
-    tables = [(out / name).read_text() for name in ("scores.csv", "curves.csv")]
-    seeds = ({line.split(",")[3] for line in text.splitlines()[1:]} for text in tables)
+    tables = [read_table(out / name, ["seed"]).rows for name in ("scores.csv", "curves.csv")]
+    seeds = ({row["seed"] for row, _ in rows} for rows in tables)
     return len(folders) - min(map(len, seeds))
 
 

@@ -1,6 +1,9 @@
 """The one reader and the one writer: what is no whole file is one line that names it, and writers do not disturb each other."""
 
+import gzip
+import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +14,14 @@ from experiment import files
 from experiment.command import UserError
 from experiment.files import (
     atomic,
+    header,
     locked,
     number,
     parse_json,
     read_json,
     read_table,
     read_text,
+    unpacked,
     whole,
     write_table,
     write_text,
@@ -71,6 +76,28 @@ def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert files.read_bytes(tmp_path / "large", 5) == b"12345"
 
 
+def test_what_is_packed(tmp_path: Path) -> None:
+    path, packed = tmp_path / "t.json.gz", gzip.compress(b'{"a": 1}')
+    path.write_bytes(packed + gzip.compress(b" \n"))  # two in one file are a gzip file too
+    assert read_json(path) == {"a": 1}
+    assert "cannot be unpacked" in told(path, packed[:-9], read_json)
+    assert "cannot be unpacked" in told(path, packed[:12] + b"\xff" + packed[13:], read_json)
+    assert "cannot be unpacked" in told(path, b"{}", read_json)
+    bomb = gzip.compress(bytes(1 << 20))
+    assert len(unpacked(bomb, "", 1 << 20)) == 1 << 20
+    with pytest.raises(UserError, match=r"^there cannot be unpacked: it holds more than 1,000 bytes"):
+        unpacked(bomb, "there", 1000)
+
+
+def test_a_header_is_read_whatever_follows(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b'\xef\xbb\xbfa,"b, c"\r\n\xff\0')
+    assert header(path) == ("a", "b, c")
+    path.write_bytes(b"")
+    assert header(path) == ()
+    assert "byte 0 is not UTF-8" in told(path, b"\xff\na,b\n", header)
+
+
 def test_json_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     assert "half-written" in told(path, b'{"a": ', read_json)
@@ -84,7 +111,7 @@ def test_json_that_is_none(tmp_path: Path) -> None:
         parse_json("{", "there, line 3")
 
 
-@pytest.mark.parametrize("value", [None, "x", "", [], {}, True, "nan", "inf", float("nan"), 10**400, "1e999"])
+@pytest.mark.parametrize("value", [None, "x", "", "1_0", [], {}, True, "nan", "inf", float("nan"), 10**400, "1e999"])
 def test_cells_that_are_no_numbers(value: object) -> None:
     with pytest.raises(UserError, match=r"^f.csv: score is .{1,60}, not a (finite )?number$"):
         number(value, "f.csv: score")
@@ -93,7 +120,8 @@ def test_cells_that_are_no_numbers(value: object) -> None:
 def test_numbers() -> None:
     assert number("-1.5", "") == -1.5
     assert whole("3", "") == whole(3.0, "") == 3
-    assert whole(2**60 + 1, "") == 2**60 + 1  # no double holds it
+    assert whole(2**60 + 1, "") == whole(str(2**60 + 1), "") == 2**60 + 1  # no double holds it
+    assert math.isnan(number("nan", "", finite=False))
     with pytest.raises(UserError, match=r"seed is 1.5, not a whole number"):
         whole(1.5, "seed")
 
@@ -134,3 +162,12 @@ def test_a_locked_folder_is_entered_by_one_process_at_a_time(tmp_path: Path) -> 
     processes = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=where) for _ in range(4)]
     assert [process.wait() for process in processes] == [0] * 4
     assert (tmp_path / "n").read_text() == "4"
+
+
+def test_one_room_reads_and_writes_nothing_but_through_here() -> None:
+    """Where others do, add them."""
+    elsewhere = re.compile(r"\bopen\(|\.(?:read|write)_(?:text|bytes)\(|^import csv|json\.loads?\((?!json)", re.MULTILINE)
+    for room in ("analysis",):
+        for path in sorted((Path(__file__).parent.parent / room).glob("*.py")):
+            found = elsewhere.findall(path.read_text(encoding="utf-8"))
+            assert not found, f"{path.name}: {found}"
