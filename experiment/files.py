@@ -148,12 +148,11 @@ def _lines(text: str, path: Path) -> list[tuple[list[str], str]]:
 def number(value: Any, where: str, finite: bool = True) -> float:
     """`value`, a number or its text, as a float, which must be `finite`. UserError, beginning with `where`, if it is none."""
     try:
-        if isinstance(value, bool) or (isinstance(value, str) and "_" in value):  # which Python takes for numbers
-            raise ValueError
-        found = float(value)
+        no_number = isinstance(value, bool) or (isinstance(value, str) and "_" in value)  # whatever Python says
+        found = math.nan if no_number else float(value)
     except (TypeError, ValueError, OverflowError):
         raise UserError(f"{where} is {shown(value)}, not a number") from None
-    if finite and not math.isfinite(found):
+    if not math.isfinite(found) and (finite or no_number):
         raise UserError(f"{where} is {shown(value)}, not a finite number")
     return found
 
