@@ -4,7 +4,9 @@ python eval.py runs/der/RoadRunner/seed0
 python eval.py runs/der/RoadRunner/seed0 --video film.mp4
 """
 
-import json
+import experiment.interrupt  # noqa: F401  the first of all imports: it answers Ctrl-C within the others
+
+# isort: split
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,8 +22,9 @@ from envs.lanes import SIDE, Episode
 from envs.make import make_lanes
 from experiment.command import UserError, parse, run
 from experiment.film import ENDINGS, Film
-from experiment.folder import CHECKPOINT, CONFIG
-from experiment.metrics import Progress
+from experiment.folder import CHECKPOINT, SCORE, older
+from experiment.progress import Progress
+from experiment.score import read_score
 
 if TYPE_CHECKING:
     from agents.agent import Agent
@@ -162,28 +165,39 @@ def _colour_twin(game: str, seed: int) -> Any:
 
 
 def load_agent(folder: Path, device_name: Literal["auto", "cpu", "cuda"]) -> tuple["Agent", dict[str, Any]]:
-    """The agent that `folder` holds; the settings of its run, and `env_step`, after how many. UserError if there is none."""
+    """The agent of the checkpoint in `folder`; the settings of its run, and `env_step`, after how many. UserError if none is.
+
+    The settings are the checkpoint's own, which has a checksum.
+    """
     from agents.agent import Agent
     from experiment.checkpoint import load_checkpoint
-    from experiment.device import choose_device
+    from experiment.device import choose_device, keep_threads
 
-    if not (folder / CONFIG).exists():
-        raise UserError(f"{folder} is no run folder: it has no {CONFIG}")
+    path = folder / CHECKPOINT
+    if not path.exists() and not older(path).exists():
+        raise UserError(f"{folder} is no run folder: it has no {CHECKPOINT}")
     device = choose_device(device_name)
+    state = load_checkpoint(path, "cpu")
     try:
-        settings = json.loads((folder / CONFIG).read_text())["settings"]
+        settings = state["settings"]
         config, game, seed = config_from_dict(settings["config"]), settings["game"], settings["seed"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / CONFIG} is damaged, or of no agent of this version: {error}") from error
-    state = load_checkpoint(folder / CHECKPOINT, "cpu")
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is of no agent of this version: {error}") from error
     try:
         lanes = make_lanes(game, 1, 0)
     except ValueError as error:
         raise UserError(str(error)) from error
+    keep_threads(state, device)
     agent = Agent(config, lanes.num_actions, device=device, seed=seed, execution=acting(settings, device.type))
     lanes.close()
     agent.load_state_dict(state["agent"], streams=False)  # an evaluation has its own
     return agent, settings | {"env_step": state["env_step"]}
+
+
+def games_of(folder: Path, settings: dict[str, Any]) -> int:
+    """How many games the run's own evaluation has: that of its score, which may have been asked for after the training."""
+    score = folder / SCORE
+    return len(read_score(score)["returns"]) if score.exists() else settings["eval_episodes"]
 
 
 def acting(settings: dict[str, Any], device: str) -> Execution:
@@ -200,7 +214,7 @@ def main(argv: list[str]) -> None:
     if asked.video is not None:
         earned, length = film(agent, game, seed, asked.video, asked.video_steps)
         print(f"{asked.video}: {game}, return {earned:g} in {length} env steps")
-    episodes = settings["eval_episodes"] if asked.episodes is None else asked.episodes
+    episodes = games_of(asked.folder, settings) if asked.episodes is None else asked.episodes
     if not episodes and asked.video is None:
         raise UserError(f"the run in {asked.folder} has no evaluation; say --episodes")
     if settings["env_step"] < settings["env_steps"]:

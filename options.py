@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,10 @@ from agents.config import AgentConfig
 from agents.execution import Execution
 from agents.schedules import resets_planned, updates_due
 from envs.games import find_game
-from experiment.command import UserError, parse
+from experiment.command import UserError, parse, say
+
+LARGEST = 10**8  # of what is counted in env steps, games or rounds: a thousand times the benchmark, twice 200 million frames
+LANES = 1024  # side by side, at most
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,18 @@ class Run:
         """ValueError, naming the flag, if a value is out of its range."""
         replay = self.config.replay
         require(0 <= self.seed < 1 << 63, f"--seed must lie in 0..2^63 - 1, not {self.seed}")
-        require(self.num_lanes >= 1, f"--num-lanes must be at least 1, not {self.num_lanes}")
-        require(self.env_steps >= 0, f"--env-steps must not be negative, not {self.env_steps}")
-        require(self.eval_episodes >= 0, f"--eval-episodes must not be negative, not {self.eval_episodes}")
-        require(self.log_every >= 1, f"--log-every must be at least 1, not {self.log_every}")
-        require(self.checkpoint_every >= 1, f"--checkpoint-every must be at least 1, not {self.checkpoint_every}")
-        require(self.measure_every >= 0, f"--measure-every must not be negative, not {self.measure_every}")
-        require(self.hessian_rounds >= 0, f"--hessian-rounds must not be negative, not {self.hessian_rounds}")
+        require(1 <= self.num_lanes <= LANES, f"--num-lanes must lie in 1..{LANES}, not {self.num_lanes}")
+        least = {
+            "env_steps": 0,
+            "eval_episodes": 0,
+            "log_every": 1,
+            "checkpoint_every": 1,
+            "measure_every": 0,
+            "hessian_rounds": 0,
+        }
+        for name, lowest in least.items():
+            value, flag = getattr(self, name), f"--{name.replace('_', '-')}"
+            require(lowest <= value <= LARGEST, f"{flag} must lie in {lowest}..{LARGEST}, not {value}")
         require(
             self.env_steps % self.num_lanes == 0,
             f"--env-steps must divide into --num-lanes, not {self.env_steps} into {self.num_lanes}",
@@ -97,6 +104,10 @@ class Run:
             if plan is not None and not comes[name]
         ]
 
+    def warming_up(self, env_step: int) -> bool:
+        """Whether, after `env_step` env steps, updates have not begun but will."""
+        return self.config.optimizer is not None and env_step < self.config.replay.warmup_steps
+
     @property
     def folder(self) -> Path:
         """Where this run is kept."""
@@ -127,11 +138,30 @@ def read_command_line(argv: Sequence[str]) -> Run:
         config = find_agent(agent)
     except ValueError as error:
         raise UserError(str(error)) from error
-    asked = parse(Run, argv, Run(agent=agent, config=config))
+    asked = parse(Run, argv, Run(agent=agent, config=config), lambda flag: lacking(flag, agent, config))
     try:
         asked = dataclasses.replace(asked, game=find_game(asked.game).name)
     except ValueError as error:
         raise UserError(str(error)) from error
     for line in asked.idle():
-        print(f"note: {line}", file=sys.stderr)
+        say(f"note: {line}")
     return asked
+
+
+def lacking(flag: str, agent: str, config: AgentConfig) -> str | None:
+    """What is said of a flag of a piece that `agent` has not: which agents have it. None if it is no such flag."""
+    path = flag.removeprefix("--").split("=")[0].replace("-", "_").split(".")[:-1]
+    for end in range(1, len(path) + 1):
+        if _piece(config, path[:end]) is None:
+            have = [name for name, other in AGENTS.items() if _piece(other, path[:end])]
+            have.sort(key=lambda name: not name.startswith(f"{agent}_"))
+            return f"{agent} has no {'.'.join(path[:end])}; agents with it: {', '.join(have[:6])}" if have else None
+    return None
+
+
+def _piece(config: AgentConfig, path: Sequence[str]) -> Any:
+    """The piece of `config` at `path`, None if it has none, False if nothing is called so."""
+    found: Any = config
+    for name in path:
+        found = getattr(found, name, False) if found is not None else None
+    return found

@@ -5,22 +5,29 @@
     python train.py --agent help              every agent
 
 The same command continues a run that was interrupted, to the bit. torch is imported only once the command line has been read
-and found good.
+and found good; all else before anything is trained, so that the run is of one state of the code, whatever is edited meanwhile.
 """
 
+import experiment.interrupt  # noqa: F401  the first of all imports: it answers Ctrl-C within the others
+
+# isort: split
 import json
-import secrets
+import sys
 import time
 from typing import Any
 
 import numpy as np
 
 from agents.schedules import updates_due
+from envs.games import find_game
 from envs.lanes import SIDE, Step
 from envs.make import make_lanes
-from experiment.command import DivergenceError, UserError, run
-from experiment.folder import CHECKPOINT, METRICS, SCORE, RunFolder, commit, differences, provenance
-from experiment.metrics import Metrics, Progress
+from experiment.command import DivergenceError, UserError, run, say
+from experiment.folder import CHECKPOINT, METRICS, RunFolder, kept_checkpoint
+from experiment.metrics import Metrics
+from experiment.mirror import mirrored, require_key
+from experiment.progress import Progress
+from experiment.provenance import commit_at_start, moved, provenance
 from experiment.signals import Signals
 from options import Run, read_command_line
 
@@ -30,7 +37,10 @@ class Training:
 
     def __init__(self, asked: Run, folder: RunFolder) -> None:
         """UserError if the device or the game's ROM is absent, or if the device cannot do what is asked."""
-        from agents.agent import Agent  # from here on torch is loaded
+        import agents.measures  # noqa: F401  for later; from here on torch is loaded
+        import eval  # noqa: F401
+        import experiment.checkpoint  # noqa: F401
+        from agents.agent import Agent
         from agents.engine import check_execution
         from experiment.device import choose_device, device_name, keep_freed_memory
         from experiment.past import Past
@@ -50,7 +60,8 @@ class Training:
         how = {"device": device, "seed": asked.seed, "execution": asked.execution}
         self.agent = Agent(c, self.lanes.num_actions, **how, planned=updates_due(c, asked.env_steps))
         window, rule = Window(c.target.n_max, c.jumps), Rule(c.replay.alpha, c.replay.new_rows)
-        rows = min(c.replay.capacity, max(asked.env_steps, window.steps_needed * asked.num_lanes))
+        least = window.steps_needed * asked.num_lanes  # all that an agent needs which does not learn
+        rows = least if c.optimizer is None else min(c.replay.capacity, max(asked.env_steps, least))
         self.replay = ReplayBuffer(rows, asked.num_lanes, window, rule, device=device, seed=asked.seed)
         self.stack = FrameStack(asked.num_lanes, SIDE, device)
         self.past = Past(asked.env_steps // asked.num_lanes, asked.num_lanes)
@@ -65,7 +76,8 @@ class Training:
 
         asked, agent, lanes = self.asked, self.agent, self.lanes
         self.started = time.monotonic() - self.seconds
-        progress = Progress(f"{asked.agent} {asked.game} seed {asked.seed}", asked.env_steps, "env steps", self.env_step)
+        label, paced = f"{asked.agent} {asked.game} seed {asked.seed}", not asked.warming_up(self.env_step)
+        progress = Progress(label, asked.env_steps, "env steps", self.env_step, paced)
         for env_step in range(self.env_step, asked.env_steps, asked.num_lanes):
             after = env_step + asked.num_lanes
             agent.anneal_(env_step)
@@ -83,7 +95,7 @@ class Training:
                 self.returns.append(episode.score)
                 metrics.log("episode", after, {"return": episode.score, "length": episode.length, "lane": episode.lane})
             progress.advance(asked.num_lanes)
-            if env_step < asked.config.replay.warmup_steps <= after:
+            if asked.warming_up(env_step) and not asked.warming_up(after):
                 progress.restart_clock()
             if after % asked.log_every < asked.num_lanes or after == asked.env_steps:
                 self._log(metrics, progress, after)
@@ -101,26 +113,23 @@ class Training:
         self.past.add(action, step.frame, step.reward, terminal, step.truncated)
         self.env_step += len(action)
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `_save` saved. UserError if it is of another run, or if the games do not repeat themselves."""
-        from experiment.device import require_same_type
+    def restore(self, state: dict[str, Any]) -> dict[str, Any] | int:
+        """Take over what `_save` saved; the metrics' mark. UserError if it is of another run, or if games do not repeat."""
+        from experiment.device import keep_threads, require_same_type
 
-        if differences(Run, state["settings"], self.asked.identity(), scored=False):
-            raise UserError(f"the checkpoint in {self.folder.path} is of another run; --fresh starts over")
+        self.folder.require_own(state["settings"], self.asked.identity(), Run)
         require_same_type(state.get("device"), self.agent.device)
+        self.device = keep_threads(state, self.agent.device)
         self.agent.load_state_dict(state["agent"])
         self.returns, self.seconds = state["returns"], state["seconds"]
         if state["env_step"] == self.asked.env_steps:  # nothing more will be learnt
             self.env_step = state["env_step"]
-            return
+            return state["metrics"]
         self._replay(state["past"]["actions"].numpy().astype(np.int64))
-        if self.past.hash != state["past"]["hash"]:
-            then, now = state["versions"]["ale-py"], provenance()["versions"]["ale-py"]
-            raise UserError(
-                f"the games do not go as they went before the interruption: this is ale-py {now}, the checkpoint is of "
-                f"{then}; install that one, or start over with --fresh"
-            )
-        self.replay.load_state_dict(state["replay"])
+        self.past.require(state["past"]["hash"], state["versions"]["ale-py"], provenance()["versions"]["ale-py"])
+        if self.asked.config.optimizer is not None:  # nothing else draws from it
+            self.replay.load_state_dict(state["replay"])
+        return state["metrics"]
 
     def _replay(self, actions: np.ndarray) -> None:
         """Play `actions`, int64 [time, L], again: emulators, frames and hash come to be what they were."""
@@ -152,12 +161,12 @@ class Training:
         """DivergenceError if a loss was not finite: what comes of it must not take a checkpoint's place."""
         broken = self.agent.broken()
         if broken is not None:
-            kept = self.folder.path / CHECKPOINT
-            told = f"the last checkpoint is kept at {kept}" if kept.exists() else "there is no checkpoint yet"
             metrics.log("diverged", self.env_step, {"update": broken})  # for whoever looks at many runs
-            raise DivergenceError(f"the loss of update {broken} is not finite; {told}")
+            raise DivergenceError(f"the loss of update {broken} is not finite; {kept_checkpoint(self.folder.path)}")
 
     def _save(self, metrics: Metrics) -> None:
+        import torch
+
         from experiment.checkpoint import save_checkpoint
 
         self._require_finite(metrics)
@@ -169,8 +178,9 @@ class Training:
             "past": self.past.state_dict(),
             "returns": list(self.returns),
             "seconds": time.monotonic() - self.started,
-            "metrics": metrics.size(),
+            "metrics": metrics.mark(),
             "device": self.agent.device.type,
+            "threads": torch.get_num_threads(),
             "versions": provenance()["versions"],
         }
         save_checkpoint(self.folder.path / CHECKPOINT, state)
@@ -188,10 +198,11 @@ class Training:
             "played_by": "tortoise" if asked.config.tortoise.acts else "hare",
             "hours": round((trained - self.started) / 3600, 4),
             "evaluation_hours": round((time.monotonic() - trained) / 3600, 4),
-            "commit": commit(),
+            "commit": commit_at_start(),
+            **moved(),
             "device": self.device,
         }
-        self.folder.write_json(SCORE, result)
+        self.folder.write_score(result)
         return result
 
 
@@ -200,27 +211,32 @@ def main(argv: list[str]) -> None:
     asked = read_command_line(argv)
     with Signals() as signals, RunFolder(asked.folder) as folder:
         result = None if asked.fresh else folder.check(asked.identity(), Run)
-        if result is None:
+        if result is not None:
+            say(folder.finished(result))
+        else:
             result = carry_out(asked, folder, signals)
-    told = f"score {result['score']:,.1f}, hns {result['hns']:.3f}" if result else "trained, not evaluated"
-    print(f"{asked.agent} on {asked.game}: {told} ({asked.folder})")
+    told = "trained, not evaluated"
+    if result is not None:
+        told = f"score {result['score']:,.1f}, hns {find_game(asked.game).normalised(result['score']):.3f}"
+    say(f"{asked.agent} on {asked.game}: {told} ({asked.folder})", sys.stdout)
 
 
 def carry_out(asked: Run, folder: RunFolder, signals: Signals) -> dict[str, Any] | None:
     """Train, from the last checkpoint on if there is one, and evaluate; what score.json holds, None without an evaluation."""
-    training = Training(asked, folder)
-    made, kept = provenance() | {"device": training.device}, 0
+    made = provenance()  # the commit is taken before more of the code is read
+    if asked.wandb == "online":
+        require_key()
+    training, kept = Training(asked, folder), 0
     if folder.checkpoint is not None and not asked.fresh:
         from experiment.checkpoint import load_checkpoint
 
-        state = load_checkpoint(folder.checkpoint, "cpu")
-        training.restore(state)
-        kept = state["metrics"]
-        del state  # as large as the agent
-        folder.go_on(asked.identity(), made | {"env_step": training.env_step})
+        kept = training.restore(load_checkpoint(folder.checkpoint, "cpu"))
+        folder.go_on(asked.identity(), made | {"device": training.device, "env_step": training.env_step})
     else:
-        folder.begin(asked.identity(), made | {"wandb": secrets.token_hex(4)})
-    metrics = Metrics(folder.path / METRICS, _mirror(asked, folder), kept)
+        folder.begin(asked.identity(), made | {"device": training.device})
+    where = {"project": "hare-and-tortoise", "group": f"{asked.agent}-{asked.game}"}  # the seeds of a sweep side by side
+    where["name"] = f"{where['group']}-seed{asked.seed}"
+    metrics = Metrics(folder.path / METRICS, mirrored(asked.wandb, where, folder, asked.identity()), kept)
     try:
         with signals.patient():
             training.learn(metrics, signals)
@@ -228,22 +244,6 @@ def carry_out(asked: Run, folder: RunFolder, signals: Signals) -> dict[str, Any]
     finally:
         training.lanes.close()
         metrics.close()
-
-
-def _mirror(asked: Run, folder: RunFolder) -> dict[str, Any] | None:
-    """Where the metrics are mirrored to, None for nowhere; a run that is continued goes on under its own name there."""
-    if asked.wandb == "off":
-        return None
-    return {
-        "mode": asked.wandb,
-        "project": "hare-and-tortoise",
-        "group": f"{asked.agent}-{asked.game}",  # the seeds of a sweep side by side
-        "name": f"{asked.agent}-{asked.game}-seed{asked.seed}",
-        "id": folder.made()["wandb"],
-        "resume": "allow",
-        "dir": str(folder.path),
-        "config": asked.identity(),
-    }
 
 
 if __name__ == "__main__":

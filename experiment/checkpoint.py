@@ -1,7 +1,8 @@
 """Checkpoints: written whole or not at all, each with its checksum, the last two kept; read without running code."""
 
 import hashlib
-import sys
+import os
+import stat
 import warnings
 from pathlib import Path
 from pickle import UnpicklingError
@@ -9,9 +10,9 @@ from typing import IO, Any
 
 import torch
 
-from experiment.command import UserError
+from experiment.command import UserError, say
 from experiment.files import atomic
-from experiment.folder import older
+from experiment.folder import kept_checkpoint, older
 
 FORMAT = 3
 MARK = b"blake2b:"  # what follows it, to the end of the file, is the checksum of what stands before it
@@ -23,15 +24,20 @@ class DamagedError(UserError):
 
 
 class _Summed:
-    """A file that is written to and sums up what is."""
+    """A file that is written to and sums up what is; it keeps the first error, which torch hides behind its own."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.sum = hashlib.blake2b(digest_size=DIGEST)
+        self.error: Exception | None = None
 
     def write(self, data: bytes) -> int:
         self.sum.update(data)
-        return self._file.write(data)
+        try:
+            return self._file.write(data)
+        except Exception as error:
+            self.error = self.error or error
+            raise
 
     def flush(self) -> None:
         self._file.flush()
@@ -42,17 +48,21 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
     UserError, code 1, if it cannot be written; then nothing is changed.
     """
+    failed: Exception | None = None
     try:
         with atomic(path, keep=older(path) if _is_sound(path) else None) as file:  # damage must not push out what is whole
             summed = _Summed(file)
-            torch.save({"format": FORMAT, **state}, summed)
+            try:
+                torch.save({"format": FORMAT, **state}, summed)
+            finally:
+                failed = summed.error
             file.write(MARK + summed.sum.digest())
-    except (OSError, RuntimeError) as error:  # torch wraps what the file raises
-        if isinstance(error.__context__, UserError):  # a second Ctrl-C
-            raise error.__context__ from None
-        reason = next(iter(str(error.__context__ or error).splitlines()), "it failed")
-        kept = f"the last checkpoint is kept at {path}" if path.exists() else "there is no checkpoint yet"
-        raise UserError(f"cannot write a checkpoint: {reason}; {kept}", code=1) from error
+    except (OSError, RuntimeError) as error:
+        cause = failed or error.__context__ or error
+        if isinstance(cause, UserError):  # a second Ctrl-C
+            raise cause from None
+        reason = getattr(cause, "strerror", None) or next(iter(str(cause).splitlines()), "it failed")
+        raise UserError(f"cannot write a checkpoint: {reason}; {kept_checkpoint(path.parent)}", code=1) from error
 
 
 def load_checkpoint(path: Path, device: torch.device | str) -> dict[str, Any]:
@@ -66,7 +76,7 @@ def load_checkpoint(path: Path, device: torch.device | str) -> dict[str, Any]:
         if not older(path).exists():
             raise
         if path.exists():
-            print(f"{error}; the checkpoint before it is used", file=sys.stderr)
+            say(f"{error}; the checkpoint before it is used")
     return _load(older(path), device)
 
 
@@ -97,8 +107,11 @@ def _check_sum(path: Path) -> None:
     """DamagedError unless `path` ends with the checksum of what it holds."""
     tail = len(MARK) + DIGEST
     try:
-        with path.open("rb") as file:
-            size = path.stat().st_size - tail
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # opening a pipe would wait for a writer
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise DamagedError(f"{path} cannot be read (it is no regular file)")
+            size = found.st_size - tail
             summed, left = hashlib.blake2b(digest_size=DIGEST), size
             while left > 0 and (block := file.read(min(left, 1 << 20))):
                 summed.update(block)

@@ -1,5 +1,6 @@
 """Command lines: typed flags from a frozen dataclass, and every error that a user can mend as one line."""
 
+import argparse
 import contextlib
 import dataclasses
 import difflib
@@ -8,11 +9,15 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
+from pathlib import Path
+from typing import Any, NoReturn, TextIO, TypeVar, get_args, get_type_hints
 
 import tyro
 
+from experiment.interrupt import INTERRUPTED
+
 T = TypeVar("T")
+USUAL = {"lr": "learning-rate"}  # names of flags that other programs have, and ours
 
 
 class UserError(Exception):
@@ -31,14 +36,33 @@ class DivergenceError(UserError):
         super().__init__(message, code=1)
 
 
-def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
-    """The value of the dataclass `kind` that `argv` asks for, `default` where it says nothing.
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are a UserError, one line; flags cannot be shortened, and a file's name is the program's own."""
 
-    Raises UserError for an unknown flag (the nearest one is named), for a value of the wrong type, and for one that the
-    dataclass refuses with ValueError. `--help` prints and exits.
+    def __init__(self, description: str | None) -> None:
+        super().__init__(program(), None, description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """UserError with `message`."""
+        raise UserError(message)
+
+
+def program() -> str:
+    """How this program is started: `python -m sweep.grid`, or its file's name."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return f"python -m {spec.name}" if spec is not None and spec.origin == sys.argv[0] else sys.argv[0]
+
+
+def parse(
+    kind: type[T], argv: Sequence[str], default: T | None = None, hint: Callable[[str], str | None] = lambda flag: None
+) -> T:
+    """The value of the dataclass `kind` that `argv` asks for, `default` where it says nothing; `~` in a path is expanded.
+
+    Raises UserError for an unknown flag (with `hint` of it, or the nearest one), for a value of the wrong type, and for one
+    that the dataclass refuses with ValueError. `--help` prints and exits.
     """
     said = io.StringIO()
-    given = {} if default is None else {"default": default}
+    given = {"prog": program()} | ({} if default is None else {"default": default})
     try:
         with contextlib.redirect_stderr(said):
             value, unknown = tyro.cli(
@@ -51,8 +75,17 @@ def parse(kind: type[T], argv: Sequence[str], default: T | None = None) -> T:
             raise
         raise UserError(_first_line(said.getvalue())) from end
     if unknown:
-        raise UserError(_unknown(unknown[0], flags(value)))
-    return value
+        raise UserError(_unknown(unknown[0], flags(value), hint(unknown[0])))
+    paths = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return dataclasses.replace(value, **{name: expanded(path) for name, path in paths.items() if isinstance(path, Path)})
+
+
+def expanded(path: Path) -> Path:
+    """`path` with a home folder in place of `~`, which the shell leaves as it is in `--out=~/runs`. UserError if it is none."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def flags(value: Any, path: str = "--") -> list[str]:
@@ -77,11 +110,16 @@ def nearest(word: str, words: Sequence[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(words)}"
 
 
-def _unknown(word: str, known: list[str]) -> str:
+def _unknown(word: str, known: list[str], hint: str | None) -> str:
+    """What is said of `word`, which is none of the flags `known`."""
     if not word.startswith("-"):
         return f"unexpected argument {word!r}; see --help"
-    near = difflib.get_close_matches(word.split("=")[0].replace("_", "-"), known, n=3, cutoff=0.6)
-    return f"unknown flag {word}: " + (f"did you mean {' or '.join(near)}?" if near else "none here is like it; see --help")
+    flag = word.split("=")[0].replace("_", "-")
+    last = flag.lstrip("-").split(".")[-1]
+    ends = [name for name in known if name.lstrip("-").split(".")[-1] == USUAL.get(last, last)]
+    near = ends[:3] or difflib.get_close_matches(flag, known, n=3, cutoff=0.6)
+    found = hint or (f"did you mean {' or '.join(near)}?" if near else "none here is like it; see --help")
+    return f"unknown flag {word.split('=')[0]}: {found}"
 
 
 def _first_line(box: str) -> str:
@@ -92,7 +130,15 @@ def _first_line(box: str) -> str:
         if line.startswith("─"):
             break
         told.append(line)
-    return " ".join(told) or "the command line cannot be read; see --help"
+    return re.sub(r"^Error parsing \w+: ", "", " ".join(told)) or "the command line cannot be read; see --help"
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line to `stream`, by default the standard error; where that is gone, full or closed, do nothing."""
+    stream = sys.stderr if stream is None else stream
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # AttributeError: there is none
+        stream.write(f"{text}\n")
+        stream.flush()
 
 
 def run(main: Callable[[list[str]], None]) -> NoReturn:
@@ -104,16 +150,40 @@ def run(main: Callable[[list[str]], None]) -> NoReturn:
     waited away, so the loop is kept short; torch reads this when it is loaded (docs/log.md has what it saves).
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    _open_streams()
+    code = 0
     try:
         main(sys.argv[1:])
+        sys.stdout.flush()
     except UserError as error:
-        print(f"{sys.argv[0]}: {error}", file=sys.stderr)
-        raise SystemExit(error.code) from None
+        say(f"{program()}: {error}")
+        code = error.code
     except KeyboardInterrupt:
-        print(f"{sys.argv[0]}: interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+        say(f"{program()}: interrupted")
+        code = INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what the interpreter still writes at its end
-        print(f"{sys.argv[0]}: nothing reads its output any more", file=sys.stderr)
-        raise SystemExit(1) from None
-    raise SystemExit(0)
+        _drop(sys.stdout)
+        say(f"{program()}: nothing reads its output any more")
+        code = 1
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        _drop(sys.stderr)
+    raise SystemExit(code)
+
+
+def _open_streams() -> None:
+    """Put the null device where a standard stream is closed: else the next file that is opened would get its lines."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115
+
+
+def _drop(stream: TextIO) -> None:
+    """Send to the null device what the interpreter still writes to `stream` at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,11 +1,11 @@
 """Which device a run computes on, and what the host is told first."""
 
 import ctypes
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
-from experiment.command import UserError
+from experiment.command import UserError, say
 
 
 def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
@@ -27,6 +27,19 @@ def require_same_type(saved: str | None, device: torch.device) -> None:
     """UserError if a run was `saved` on another type of device, None for unknown, than `device`: random streams differ."""
     if saved not in (None, device.type):
         raise UserError(f"the run was begun on {saved}: --device {saved} goes on, --fresh starts over")
+
+
+def keep_threads(state: dict[str, Any], device: torch.device) -> str:
+    """Compute with as many threads as the run has so far, where it is on the CPU; the device in words.
+
+    A line tells if that is another number.
+    `state` is a checkpoint's, which says how many these are unless it is old. Sums of other parts have other last digits.
+    """
+    threads, now = state.get("threads"), torch.get_num_threads()
+    if device.type == state.get("device") == "cpu" and threads not in (None, now):
+        torch.set_num_threads(threads)
+        say(f"note: {threads} threads compute, as in the run so far, and not {now}: another number gives other last digits")
+    return device_name(device)
 
 
 def keep_freed_memory() -> None:

@@ -3,17 +3,18 @@
 import fcntl
 import json
 import os
-import subprocess
-import sys
+import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, fields, is_dataclass
-from importlib.metadata import version
+from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from experiment.command import UserError
-from experiment.files import write_json
+from experiment.command import UserError, say
+from experiment.files import read_json, shown, write_json, writing
+from experiment.provenance import commit
+from experiment.score import read_score, sealed
 
 CONFIG = "config.json"
 SCORE = "score.json"
@@ -70,52 +71,97 @@ class RunFolder:
         return False
 
     def check(self, settings: dict[str, Any], kind: type) -> dict[str, Any] | None:
-        """The score if the folder holds this very run, finished; None if it holds none, or an unfinished one.
+        """The score if the folder holds this very run, finished, which is told; None if it holds none, or an unfinished one.
 
-        UserError if it holds one with other `settings`, which are fields of the dataclass `kind`.
+        UserError if it holds one with other `settings`, which are fields of the dataclass `kind`, or if a file is damaged.
         """
         config, score = self.path / CONFIG, self.path / SCORE
+        finished = score.exists()
         if not config.exists():
+            if finished and self.checkpoint is None:
+                raise UserError(f"{score} is there without {CONFIG}; --fresh starts the run over")
+            return None
+        if differing := differences(kind, self._config()["settings"], settings, scored=finished):
+            raise UserError(f"{self.path} holds a run with another {differing}; choose another --out, or --fresh to replace it")
+        if not finished:
             return None
         try:
-            theirs = json.loads(config.read_text())["settings"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{config} cannot be read; --fresh replaces the run in {self.path}") from error
-        try:
-            result = json.loads(score.read_text()) if score.exists() else None
-        except ValueError as error:
-            raise UserError(f"{score} cannot be read; delete it, and the run goes on from its checkpoint") from error
-        differing = differences(kind, theirs, settings, scored=result is not None)
-        if differing:
-            names = ", ".join(differing[:4])
-            raise UserError(f"{self.path} holds a run with another {names}; choose another --out, or --fresh to replace it")
+            result = read_score(score, settings)
+        except UserError as error:
+            raise UserError(f"{error}; delete it, and the run goes on from its checkpoint") from error
         return result
+
+    def require_own(self, theirs: dict[str, Any], settings: dict[str, Any], kind: type) -> None:
+        """UserError if `theirs`, the settings that a checkpoint in the folder has, train another run than `settings` do."""
+        if differing := differences(kind, theirs, settings, scored=False):
+            raise UserError(f"the checkpoint in {self.path} is of another run, with another {differing}; --fresh starts over")
+
+    def finished(self, result: dict[str, Any]) -> str:
+        """When the run came to its score `result`, and at which commit."""
+        when = datetime.fromtimestamp((self.path / SCORE).stat().st_mtime)
+        then, now = str(result.get("commit")), commit()
+        moved = f" (the code is now {_short(now)})" if now != then else ""
+        return f"finished on {when:%Y-%m-%d %H:%M} at commit {_short(then)}{moved}; --fresh runs it again"
 
     @property
     def checkpoint(self) -> Path | None:
         """Where the checkpoints of the run are, None if it has none."""
         path = self.path / CHECKPOINT
-        return path if (self.path / CONFIG).exists() and (path.exists() or older(path).exists()) else None
+        return path if path.exists() or older(path).exists() else None
 
     def begin(self, settings: dict[str, Any], made: dict[str, Any]) -> None:
         """Delete what an earlier run left and write config.json; `made` tells how the run is made (commit, device)."""
         checkpoint = self.path / CHECKPOINT
-        for path in (self.path / CONFIG, self.path / SCORE, self.path / METRICS, checkpoint, older(checkpoint)):
-            path.unlink(missing_ok=True)  # the configuration first: without it the rest belongs to no run
-        self.write_json(CONFIG, {"settings": settings, "made": made, "continued": []})
+        for path in (self.path / SCORE, older(checkpoint), checkpoint, self.path / METRICS):
+            with writing(path):
+                path.unlink(missing_ok=True)  # the configuration stays until there is another: what is left belongs to it
+        self._write_config(settings, made, [])
 
     def go_on(self, settings: dict[str, Any], made: dict[str, Any]) -> None:
-        """Note in config.json that the run is continued, and how that is made."""
-        config = json.loads((self.path / CONFIG).read_text())
-        self.write_json(CONFIG, config | {"settings": settings, "continued": [*config["continued"], made]})
+        """Note in config.json that the run is continued, and how that is made; it is written anew if it was lost."""
+        if not (self.path / CONFIG).exists():
+            say(f"note: {self.path / CONFIG} was lost; it is made again from the checkpoint's settings")
+            self._write_config(settings, {}, [made])
+            return
+        config = self._config()
+        before = config["continued"][-1] if config["continued"] else config["made"]
+        then, now = before.get("commit"), made.get("commit")
+        if then != now:
+            say(f"note: the run goes on at commit {_short(str(now))}; it was at {_short(str(then))} until now")
+        self._write_config(settings, config["made"], [*config["continued"], made])
 
-    def made(self) -> dict[str, Any]:
-        """How the run was begun."""
-        return json.loads((self.path / CONFIG).read_text())["made"]
+    def name_elsewhere(self) -> str:
+        """Under which the run is mirrored, however often it is continued."""
+        return str(self._config()["made"].get("wandb") or secrets.token_hex(4))
 
-    def write_json(self, name: str, value: Any) -> None:
-        """Write `value` as JSON to the file `name`, atomically. UserError if that fails."""
-        write_json(self.path / name, value)
+    def write_score(self, score: dict[str, Any]) -> None:
+        """Write score.json, atomically and with its checksum. UserError if that fails."""
+        write_json(self.path / SCORE, sealed(score))
+
+    def _write_config(self, settings: dict[str, Any], made: dict[str, Any], continued: list[dict[str, Any]]) -> None:
+        made = {"wandb": secrets.token_hex(4)} | made
+        write_json(self.path / CONFIG, {"settings": settings, "made": made, "continued": continued})
+
+    def _config(self) -> dict[str, Any]:
+        """What config.json holds. UserError if that is not what `begin` wrote."""
+        path = self.path / CONFIG
+        told = f"{path} cannot be read; --fresh replaces the run in {self.path}"
+        if self.checkpoint is not None:
+            told = f"{path} cannot be read; delete it, and the run goes on with its checkpoint's settings"
+        try:
+            config = {"continued": []} | read_json(path)
+        except (UserError, TypeError) as error:
+            raise UserError(told) from error
+        kinds = {"settings": dict, "made": dict, "continued": list}
+        whole = all(isinstance(config.get(name), kind) for name, kind in kinds.items())
+        if not whole or not all(isinstance(one, dict) for one in config["continued"]):
+            raise UserError(told)
+        return config
+
+
+def _short(commit: str) -> str:
+    """A commit as a person is told it."""
+    return commit[:10] + ("-dirty" if commit.endswith("-dirty") else "")
 
 
 def _take(lock: int) -> None:
@@ -128,39 +174,28 @@ def _take(lock: int) -> None:
     return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def kept_checkpoint(folder: Path) -> str:
+    """What is said of the checkpoints of a run that has to stop."""
+    path = folder / CHECKPOINT
+    return f"the last checkpoint is kept at {path}" if path.exists() else "there is no checkpoint yet"
+
+
 def older(path: Path) -> Path:
     """Where the last but one version of the file `path` is kept."""
     return path.with_stem(path.stem + ".older")
 
 
-def provenance(packages: tuple[str, ...] = ("torch", "ale-py", "gymnasium", "numpy")) -> dict[str, Any]:
-    """How this process was made: command line, commit of the code, versions of the `packages` that a score depends on."""
-    return {
-        "command": " ".join(sys.argv),
-        "commit": commit(),
-        "python": sys.version.split()[0],
-        "versions": {package: version(package) for package in packages},
-    }
+def differences(kind: type, theirs: dict[str, Any], ours: dict[str, Any], scored: bool) -> str:
+    """The first settings, fields of the dataclass `kind`, that differ, with both values; "" if none does.
 
-
-def commit() -> str:
-    """The commit of the code, with `-dirty` after it if files differ from it; `unknown` outside a repository."""
-    root = Path(__file__).resolve().parent.parent
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def differences(kind: type, theirs: dict[str, Any], ours: dict[str, Any], scored: bool) -> list[str]:
-    """The names of settings, fields of the dataclass `kind`, that differ; what scores alone depend on counts if `scored`.
+    What scores alone depend on counts if `scored`.
 
     Fields that were added since `theirs` was written have their defaults there: the run was made as these say.
     """
     theirs = {name: value for name, value in filled(kind, theirs).items() if name in ours or name in theirs}
     found = sorted(_differences(theirs, json.loads(json.dumps(ours))))
-    return [name for name in found if scored or name not in OF_SCORES]
+    told = [f"{name} ({shown(old)}, not {shown(new)})" for name, old, new in found if scored or name not in OF_SCORES]
+    return ", ".join(told[:4])
 
 
 def filled(kind: type, values: dict[str, Any]) -> dict[str, Any]:
@@ -174,10 +209,10 @@ def filled(kind: type, values: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _differences(ours: Any, theirs: Any, path: str = "") -> Iterable[str]:
-    """Paths at which two JSON values differ."""
+def _differences(theirs: Any, ours: Any, path: str = "") -> Iterable[tuple[str, Any, Any]]:
+    """Paths at which two JSON values differ, each with both."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for key in ours.keys() | theirs.keys():
-            yield from _differences(ours.get(key), theirs.get(key), f"{path}.{key}" if path else key)
+            yield from _differences(theirs.get(key), ours.get(key), f"{path}.{key}" if path else key)
     elif ours != theirs:
-        yield path
+        yield path, theirs, ours

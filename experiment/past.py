@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiment.command import UserError
+
 
 class Past:
     """Every action since the start, and a running hash of all that the lanes gave back."""
@@ -28,6 +30,15 @@ class Past:
         for array in seen:
             chain.update(np.ascontiguousarray(array))
         self.hash = chain.hexdigest()
+
+    def require(self, hash: str, then: str, now: str) -> None:
+        """UserError unless what came of the actions is what came of them once; `then` and `now` are the versions of ale-py."""
+        if self.hash == hash:
+            return
+        why = f"this is ale-py {now}, the checkpoint is of {then}; install that one, or start over with --fresh"
+        if then == now:
+            why = f"ale-py is {now} as it was then, so the game's ROM or the machine is another; --fresh starts over"
+        raise UserError(f"the games do not go as they went before the interruption: {why}")
 
     @property
     def actions(self) -> np.ndarray:

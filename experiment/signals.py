@@ -1,4 +1,4 @@
-"""Being asked to stop: SIGTERM, SIGUSR1 (a scheduler's warning before the time limit) and Ctrl-C."""
+"""Being asked to stop: SIGTERM, SIGUSR1 (a scheduler's warning before the time limit), SIGHUP (a lost terminal) and Ctrl-C."""
 
 import signal
 from collections.abc import Iterator
@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from types import FrameType
 
 from experiment.command import UserError
+from experiment.interrupt import INTERRUPTED
 
 AGAIN = 75  # exit status: start the same command again (EX_TEMPFAIL of sysexits.h)
-INTERRUPTED = 130  # exit status after Ctrl-C
 FRESH = " (without --fresh)"  # which would start over
-NUMBERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+NUMBERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGINT)
 
 
 class Signals:
-    """A context in which the three signals end the program with one line and its exit status.
+    """A context in which these signals end the program with one line and its exit status; SIGHUP not if nohup has it ignored.
 
     At once, or, within `patient`, when the program finds in `asked` that it should. A second Ctrl-C never waits.
     """
@@ -24,7 +24,8 @@ class Signals:
         self._patient = False
 
     def __enter__(self) -> "Signals":
-        self._before = {number: signal.signal(number, self._handle) for number in NUMBERS}
+        heard = [n for n in NUMBERS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,12 +6,15 @@ Other flags go to every run, as supervised.train knows them. Finished runs are r
 same command goes on where it stopped. --list prints the command of every run instead, for a scheduler.
 """
 
-import argparse
+import experiment.interrupt  # noqa: F401  the first of all imports: it answers Ctrl-C within the others
+
+# isort: split
 import shlex
-import sys
 from collections.abc import Iterator
 
-from experiment.command import DivergenceError, UserError, nearest, run
+from experiment.command import DivergenceError, Parser, UserError, nearest, run, say
+from experiment.folder import METRICS, RunFolder
+from experiment.rows import diverged
 from supervised import train
 from supervised.options import Run, read_command_line
 from supervised.studies import STUDIES
@@ -19,12 +22,7 @@ from supervised.studies import STUDIES
 
 def command_lines(argv: list[str]) -> tuple[list[list[str]], bool]:
     """The flags of every run that `argv` asks for, seed after seed, and whether they are only to be listed. UserError."""
-    parser = argparse.ArgumentParser(
-        prog="python -m supervised.sweep",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,  # --seed is a run's flag
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--study", default=Run.study, help=f"one of {', '.join(STUDIES)}")
     parser.add_argument("--points", nargs="+", help="settings of the study; all if not given")
     parser.add_argument("--methods", nargs="+", help="all of the study if not given")
@@ -56,14 +54,25 @@ def main(argv: list[str]) -> None:
         if listed:
             print(shlex.join(["python", "-m", "supervised.train", *line]))
         else:
-            print(told, file=sys.stderr)
+            say(told)
             try:
-                train.main(line)
+                _make(line)
             except DivergenceError as error:
-                print(error, file=sys.stderr)  # it would fail again; the others need not wait for it
+                say(str(error))  # it would fail again; the others need not wait for it
                 failed.append(shlex.join(line))
     if failed:
         raise UserError(f"{len(failed)} of {len(lines)} runs failed, the first: {failed[0]}", code=1)
+
+
+def _make(line: list[str]) -> None:
+    """Make the run of flags `line`. DivergenceError if it diverges, or did so in an earlier sweep; --fresh tries it again."""
+    asked = read_command_line(line)
+    if not asked.fresh:
+        RunFolder(asked.folder).check(asked.identity(), Run)  # another run that stands there is told first
+        update = diverged(asked.folder / METRICS)
+    if not asked.fresh and update is not None:
+        raise DivergenceError(f"a loss before update {update} was not finite in {asked.folder}; --fresh would try it again")
+    train.main(line)
 
 
 def _numbered(lines: list[list[str]]) -> Iterator[tuple[str, list[str]]]:

@@ -4,17 +4,23 @@
     python -m supervised.train --method help
 
 The same command continues a run that was interrupted, to the bit. torch is imported only once the command line has been read
-and found good.
+and found good; all else before anything is trained, so that the run is of one state of the code, whatever is edited meanwhile.
 """
 
+import experiment.interrupt  # noqa: F401  the first of all imports: it answers Ctrl-C within the others
+
+# isort: split
 import json
-import secrets
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from experiment.command import DivergenceError, UserError, run
-from experiment.folder import CHECKPOINT, METRICS, SCORE, RunFolder, commit, differences, provenance
-from experiment.metrics import Metrics, Progress
+from experiment.command import DivergenceError, UserError, run, say
+from experiment.folder import CHECKPOINT, METRICS, RunFolder, kept_checkpoint
+from experiment.metrics import Metrics
+from experiment.mirror import mirrored, require_key
+from experiment.progress import Progress
+from experiment.provenance import commit_at_start, moved, provenance
 from experiment.signals import Signals
 from supervised.options import Run, read_command_line
 from supervised.sources import SOURCES
@@ -33,6 +39,8 @@ class Training:
         """UserError if the device or the data set is absent, or if there are too few images."""
         import torch
 
+        import experiment.checkpoint  # noqa: F401  for later
+        import supervised.measures  # noqa: F401
         from experiment.device import choose_device, device_name, keep_freed_memory
         from supervised.data import load
         from supervised.learner import Learner
@@ -110,7 +118,7 @@ class Training:
         """One row of metrics, and the line that a person sees."""
         from supervised.measures import SIZE, accuracy, measure
 
-        self._require_finite()
+        self._require_finite(metrics)
         asked, data, learner = self.asked, self.data, self.learner
         images, labels = batches.sample(TRAIN_IMAGES)
         row: dict[str, Any] = {"task": asked.config.protocol.tasks[self.position], "task_update": self.done}
@@ -129,18 +137,20 @@ class Training:
         if self.done == self.lengths[self.position]:
             self.finals.append({"update": learner.updates, **row})
 
-    def _require_finite(self) -> None:
+    def _require_finite(self, metrics: Metrics) -> None:
         """DivergenceError if a loss was not finite: what comes of it must not take a checkpoint's place."""
         if self.learner.broken():
-            kept = self.folder.path / CHECKPOINT
-            told = f"the last checkpoint is kept at {kept}" if kept.exists() else "there is no checkpoint yet"
-            raise DivergenceError(f"a loss before update {self.learner.updates} is not finite; {told}")
+            updates, kept = self.learner.updates, kept_checkpoint(self.folder.path)
+            metrics.log("diverged", updates, {})  # for whoever looks at many runs
+            raise DivergenceError(f"a loss before update {updates} is not finite; {kept}")
 
     def _save(self, metrics: Metrics, batches: "Batches | None") -> None:
         """Write a checkpoint; `batches` None after a task."""
+        import torch
+
         from experiment.checkpoint import save_checkpoint
 
-        self._require_finite()
+        self._require_finite(metrics)
         state = {
             "settings": json.loads(json.dumps(self.asked.identity())),
             "learner": self.learner.state_dict(),
@@ -149,18 +159,19 @@ class Training:
             "batches": batches.state_dict() if batches is not None else None,
             "finals": self.finals,
             "seconds": time.monotonic() - self.started,
-            "metrics": metrics.size(),
+            "metrics": metrics.mark(),
             "device": self.learner.device.type,
+            "threads": torch.get_num_threads(),
         }
         save_checkpoint(self.folder.path / CHECKPOINT, state)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `_save` saved. UserError if it is of another run."""
-        from experiment.device import require_same_type
+        from experiment.device import keep_threads, require_same_type
 
-        if differences(Run, state["settings"], self.asked.identity(), scored=True):
-            raise UserError(f"the checkpoint in {self.folder.path} is of another run; --fresh starts over")
+        self.folder.require_own(state["settings"], self.asked.identity(), Run)
         require_same_type(state.get("device"), self.learner.device)
+        self.device = keep_threads(state, self.learner.device)
         self.learner.load_state_dict(state["learner"])
         self.position, self.done, self.pending = state["position"], state["done"], state["batches"]
         self.finals = state["finals"]
@@ -175,10 +186,11 @@ class Training:
             "judged": self.asked.config.judged,
             "tasks": self.finals,
             "hours": round((time.monotonic() - self.started) / 3600, 4),
-            "commit": commit(),
+            "commit": commit_at_start(),
+            **moved(),
             "device": self.device,
         }
-        self.folder.write_json(SCORE, result)
+        self.folder.write_score(result)
         return result
 
 
@@ -187,47 +199,38 @@ def main(argv: list[str]) -> None:
     asked = read_command_line(argv)
     with Signals() as signals, RunFolder(asked.folder) as folder:
         result = None if asked.fresh else folder.check(asked.identity(), Run)
-        if result is None:
+        if result is not None:
+            say(folder.finished(result))
+        else:
             result = carry_out(asked, folder, signals)
-    print(f"{asked.method}, {asked.study} on {asked.dataset}: test accuracy {result['test']:.4f} ({asked.folder})")
+    told = f"test accuracy {result['test']:.4f} ({asked.folder})"
+    say(f"{asked.method}, {asked.study} on {asked.dataset}: {told}", sys.stdout)
 
 
 def carry_out(asked: Run, folder: RunFolder, signals: Signals) -> dict[str, Any]:
     """Train, from the last checkpoint on if there is one; what score.json holds."""
+    made, kept = provenance(("torch", "numpy")), 0  # the commit is taken before more of the code is read
+    if asked.wandb == "online":
+        require_key()
     training = Training(asked, folder)
-    made = provenance(("torch", "numpy")) | {"device": training.device}
-    kept = 0
     if folder.checkpoint is not None and not asked.fresh:
         from experiment.checkpoint import load_checkpoint
 
         state = load_checkpoint(folder.checkpoint, "cpu")
         training.restore(state)
         kept = state["metrics"]
-        folder.go_on(asked.identity(), made | {"update": training.learner.updates})
+        folder.go_on(asked.identity(), made | {"device": training.device, "update": training.learner.updates})
     else:
-        folder.begin(asked.identity(), made | {"wandb": secrets.token_hex(4)})
-    metrics = Metrics(folder.path / METRICS, _mirror(asked, folder), kept, clock="update")
+        folder.begin(asked.identity(), made | {"device": training.device})
+    name = "-".join(map(str, (asked.method, asked.study, asked.point, asked.dataset, asked.model, asked.seed)))
+    where = {"project": "hare-and-tortoise-supervised", "name": name}
+    metrics = Metrics(folder.path / METRICS, mirrored(asked.wandb, where, folder, asked.identity()), kept, clock="update")
     try:
         with signals.patient():
             training.learn(metrics, signals)
         return training.score()
     finally:
         metrics.close()
-
-
-def _mirror(asked: Run, folder: RunFolder) -> dict[str, Any] | None:
-    """Where the metrics are mirrored to, None for nowhere; a run that is continued goes on under its own name there."""
-    if asked.wandb == "off":
-        return None
-    return {
-        "mode": asked.wandb,
-        "project": "hare-and-tortoise-supervised",
-        "name": "-".join(map(str, (asked.method, asked.study, asked.point, asked.dataset, asked.model, asked.seed))),
-        "id": folder.made()["wandb"],
-        "resume": "allow",
-        "dir": str(folder.path),
-        "config": asked.identity(),
-    }
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@
 The listing goes to the standard error, what can be typed (sbatch, or commands) to the standard output.
 """
 
+import experiment.interrupt  # noqa: F401  the first of all imports: it answers Ctrl-C within the others
+
+# isort: split
 import os
 import shlex
 import sys
@@ -63,6 +66,8 @@ def main(argv: list[str]) -> None:
     except ValueError as error:
         raise UserError(str(error)) from error
     places = [(game, seed) for seed in range(asked.seeds) for game in games]
+    for game, seed in [] if asked.commands else places:
+        task_of(game, seed)  # a game without a number is found before the listing
     sweep = {agent: cells(agent, places, flags) for agent in dict.fromkeys(asked.agents)}
     for runs in sweep.values():
         looks = [look(cell) for cell in runs]

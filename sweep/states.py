@@ -1,16 +1,14 @@
 """What has become of the runs of a sweep, read from their folders alone."""
 
-import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from experiment.command import UserError
-from experiment.folder import METRICS, SCORE, RunFolder
+from experiment.folder import METRICS, RunFolder
+from experiment.rows import diverged, last_rows, tail
 from options import Run
 
 
@@ -54,14 +52,13 @@ def look(run: Run) -> Look:
         held = folder.held()  # asked first: a run that ends meanwhile is then found finished
         score = folder.check(run.identity(), Run)
         if score is not None:
-            _require_whole(score, run)
             hours = [score.get(name, 0) for name in ("hours", "evaluation_hours")]
             return Look(run, State.FINISHED, "", 1.0, sum(hours), str(score.get("device", "")))
     except UserError as error:
         return Look(run, State.REFUSED, str(error))
     if held:
         return Look(run, State.RUNNING, share=_share(run))
-    update = _diverged(run)
+    update = diverged(run.folder / METRICS)
     if update is not None:
         told = f"the loss of update {update} was not finite; on such a device it would be so again with these settings"
         return Look(run, State.DIVERGED, told)
@@ -92,55 +89,13 @@ def hours_left(looks: Sequence[Look]) -> float | None:
     return sum(took) / len(took) * sum(1 - look.share for look in looks if look.state in (*TODO, State.RUNNING))
 
 
-def _require_whole(score: Any, run: Run) -> None:
-    """UserError, naming the file, if `score` is not what a whole evaluation writes."""
-    wrong = ""
-    if not isinstance(score, dict):
-        wrong = "it is no table"
-    elif not all(_finite(score.get(name)) for name in ("score", "hns")):
-        wrong = "its score or hns is no finite number"
-    elif not isinstance(score.get("returns"), list) or len(score["returns"]) != run.eval_episodes:
-        wrong = f"it has not the returns of {run.eval_episodes} games"
-    elif not all(_finite(score.get(name, 0)) for name in ("hours", "evaluation_hours")):
-        wrong = "its hours are no finite number"
-    if wrong:
-        raise UserError(f"{run.folder / SCORE} is damaged: {wrong}; delete it, and the run goes on from its checkpoint")
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
 def _share(run: Run) -> float:
     """The share of the env steps that the last row of metrics tells of; rows after the last checkpoint count too."""
-    for line in reversed(_tail(run.folder / METRICS)):
-        try:
-            return min(1.0, json.loads(line)["env_step"] / run.env_steps)
-        except (ValueError, KeyError, TypeError):  # half a row, at the tail's start or at its end
-            continue
-    return 0.0
-
-
-def _diverged(run: Run) -> int | None:
-    """The update whose loss was not finite if that is the last thing that the metrics tell of."""
-    try:
-        last = json.loads(_tail(run.folder / METRICS)[-1])
-        return int(last["update"]) if last["kind"] == "diverged" else None
-    except (IndexError, ValueError, KeyError, TypeError):
-        return None
+    steps = [row["env_step"] for row in last_rows(run.folder / METRICS) if isinstance(row.get("env_step"), int)]
+    return min(1.0, steps[0] / run.env_steps) if steps else 0.0
 
 
 def _last_words(run: Run) -> str:
     """The last line of the cell's log, and where it is."""
-    lines = [line.strip() for line in _tail(log_of(run)) if line.strip()]
+    lines = [line.strip() for line in tail(log_of(run)) if line.strip()]
     return f"{lines[-1][:120]} ({log_of(run)})" if lines else "no log"
-
-
-def _tail(path: Path) -> list[str]:
-    """The last lines of a file, within 10 kB; none if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 10_000))
-            return file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return []

@@ -95,7 +95,7 @@ def _moments() -> dict[str, Any]:
         "after a save": at("train", "Training", "_save", 2, True),
         "while playing again": at("train", "Training", "_remember", 20, False),
         "in the evaluation": at("eval", None, "summary", 1, False),
-        "before the score is written": at("experiment.folder", "RunFolder", "write_json", 2, False),
+        "before the score is written": at("experiment.folder", "RunFolder", "write_score", 1, False),
         "slow updates": slow("agents.agent", "Agent", "update"),
         "slow evaluation": slow("eval", None, "evaluate"),
     }

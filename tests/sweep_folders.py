@@ -16,5 +16,5 @@ def make(out: Path, game: str, seed: int = 0, **score: object) -> Run:
     with RunFolder(run.folder) as folder:
         folder.begin(run.identity(), {})
         if score:
-            folder.write_json("score.json", WHOLE | score)
+            folder.write_score(WHOLE | score | {"returns": [score.get("score", 1.0)] * 2})
     return run

@@ -16,8 +16,10 @@ from experiment import device
 from experiment.command import UserError
 from experiment.device import choose_device
 from experiment.files import atomic
-from experiment.folder import RunFolder, commit, provenance
-from experiment.metrics import Metrics, Progress
+from experiment.folder import RunFolder
+from experiment.metrics import Metrics
+from experiment.progress import Progress
+from experiment.provenance import commit, provenance
 from experiment.signals import Signals
 
 
@@ -80,27 +82,28 @@ def test_metrics_are_cut_back(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     metrics = Metrics(path)
     metrics.log("train", 10, {"loss": 0.5})
-    kept = metrics.size()
+    kept = metrics.mark()
     metrics.log("train", 20, {"loss": 0.25})
     metrics.close()
-    again = Metrics(path, keep=kept)
-    assert again.size() == kept == path.stat().st_size
+    again = Metrics(path, kept=kept)
+    assert again.mark() == kept
+    assert kept["bytes"] == path.stat().st_size
     again.log("train", 20, {"loss": 0.125})
     again.close()
     assert [json.loads(line)["loss"] for line in path.read_text().splitlines()] == [0.5, 0.125]
     with pytest.raises(UserError, match="rows are lost"):
-        Metrics(path, keep=10_000)
+        Metrics(path, kept=10_000)
 
 
 def test_a_full_disk_is_one_line_to_the_end(tmp_path: Path) -> None:
     metrics = Metrics(tmp_path / "metrics.jsonl")
     metrics._file.close()
     metrics._file = open("/dev/full", "a", buffering=1)  # noqa: SIM115, `close` is what is tried
-    told = "cannot write /dev/full: No space left on device; the last checkpoint is kept"
+    told = "cannot write /dev/full: No space left on device; there is no checkpoint yet"
     with pytest.raises(UserError, match=told):
         metrics.log("train", 10, {"loss": 0.5})
     with pytest.raises(UserError, match=told):
-        metrics.size()
+        metrics.mark()
     with pytest.raises(UserError, match=told):  # and not the file's own error, which would hide it
         metrics.close()
 

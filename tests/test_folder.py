@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -109,19 +108,3 @@ def test_fresh_starts_over_and_only_then(tmp_path: Path, capsys: pytest.CaptureF
     third = json.loads((folder / "config.json").read_text())
     assert third["continued"] == []
     assert third["made"]["wandb"] != first["made"]["wandb"]
-
-
-def test_a_mirror_goes_on_under_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, Any]] = []
-
-    def init(**arguments: Any) -> None:
-        asked.append(arguments)
-        raise RuntimeError("no network")
-
-    monkeypatch.setattr("wandb.init", init)
-    for _ in range(2):
-        train.main([*SHORT, "--out", str(tmp_path), "--wandb", "online"])
-        (run_folder(tmp_path) / "score.json").unlink()
-    assert asked[0]["id"] == asked[1]["id"]
-    assert [one["resume"] for one in asked] == ["allow", "allow"]
-    assert asked[0]["group"] == "der-Catch"  # the seeds of a sweep stand together on its page

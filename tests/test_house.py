@@ -28,7 +28,7 @@ ALLOWED = {
         "envs.games",
         *(f"experiment.{name}" for name in ("command", "files", "folder", "parser", "student")),
     },
-    "sweep": {"envs.games", "experiment.command", "experiment.files", "experiment.folder", "options"},
+    "sweep": {"envs.games", "options", *(f"experiment.{name}" for name in ("command", "folder", "interrupt", "rows"))},
     "supervised": {"networks", "experiment"},
     "benchmarks": {"agents", "analysis", "envs", "experiment", "networks", "replay", "supervised", "train", "eval", "options"},
 }

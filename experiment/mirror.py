@@ -1,0 +1,102 @@
+"""Metrics as Weights & Biases shows them: a copy, and whatever fails there is one line and no reason for a run to fail."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from experiment.command import UserError, say
+from experiment.folder import RunFolder
+
+PATIENCE = 30  # seconds to wait for the network, unless WANDB_INIT_TIMEOUT says another number
+KEY = "--wandb online needs a key: `wandb login` asks for it once; --wandb offline needs none"
+
+
+def require_key() -> None:
+    """UserError if wandb has no key: it would ask for one, or train for hours without being seen."""
+    wandb = _wandb()
+    try:
+        found = wandb.login(prompt=False, verify=False)
+    except TypeError:  # versions that cannot be told not to ask
+        found = bool(wandb.api.api_key)
+    except Exception as error:  # a key that can be none
+        raise UserError(f"--wandb online: {_first_line(error)}") from error
+    if not found:
+        raise UserError(KEY)
+
+
+def mirrored(mode: str, where: dict[str, str], folder: RunFolder, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The arguments of wandb.init for the run in `folder`, None if `mode` is off; continued, it goes on under its own name.
+
+    `where` has project, name and perhaps group; WANDB_PROJECT goes before it, WANDB_ENTITY and WANDB_TAGS are wandb's to read.
+    """
+    if mode == "off":
+        return None
+    where = where | ({"project": os.environ["WANDB_PROJECT"]} if os.environ.get("WANDB_PROJECT") else {})
+    place = {"id": folder.name_elsewhere(), "resume": "allow", "dir": str(folder.path)}
+    return {"mode": mode, **where, **place, "config": settings}
+
+
+class Mirror:
+    """A run of wandb, or nothing if it cannot be started."""
+
+    def __init__(self, arguments: dict[str, Any], clock: str) -> None:
+        """`arguments` of wandb.init, among them `mode` and `dir`; without a network an online run becomes an offline one."""
+        self._clock, self._run, self._dir = clock, None, arguments["dir"]
+        if arguments["mode"] == "online":
+            error = self._try(lambda: self._start(arguments))
+            if error is None:
+                return
+            say(f"wandb is offline for this run ({_first_line(error)}); {self._later()}")
+            self._try(lambda: _wandb().teardown())  # else the run's name is in use
+        self._off(self._try(lambda: self._start(arguments | {"mode": "offline"})))
+
+    def log(self, values: dict[str, Any], row: int) -> None:
+        """Row number `row` of the run, counted over all its processes: what is written again is shown once."""
+        run = self._run
+        if run is not None:
+            self._off(self._try(lambda: run.log(values, step=row)))
+
+    def finish(self) -> None:
+        """Send what is left."""
+        run = self._run
+        if run is not None:
+            self._off(self._try(lambda: run.finish()))
+
+    def _start(self, arguments: dict[str, Any]) -> None:
+        wandb = _wandb()
+        patience = {} if "WANDB_INIT_TIMEOUT" in os.environ else {"init_timeout": PATIENCE}
+        run = wandb.init(**arguments, settings=wandb.Settings(silent=True, **patience))
+        run.define_metric("*", step_metric=self._clock)
+        self._run = run
+
+    def _try(self, call: Callable[[], object]) -> BaseException | None:
+        """What `call` raised; but a signal's error goes on."""
+        try:
+            call()
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            return error
+        return None
+
+    def _off(self, error: BaseException | None) -> None:
+        """End the mirror with one line if there was an error."""
+        if error is not None:
+            say(f"wandb is off for this run: {_first_line(error)}")
+            self._run = None
+
+    def _later(self) -> str:
+        return f"later: wandb sync {self._dir}/wandb/offline-run-*"
+
+
+def _wandb() -> Any:
+    """The module, told to say nothing: it prints advice on libraries for language models to whoever has a package `agents`."""
+    os.environ.setdefault("WANDB_DISABLE_WEAVE", "true")
+    os.environ.setdefault("WANDB_SILENT", "true")
+    import wandb  # takes a second
+
+    return wandb
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,0 +1,63 @@
+"""How a process was made: its command line, the commit of its code, the versions of what its results depend on."""
+
+import os
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from experiment.command import say
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("torch", "ale-py", "gymnasium", "numpy")
+
+
+@cache
+def provenance(packages: tuple[str, ...] = PACKAGES) -> dict[str, Any]:
+    """Command line, commit of the code when this was first asked, and versions of the `packages` that a score depends on."""
+    return {
+        "command": " ".join(sys.argv),
+        "commit": commit_at_start(),
+        "python": sys.version.split()[0],
+        "versions": {package: version(package) for package in packages},
+    }
+
+
+@cache
+def commit_at_start() -> str:
+    """The commit of the code when this was first asked; a line tells where it cannot be known."""
+    found, why = _describe()
+    if found == "unknown":
+        say(f"note: the commit of the code is unknown ({why})")
+    return found
+
+
+def moved() -> dict[str, str]:
+    """`commit_at_end` if the checkout is not at the commit that this process began with, which is told; else nothing."""
+    now = commit()
+    if now == commit_at_start():
+        return {}
+    say(f"note: the code was at commit {commit_at_start()} when this began, which is what ran; the checkout is now at {now}")
+    return {"commit_at_end": now}
+
+
+def commit() -> str:
+    """The commit of the checkout now, with `-dirty` after it if files differ from it; `unknown` outside a repository."""
+    return _describe()[0]
+
+
+def _describe() -> tuple[str, str]:
+    """The commit, and where it is unknown, why."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    # Not another repository's, and that of a checkout that belongs to another user too, as in containers: its code runs anyway.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    trusted = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, errors="replace", env=clean | trusted)
+    except OSError as error:
+        return "unknown", f"git: {error.strerror}"
+    if told.returncode:
+        return "unknown", next(iter(told.stderr.splitlines()), f"git ends with {told.returncode}")
+    return told.stdout.strip(), ""
