@@ -1,6 +1,7 @@
 """A run's folder: which of its files go on, which are refused, and what a fresh start and a mirror keep."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_a_run_of_another_type_of_device_is_played_but_not_continued(
     assert f"Catch: score {score:.1f}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("what", ["format", "settings", "hash", "metrics", "both damaged"])
+@pytest.mark.parametrize("what", ["format", "settings", "hash", "hash again", "metrics", "both damaged"])
 def test_a_checkpoint_that_does_not_fit_is_refused(
     what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,14 +55,20 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
     path = folder / "checkpoint.pt"
     state = load_checkpoint(older(path), "cpu")
     del state["format"]
-    words = {"format": "format 7", "settings": "another run", "hash": "is of 0.0.7", "metrics": "rows are lost"}
+    words = {
+        "format": "format 7",
+        "settings": "another run",
+        "hash": "is of 0.0.7; install that one",
+        "metrics": "rows are lost",
+    }
+    words["hash again"] = f"ale-py is {state['versions']['ale-py']} as it was then"
     if what == "format":
         state["format"] = 7
     elif what == "settings":
         state["settings"] = state["settings"] | {"agent": "spr"}
-    elif what == "hash":  # as another emulator would give
+    elif what.startswith("hash"):  # as another emulator would give
         state["past"] = state["past"] | {"hash": "0" * 32}
-        state["versions"] = state["versions"] | {"ale-py": "0.0.7"}
+        state["versions"] |= {"ale-py": "0.0.7"} if what == "hash" else {}
     elif what == "metrics":
         (folder / "metrics.jsonl").write_text("")
     save_checkpoint(path, state)
@@ -108,3 +115,91 @@ def test_fresh_starts_over_and_only_then(tmp_path: Path, capsys: pytest.CaptureF
     third = json.loads((folder / "config.json").read_text())
     assert third["continued"] == []
     assert third["made"]["wandb"] != first["made"]["wandb"]
+
+
+def test_a_lost_configuration_is_made_again_from_the_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = [*SHORT, "--out", str(tmp_path)]
+    folder = unfinished(tmp_path)
+    settings = json.loads((folder / "config.json").read_text())["settings"]
+    (folder / "config.json").unlink()
+    kept = {file.name: file.read_bytes() for file in folder.iterdir()}
+    told = refuse(train.main, [*line, "--tortoise.decay", "0.5"], capsys, monkeypatch)
+    assert "is of another run, with another config.tortoise.decay (0.0, not 0.5); --fresh starts over" in told
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == kept
+    train.main(line)
+    assert "config.json was lost; it is made again" in capsys.readouterr().err
+    config = json.loads((folder / "config.json").read_text())
+    assert config["settings"] == settings
+    assert [made["env_step"] for made in config["continued"]] == [60]
+    assert (folder / "checkpoint.pt").read_bytes() == kept["checkpoint.pt"]
+    for path in folder.glob("c*"):
+        path.unlink()
+    told = refuse(train.main, line, capsys, monkeypatch)
+    assert told == f"program: {folder / 'score.json'} is there without config.json; --fresh starts the run over"
+
+
+def test_a_damaged_configuration_of_a_run_that_can_go_on_says_how(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = unfinished(tmp_path)
+    for text in ("[]", '{"settings": {}}', '{"settings": {}, "made": {}, "continued": [0]}', "{"):
+        (folder / "config.json").write_text(text)
+        told = refuse(train.main, [*SHORT, "--out", str(tmp_path)], capsys, monkeypatch).splitlines()[-1]
+        assert told.endswith("config.json cannot be read; delete it, and the run goes on with its checkpoint's settings")
+
+
+@pytest.mark.parametrize("at", [3, 40, -2])
+def test_metrics_that_are_not_what_was_written_are_refused(
+    at: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = unfinished(tmp_path) / "metrics.jsonl"
+    state = load_checkpoint(path.with_name("checkpoint.pt"), "cpu")
+    whole = path.read_bytes()
+    flipped = bytearray(whole[: state["metrics"]["bytes"]])
+    flipped[at] ^= 1
+    path.write_bytes(flipped)
+    told = refuse(train.main, [*SHORT, "--out", str(tmp_path)], capsys, monkeypatch).splitlines()[-1]
+    assert told == f"program: {path} is damaged: it is not what it was at the checkpoint; --fresh starts the run over"
+    # As a run of before: its checkpoint has no hash, and how many bytes there were is all that is asked.
+    del state["format"]
+    save_checkpoint(path.with_name("checkpoint.pt"), state | {"metrics": state["metrics"]["bytes"]})
+    path.write_bytes(whole)
+    train.main([*SHORT, "--out", str(tmp_path)])
+    assert path.read_bytes().startswith(whole[: state["metrics"]["bytes"]])
+
+
+def test_an_evaluation_is_of_the_checkpoints_own_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """config.json has no checksum: what is edited there changes nothing, and a lost one neither."""
+    train.main([*SHORT, "--out", str(tmp_path), "--eval-episodes", "5"])
+    folder = run_folder(tmp_path)
+    evaluation.main([str(folder), "--device", "cpu"])
+    right = capsys.readouterr().out.splitlines()[-1]
+    config = json.loads((folder / "config.json").read_text())
+    config["settings"] |= {"seed": 7, "eval_episodes": 3}
+    config["settings"]["config"]["exploration"]["evaluation"] = 1.0
+    for text in (json.dumps(config), "[]", None):
+        (folder / "config.json").unlink() if text is None else (folder / "config.json").write_text(text)
+        evaluation.main([str(folder), "--device", "cpu"])
+        assert capsys.readouterr().out.splitlines()[-1] == right
+    state = load_checkpoint(folder / "checkpoint.pt", "cpu")
+    del state["format"], state["settings"]["game"]
+    save_checkpoint(folder / "checkpoint.pt", state)
+    assert "is of no agent of this version: 'game'" in refuse(evaluation.main, [str(folder)], capsys, monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["config.json", "score.json", "checkpoint.pt", "metrics.jsonl"])
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_file_is_one_line(
+    name: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is not waited for."""
+    folder = unfinished(tmp_path)
+    (folder / name).unlink(missing_ok=True)
+    older(folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name) if kind == "pipe" else (folder / name).mkdir()
+    told = refuse(train.main, [*SHORT, "--out", str(tmp_path)], capsys, monkeypatch).splitlines()[-1]
+    assert str(folder / name) in told

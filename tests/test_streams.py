@@ -1,0 +1,104 @@
+"""What is printed is never a reason to stop: streams that are closed, full or gone, a lost terminal, Ctrl-C at any time."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiment.command import say
+from experiment.signals import Signals
+
+ROOT = Path(__file__).parent.parent
+TRAIN = f"{sys.executable} train.py --game Catch --agent random --env-steps 200 --log-every 1 --eval-episodes 4 --device cpu"
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", line], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["2> >(head -2 > /dev/null)", "2> /dev/full", "2>&-", "> /dev/null 2>&1 0<&- >&-", "> >(true)", "2> >(exec cat <&-)"],
+)
+def test_a_log_that_goes_away_ends_no_run(where: str, tmp_path: Path) -> None:
+    found = shell(f"{TRAIN} --out {tmp_path} {where}")
+    assert found.returncode == 0, found.stderr
+    folder = tmp_path / "random/Catch/seed0"
+    assert (folder / "score.json").exists()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoint.pt",
+        "config.json",
+        "lock",
+        "metrics.jsonl",
+        "score.json",
+    ]
+    assert (folder / "lock").read_bytes() == b""  # no stream has taken a file's number
+
+
+def test_an_output_that_does_not_fit_is_no_success() -> None:
+    found = shell(f"{sys.executable} -m sweep.grid --agents der --commands > /dev/full")
+    assert found.returncode != 0
+    assert "No space left on device" in found.stderr
+
+
+def test_an_error_is_told_by_its_code_where_nobody_reads(tmp_path: Path) -> None:
+    assert shell(f"{TRAIN} --out {tmp_path} --game Pnog 2>&-").returncode == 2
+    assert shell(f"{TRAIN} --out {tmp_path} --game Pnog 2> /dev/full").returncode == 2
+
+
+def test_a_line_that_nobody_can_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("stderr", "stdout"):
+        with (tmp_path / "closed").open("w") as closed:
+            monkeypatch.setattr(sys, name, closed)
+    say("to a closed file")
+    say("to another one", sys.stdout)
+    monkeypatch.setattr(sys, "stderr", None)
+    say("to none")
+    assert (tmp_path / "closed").read_text() == ""
+
+
+@pytest.mark.parametrize("program", ["train.py", "eval.py", "-m supervised.train", "-m supervised.sweep", "-m sweep.grid"])
+def test_ctrl_c_within_the_imports_is_one_line(program: str, tmp_path: Path) -> None:
+    (tmp_path / "tyro.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    found = shell(f"exec {sys.executable} {program} --help", PYTHONPATH=str(tmp_path))
+    assert found.returncode == 130
+    assert found.stderr.endswith(": interrupted\n")
+    assert found.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_lost_terminal_saves_and_ends_unless_it_is_ignored(ignored: bool, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    line = f"exec {TRAIN} --env-steps 100000 --checkpoint-every 100000 --out {tmp_path}"
+    prefix = "trap '' HUP; " if ignored else ""
+    with log.open("w") as file, subprocess.Popen(["bash", "-c", prefix + line], cwd=ROOT, stderr=file) as process:
+        until = time.monotonic() + 30
+        while "/100,000" not in log.read_text():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        process.send_signal(signal.SIGHUP)
+        if ignored:
+            time.sleep(0.3)
+            assert process.poll() is None
+            process.terminate()
+        assert process.wait(30) == 75
+    name = "SIGTERM" if ignored else "SIGHUP"
+    assert f"stopped by {name}; everything is saved" in log.read_text()
+
+
+def test_signals_that_are_heard() -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        for handler, heard in ((signal.SIG_IGN, False), (signal.SIG_DFL, True)):
+            signal.signal(signal.SIGHUP, handler)
+            with Signals():
+                assert (signal.getsignal(signal.SIGHUP) == handler) != heard
+            assert signal.getsignal(signal.SIGHUP) == handler
+    finally:
+        signal.signal(signal.SIGHUP, before)
