@@ -1,8 +1,12 @@
 """Pictures become a film that a browser plays: H.264 in .mp4, or an animated .gif for a page of text."""
 
+import contextlib
+import re
+import subprocess
+import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
@@ -12,9 +16,9 @@ ENDINGS = (".mp4", ".gif")
 ENLARGED = {".mp4": 4, ".gif": 2}  # pixels for each of the console's
 # A .gif has 256 colours: all of a console's few, found over the whole film, and only what changed is stored.
 PALETTE = "split[a][b];[a]palettegen=stats_mode=full[p];[b][p]paletteuse=dither=none:diff_mode=rectangle"
-ENCODERS: dict[str, dict[str, Any]] = {
-    ".mp4": {"codec": "libx264"},
-    ".gif": {"codec": "gif", "pix_fmt_out": "pal8", "output_params": ["-filter_complex", PALETTE], "quality": None},
+ENCODERS = {
+    ".mp4": ["-vcodec", "libx264", "-pix_fmt", "yuv420p", "-crf", "25"],
+    ".gif": ["-vcodec", "gif", "-pix_fmt", "pal8", "-filter_complex", PALETTE],
 }
 
 
@@ -36,7 +40,9 @@ class Film:
             path.open("ab").close()
         except OSError as error:
             self._refuse(error.strerror)
-        self._encoder, self._open = imageio_ffmpeg.write_frames, None
+        self._program = imageio_ffmpeg.get_ffmpeg_exe()
+        self._encoder: subprocess.Popen[bytes] | None = None
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  a pipe could fill up
 
     def __enter__(self) -> "Film":
         return self
@@ -49,20 +55,43 @@ class Film:
             picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
         kind = self._path.suffix
         large = cv2.resize(picture, None, fx=ENLARGED[kind], fy=ENLARGED[kind], interpolation=cv2.INTER_NEAREST)
-        if self._open is None:
-            size = (large.shape[1], large.shape[0])
-            self._open = self._encoder(str(self._path), size, fps=self._fps, macro_block_size=2, **ENCODERS[kind])
-            self._open.send(None)
+        if self._encoder is None:
+            self._encoder = self._start(f"{large.shape[1]}x{large.shape[0]}")
         try:
-            self._open.send(np.ascontiguousarray(large))
+            self._encoder.stdin.write(np.ascontiguousarray(large))
         except OSError:
-            self._refuse("its encoder ended, and says why above")
+            self._finish()
+            self._refuse("its encoder ended early")
+
+    def _start(self, size: str) -> subprocess.Popen[bytes]:
+        raw = ["-f", "rawvideo", "-vcodec", "rawvideo", "-s", size, "-pix_fmt", "rgb24", "-r", str(self._fps), "-i", "-", "-an"]
+        # With a path that begins with a dash it would take it for an option.
+        command = [self._program, "-y", *raw, *ENCODERS[self._path.suffix], "-v", "error", str(self._path.absolute())]
+        # In a session of its own it does not hear Ctrl-C.
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": self._said}
+        return subprocess.Popen(command, start_new_session=True, **pipes)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._open is not None:
-            self._open.close()
-            if error is None and not self._path.stat().st_size:
-                self._refuse("its encoder wrote nothing, and says why above")
+        try:
+            if self._encoder is not None and error is None:
+                self._finish()
+        finally:
+            if self._encoder is not None:
+                self._encoder.kill()  # if it has not ended
+                with contextlib.suppress(OSError):
+                    self._encoder.stdin.close()
+                self._encoder.wait()
+            self._said.close()
+
+    def _finish(self) -> None:
+        """Let the encoder write what it has. UserError, with its own reason, if it failed, whenever that is noticed."""
+        with contextlib.suppress(OSError):
+            self._encoder.stdin.close()
+        if self._encoder.wait():
+            self._said.seek(0)
+            said = self._said.read().decode("utf-8", errors="replace").splitlines()
+            line = next((line for line in said if line.strip()), f"its encoder ended with {self._encoder.returncode}")
+            self._refuse(re.sub(r"^\[[^]]*\] *", "", line))
 
     def _refuse(self, why: str | None) -> NoReturn:
         raise UserError(f"--video: cannot write {self._path}: {why}", code=1) from None
