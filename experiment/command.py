@@ -123,13 +123,14 @@ def _unknown(word: str, known: list[str], hint: str | None) -> str:
 
 
 def _first_line(box: str) -> str:
-    """What tyro says above the first rule of its box, in one line."""
+    """What tyro says in the first part of its box, in one line; where it cannot draw one, the title has a rule below it."""
     lines = [re.sub(r"[│╭╰╮╯]", "", line).strip() for line in box.splitlines()]
     told: list[str] = []
     for line in lines[1:]:
-        if line.startswith("─"):
+        if not line.startswith(("─", "----")):
+            told.append(line)
+        elif told:
             break
-        told.append(line)
     return re.sub(r"^Error parsing \w+: ", "", " ".join(told)) or "the command line cannot be read; see --help"
 
 

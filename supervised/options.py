@@ -16,6 +16,7 @@ from supervised.sources import SOURCES
 from supervised.studies import MODELS, STUDIES, compose, help_text
 
 CONFIG = Config()
+LARGEST = 10**8  # of what is counted in images, updates or rounds
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,10 @@ class Run:
         """ValueError, naming the flag, if a value is out of its range or does not go with another."""
         n = self.config.network
         side = SOURCES[self.dataset].side
-        require(self.seed >= 0, f"--seed must not be negative, not {self.seed}")
-        require(self.images is None or self.images >= 1, f"--images must be at least 1, not {self.images}")
-        require(self.evaluations >= 1, f"--evaluations must be at least 1, not {self.evaluations}")
-        require(self.hessian_rounds >= 0, f"--hessian-rounds must not be negative, not {self.hessian_rounds}")
-        require(self.checkpoint_every >= 1, f"--checkpoint-every must be at least 1, not {self.checkpoint_every}")
+        require(0 <= self.seed < 1 << 63, f"--seed must lie in 0..2^63 - 1, not {self.seed}")
+        for name, lowest in {"images": 1, "evaluations": 1, "hessian_rounds": 0, "checkpoint_every": 1}.items():
+            value, flag = getattr(self, name), f"--{name.replace('_', '-')}"
+            require(value is None or lowest <= value <= LARGEST, f"{flag} must lie in {lowest}..{LARGEST}, not {value}")
         require(n.kind != "vgg" or side >= 32, f"a vgg halves an image five times: {self.dataset} has {side} pixels")
 
     @property

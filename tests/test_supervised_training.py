@@ -193,7 +193,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(files: Path, tmp_path: Path) -> 
         (["--model", "vgg16_bn"], "a vgg halves an image five times"),
         (["--method", "none", "--tortoise.decay", "0.9"], "unknown flag --tortoise.decay"),
         (["--resets.every", "0"], "--resets.every must be at least 1"),
-        (["--images", "0"], "--images must be at least 1"),
+        (["--images", "0"], "--images must lie in 1..100000000, not 0"),
         (["--images", "4"], "4 images are too few for --protocol.shares"),
         (["--images", "500"], "--images 500: fashion_mnist has 200"),
     ],
