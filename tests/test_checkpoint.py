@@ -139,6 +139,20 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, full_disk: None) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
+@pytest.mark.parametrize("room", [100, 1_000, 5_000, 50_000, 150_000, 400_000, 600_000])
+def test_a_save_that_fails_gives_the_disks_own_reason(room: int, tmp_path: Path) -> None:
+    """Wherever in the file it fails: torch hides it behind an error of its own writer, or behind none."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(UserError) as error:
+            save_checkpoint(tmp_path / "checkpoint.pt", {"one": torch.rand(100_000), "more": torch.rand(60_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(error.value) == "cannot write a checkpoint: File too large; there is no checkpoint yet"
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_on_a_full_disk_says_so(
     tmp_path: Path, full_disk: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

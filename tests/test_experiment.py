@@ -104,7 +104,8 @@ def test_a_full_disk_is_one_line_to_the_end(tmp_path: Path) -> None:
         metrics.log("train", 10, {"loss": 0.5})
     with pytest.raises(UserError, match=told):
         metrics.mark()
-    with pytest.raises(UserError, match=told):  # and not the file's own error, which would hide it
+    (tmp_path / "checkpoint.pt").touch()
+    with pytest.raises(UserError, match="device; the last checkpoint is kept at"):  # and not the file's own error
         metrics.close()
 
 
@@ -172,6 +173,24 @@ def test_progress_off_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch
     assert line == "der Pong  300/1,000 env steps  30%  loss 1.25  20.0/s  left 00:35\n"
 
 
+def test_no_time_is_told_before_the_pace_of_the_rest_is_known(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The warm-up is a hundred times as fast as the updates that follow."""
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    progress = Progress("der Pong", 1000, "env steps", paced=False)
+    now += 1
+    progress.advance(100)
+    progress.note({})
+    assert capsys.readouterr().err == "der Pong  100/1,000 env steps  10%    100.0/s\n"
+    progress.restart_clock()
+    now += 100
+    progress.advance(100)
+    progress.note({})
+    assert capsys.readouterr().err.endswith("1.0/s  left 13:20\n")
+
+
 def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -179,10 +198,14 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
     screen = Terminal()
     monkeypatch.setattr("sys.stderr", screen)
-    progress = Progress("der Pong", 10, "env steps")
+    progress = Progress("der Pong", 10, "env steps", paced=False)
+    progress.advance(1)
+    assert "<" not in screen.getvalue()  # as tqdm writes the time that is left
+    progress.restart_clock()
     progress.note({"return": -20.0, "loss": 1.25})
-    progress.advance(10)
+    progress.advance(9)
     progress.close()
+    assert "<" in screen.getvalue()
     assert "der Pong" in screen.getvalue()
     assert "10/10" in screen.getvalue()
     assert "return -20  loss 1.25" in screen.getvalue()

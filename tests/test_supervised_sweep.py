@@ -75,3 +75,28 @@ def test_what_a_sweep_chooses_is_no_flag_of_its_runs(flag: str) -> None:
     """And no short form of the sweep's own."""
     with pytest.raises(UserError, match=f"{flag} is what a sweep chooses; say {flag}s"):
         sweep.command_lines([flag, "3"])
+
+
+def test_a_run_that_diverged_is_not_tried_again(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = ["--study", "warm_start", "--points", "plain", "--methods", "none", "--seeds", "1", *SHORT[:-2], *MLP]
+    argv += ["--optimizer.learning-rate", "1e30", "--optimizer.clip", "None", "--data-dir", str(files), "--out", str(tmp_path)]
+    with pytest.raises(UserError, match="1 of 1 runs failed"):
+        sweep.main(argv)
+    (folder,) = (path.parent for path in tmp_path.rglob("metrics.jsonl"))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert b'"kind": "diverged"' in before["metrics.jsonl"]
+    capsys.readouterr()
+    made: list[object] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "main", made.append)
+        with pytest.raises(UserError, match="1 of 1 runs failed"):
+            sweep.main(argv)
+        assert not made
+        assert f"was not finite in {folder}; --fresh would try it again" in capsys.readouterr().err
+        sweep.main([*argv, "--fresh"])
+        assert len(made) == 1
+        with pytest.raises(UserError, match=r"holds a run with another config\.optimizer\.learning_rate"):
+            sweep.main([*argv, "--optimizer.learning-rate", "0.1"])
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -12,7 +12,9 @@ import torch
 import eval as evaluation
 import train
 from envs.atari import ColourTwin
+from experiment.checkpoint import load_checkpoint
 from experiment.command import UserError
+from experiment.folder import RunFolder, older
 from experiment.metrics import Metrics
 from sweep.states import State, look
 from tests.test_command_line import refuse
@@ -215,3 +217,18 @@ def test_a_short_film_for_a_page_has_the_games_own_colours(tmp_path: Path) -> No
     difference = np.abs(frames[0][::2, ::2].astype(int) - twin.reset())
     twin.close()
     assert difference.max() <= 4  # as close as a palette's rounding
+
+
+def test_an_agent_that_does_not_learn_keeps_no_replay(tmp_path: Path) -> None:
+    """100,000 rows would be 706 MB; and it goes on from a checkpoint that holds as many priorities."""
+    argv = ["--agent", "random", "--game", "Catch", "--env-steps", "2000", "--eval-episodes", "2", "--device", "cpu"]
+    asked = train.read_command_line([*argv, "--out", str(tmp_path), "--checkpoint-every", "1000"])
+    train.main([*argv, "--out", str(tmp_path), "--checkpoint-every", "1000"])
+    folder = RunFolder(asked.folder)
+    training = train.Training(asked, folder)
+    assert training.replay.frame.numel() < 30 * 84 * 84
+    state = load_checkpoint(older(asked.folder / "checkpoint.pt"), "cpu")
+    state["replay"]["value"] = torch.zeros(2000, dtype=torch.int64)  # as of before
+    training.restore(state)
+    assert training.env_step == 1000
+    training.lanes.close()
