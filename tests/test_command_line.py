@@ -55,7 +55,7 @@ def refuse(
         (["--replay.batch-size", "0"], ["--replay.batch-size"]),
         (["--replay.warmup-steps", "-3"], ["--replay.warmup-steps"]),
         (["--replay.warmup-steps", "9"], ["--replay.warmup-steps", "15"]),
-        (["--replay.capacity", "9"], ["--replay.capacity", "15"]),
+        (["--replay.capacity", "9"], ["--replay.capacity", "24"]),
         (["--tortoise.decay", "1"], ["--tortoise.decay"]),
         (["--tortoise.decay", "-0.1"], ["--tortoise.decay"]),
         (["--tortoise.decay", "nan"], ["--tortoise.decay"]),
