@@ -11,9 +11,10 @@ from analysis import sums
 from analysis.labels import flags_now, identity, printable
 from envs.games import GAMES, find_game
 from experiment.command import UserError
-from experiment.files import number, read_json, whole
+from experiment.files import number, whole
 from experiment.files import read_table as read_csv
-from experiment.folder import CONFIG, SCORE
+from experiment.folder import SCORE, require_untouched
+from experiment.score import read_score
 
 COLUMNS = ("agent", "game", "seed", "env_steps", "episodes", "score", "hns", "commit", "device", "hours")  # of a score table
 
@@ -59,19 +60,10 @@ class Score:
 
 def read_run(folder: Path, protocol: Protocol | None) -> Score:
     """The score of a finished run folder, of any protocol for None. UserError, naming the file."""
-    file = folder / SCORE
-    values = read_json(file)
-    if not isinstance(values, dict):
-        raise UserError(f"{file} holds no score")
-    ours = identity(folder)
-    found = _score(values | {"flags": ours["flags"]}, str(file), protocol)
-    if (found.agent, found.game, found.seed) != (ours["agent"], ours["game"], ours["seed"]):
-        raise UserError(f"{file} and {CONFIG} beside it are of different runs")
-    returns = values.get("returns")
-    returns = [number(value, f"{file}: a return") for value in (returns if isinstance(returns, list) else ())]
-    if len(returns) != found.episodes or not math.isclose(sum(returns) / len(returns), found.score, abs_tol=1e-6):
-        raise UserError(f"{file}: the score is not the mean of its {found.episodes} returns")
-    return found
+    file, ours = folder / SCORE, identity(folder)
+    values = read_score(file, {name: ours[name] for name in ("agent", "game", "seed")})
+    require_untouched(folder, values)
+    return _score(values | {"flags": ours["flags"]}, str(file), protocol)
 
 
 def read_table(path: Path, protocol: Protocol | None) -> list[Score]:

@@ -24,7 +24,7 @@ from analysis.collect import unique_runs
 from experiment.command import UserError
 from experiment.command import run as run_program
 from experiment.files import read_json, read_table, write_json
-from experiment.folder import CONFIG, METRICS, SCORE
+from experiment.folder import CONFIG, METRICS, SCORE, RunFolder
 from experiment.parser import Parser, user_path
 
 
@@ -97,7 +97,7 @@ def copies(run: Path, count: int, place: Path) -> list[Path]:
         shutil.copytree(run, folder)
         config, score = read_json(run / CONFIG), read_json(run / SCORE)
         write_json(folder / CONFIG, config | {"settings": config["settings"] | {"seed": seed}})
-        write_json(folder / SCORE, score | {"seed": seed})
+        RunFolder(folder).write_score(score | {"seed": seed})
     return found
 
 

@@ -28,7 +28,9 @@ def left_by(folder: Path) -> dict[str, Any]:
     return {
         "state": state,
         "rows": [{name: value for name, value in row.items() if name != "clock"} for row in rows],
-        "score": {name: value for name, value in score.items() if name not in ("hours", "evaluation_hours", "checksum")},
+        "score": {
+            name: value for name, value in score.items() if name not in ("hours", "evaluation_hours", "checksum", "beside")
+        },
     }
 
 

@@ -1,6 +1,7 @@
 """The folder of a run: one process at a time, one configuration for ever, no half-written file."""
 
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from experiment.command import UserError, say
-from experiment.files import read_json, shown, write_json, writing
+from experiment.files import read_bytes, read_json, shown, write_json, writing
 from experiment.provenance import commit
 from experiment.score import read_score, sealed
 
@@ -20,6 +21,7 @@ CONFIG = "config.json"
 SCORE = "score.json"
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
+BESIDE = "beside"  # in score.json
 OF_SCORES = ("eval_episodes",)  # settings that training does not depend on
 LOOKS = 10  # times that a held lock is tried again, 50 ms apart
 
@@ -135,8 +137,8 @@ class RunFolder:
         return str(self._config()["made"].get("wandb") or secrets.token_hex(4))
 
     def write_score(self, score: dict[str, Any]) -> None:
-        """Write score.json, atomically and with its checksum. UserError if that fails."""
-        write_json(self.path / SCORE, sealed(score))
+        """Write score.json, atomically, with its checksum and those of what lies beside it. UserError if that fails."""
+        write_json(self.path / SCORE, sealed({**score, BESIDE: beside(self.path)}))
 
     def _write_config(self, settings: dict[str, Any], made: dict[str, Any], continued: list[dict[str, Any]]) -> None:
         made = {"wandb": secrets.token_hex(4)} | made
@@ -162,6 +164,24 @@ class RunFolder:
 def _short(commit: str) -> str:
     """A commit as a person is told it."""
     return commit[:10] + ("-dirty" if commit.endswith("-dirty") else "")
+
+
+def beside(folder: Path) -> dict[str, str]:
+    """Checksums of what a report reads beside the score in `folder`: the settings of its config.json, and metrics.jsonl."""
+    settings = json.dumps(read_json(folder / CONFIG)["settings"], sort_keys=True).encode()
+    held = {CONFIG: settings, **({METRICS: read_bytes(folder / METRICS)} if (folder / METRICS).exists() else {})}
+    return {name: hashlib.blake2b(content, digest_size=16).hexdigest() for name, content in held.items()}
+
+
+def require_untouched(folder: Path, score: dict[str, Any]) -> None:
+    """UserError if what lies beside the whole `score` in `folder` is not as it was when that was written.
+
+    Nothing is known of scores from before they had these checksums.
+    """
+    known, found = score.get(BESIDE, {}), beside(folder)
+    for name in known:
+        if known[name] != found.get(name):
+            raise UserError(f"{folder / name} is damaged: it is not as it was when the run was finished")
 
 
 def _take(lock: int) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from agents.catalogue import find_agent
 from analysis.collect import SCORES
 from envs.games import find_game
+from experiment.folder import RunFolder
 
 PLASTICITY = ("dormant", "dead", "zero_activations", "srank", "entropy_rank", "weight_norm", "initial_distance")
 
@@ -18,7 +19,10 @@ PLASTICITY = ("dormant", "dead", "zero_activations", "srank", "entropy_rank", "w
 def fake_run(
     out: Path, agent: str, game: str, seed: int, score: float | None = None, config: dict[str, Any] | None = None, **more: Any
 ) -> Path:
-    """The folder of a run of 100 env steps; `config` is laid over the agent's own, `finished=False` leaves out the score."""
+    """The folder of a run of 100 env steps; `config` is laid over the agent's own.
+
+    `finished=False` leaves out the score, `sealed=True` gives it the checksums that train.py gives it.
+    """
     folder = out / agent / game / f"seed{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     settings = json.loads(json.dumps(dataclasses.asdict(find_agent(agent))))
@@ -33,6 +37,8 @@ def fake_run(
         result |= {"standard_error": 0.5, "hns": find_game(game).normalised(score), "returns": [score - 0.5, score + 0.5]}
         result |= {"commit": "0123456789abcdef", "device": "CPU, 1 threads", "hours": 0.1, "played_by": "hare"}
         (folder / "score.json").write_text(json.dumps(result))
+        if more.get("sealed"):  # as train.py does; tests that change a file leave it out
+            RunFolder(folder).write_score(result)
     return folder
 
 

@@ -22,13 +22,13 @@ def changed(run: Path, name: str, change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "told"),
     [
-        ("score.json", {"game": "Foreign"}, "unknown game 'Foreign'"),
+        ("score.json", {"game": "Foreign"}, "its game is not that of the run"),
         ("config.json", {"game": "Foreign"}, "unknown game 'Foreign'"),
-        ("score.json", {"seed": 1.5}, "seed is 1.5, not a whole number"),
+        ("score.json", {"seed": 1.5}, "its seed is not that of the run"),
         ("config.json", {"seed": 1.5}, "seed is 1.5, not a whole number"),
-        ("config.json", {"seed": 1}, "and config.json beside it are of different runs"),
-        ("score.json", {"seed": -1}, "seed, env_steps and hours must be 0 or more"),
-        ("score.json", {"agent": "der_ht"}, "and config.json beside it are of different runs"),
+        ("config.json", {"seed": 1}, "its seed is not that of the run"),
+        ("score.json", {"env_steps": -1}, "seed, env_steps and hours must be 0 or more"),
+        ("score.json", {"agent": "der_ht"}, "its agent is not that of the run"),
         ("config.json", {"config": {"note": "x" * 200_000}}, "characters of changed settings, more than 1,000"),
         ("config.json", {"config": []}, "holds no settings of a run"),
         ("config.json", {"config": {"encoder": 3, "encoder.kind": "x"}}, "is of a piece that is none"),
@@ -36,9 +36,9 @@ def changed(run: Path, name: str, change: dict[str, Any]) -> None:
         ("score.json", {"device": '=HYPERLINK("http://x", "y")'}, "'device' is '=HYPERLINK.*', which no table can hold"),
         ("score.json", {"device": "a\nb"}, "which no table can hold"),
         ("score.json", {"commit": "c" * 2000}, "which no table can hold"),
-        ("score.json", {"returns": None}, "the score is not the mean of its 2 returns"),
-        ("score.json", {"returns": [None, -9.5]}, "a return is None, not a number"),
-        ("score.json", {"score": 10**400}, "score is a number of over 40 digits, not a number"),
+        ("score.json", {"returns": None}, "it has not the returns of 2 games"),
+        ("score.json", {"returns": [None, -9.5]}, "one of its returns is None, not a number"),
+        ("score.json", {"score": 10**400}, "its score is a number of over 40 digits, not a number"),
         ("score.json", {"standard_error": "many"}, "standard_error is 'many', not a number"),
         ("score.json", {"repeat_action_probability": 0.25}, "sticky actions"),
         ("score.json", {"repeat_action_probability": "x"}, "repeat_action_probability is 'x', not a number"),
@@ -49,7 +49,7 @@ def test_a_run_that_could_not_be_read_again_is_refused(name: str, change: dict[s
     changed(run, name, change)
     with pytest.raises(UserError, match=told) as error:
         collect.main([str(tmp_path / "runs"), "--out", str(tmp_path / "results")])
-    assert str(run / name) in str(error.value) or "beside it" in told
+    assert str(run / name) in str(error.value) or "of the run" in told
     assert "\n" not in str(error.value)
     assert not (tmp_path / "results/scores.csv").exists()
 

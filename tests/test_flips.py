@@ -13,7 +13,7 @@ PROTOCOL = ["--games", "Pong", "--env-steps", "100", "--episodes", "2"]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return fake_run(tmp_path / "run", "der", "Pong", 5, -10.0)
+    return fake_run(tmp_path / "run", "der", "Pong", 5, -10.0, sealed=True)
 
 
 def test_flips_in_tables_are_found(run: Path, tmp_path: Path) -> None:
@@ -28,8 +28,13 @@ def test_flips_in_tables_are_found(run: Path, tmp_path: Path) -> None:
         assert outcomes["refused"] > 5
 
 
-def test_flips_in_a_run_folder_give_no_traceback(run: Path) -> None:
+def test_flips_in_a_run_folder_are_found(run: Path) -> None:
     for what, outcomes in flip_run(run, 10, 0).items():
+        assert outcomes["refused"] + outcomes["equal"] == 10, what
+
+
+def test_flips_in_the_folder_of_an_older_run_give_no_traceback(tmp_path: Path) -> None:
+    for what, outcomes in flip_run(fake_run(tmp_path, "der", "Pong", 5, -10.0), 10, 0).items():
         assert outcomes["traceback"] == 0, what
         assert outcomes["refused"] >= 3, what
 

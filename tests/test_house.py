@@ -26,7 +26,7 @@ ALLOWED = {
     "analysis": {
         "agents.catalogue",
         "envs.games",
-        *(f"experiment.{name}" for name in ("command", "files", "folder", "parser", "student")),
+        *(f"experiment.{name}" for name in ("command", "files", "folder", "parser", "score", "student")),
     },
     "sweep": {"envs.games", "options", *(f"experiment.{name}" for name in ("command", "folder", "interrupt", "rows"))},
     "supervised": {"networks", "experiment"},

@@ -121,16 +121,16 @@ def test_the_settings_that_an_agent_has_anyway_are_no_flags(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"game": "Pnog"}, "unknown game 'Pnog': did you mean Pong"),
-        ({"agent": "derr"}, "unknown agent 'derr'"),
-        ({"score": float("nan")}, "score is nan, not a finite number"),
-        ({"score": "many"}, "score is 'many', not a number"),
+        ({"game": "Pnog"}, "its game is not that of the run"),
+        ({"agent": "derr"}, "its agent is not that of the run"),
+        ({"score": float("nan")}, "its score is nan, not a finite number"),
+        ({"score": "many"}, "its score is None, not a number"),
         ({"env_steps": 30}, "30 env steps of training, not 100"),
         ({"episodes": 1, "returns": [-10.0]}, "1 games of evaluation, not 2"),
         ({"repeat_action_probability": 0.25}, "sticky actions"),
         ({"hns": 0.5}, "hns 0.5 is not that of score -10"),
-        ({"returns": [-10.0]}, "not the mean of its 2 returns"),
-        ({"returns": [-10.0, -9.0]}, "not the mean of its 2 returns"),
+        ({"returns": [-10.0]}, "it has not the returns of 2 games"),
+        ({"returns": [-10.0, -9.0]}, "is not the mean of its returns"),
         ({"hours": None}, "hours is None"),
     ],
 )

@@ -150,7 +150,7 @@ def test_an_interrupted_run_ends_the_same(
     assert len(json.loads((parts / "config.json").read_text())["continued"]) == 1
     assert rows(parts) == rows(whole)
     scores = [json.loads((folder / "score.json").read_text()) for folder in (parts, whole)]
-    assert scores[0] | {"hours": 0, "checksum": ""} == scores[1] | {"hours": 0, "checksum": ""}
+    assert scores[0] | {"hours": 0, "checksum": "", "beside": ""} == scores[1] | {"hours": 0, "checksum": "", "beside": ""}
     ours, theirs = (load_checkpoint(folder / "checkpoint.pt", "cpu")["learner"] for folder in (parts, whole))
     assert same(ours, theirs)
 
