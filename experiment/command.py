@@ -174,7 +174,10 @@ def run(main: Callable[[list[str]], None]) -> NoReturn:
 
 
 def _open_streams() -> None:
-    """Put the null device where a standard stream is closed: else the next file that is opened would get its lines."""
+    """Put the null device where a standard stream is closed: else the next file that is opened would get its lines.
+
+    What is printed is UTF-8, whatever the locale, and a letter that it has not is no reason to stop.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -182,6 +185,9 @@ def _open_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _drop(stream: TextIO) -> None:

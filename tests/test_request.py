@@ -97,5 +97,7 @@ def test_a_locale_that_is_not_utf_8_changes_nothing(tmp_path: Path) -> None:
     ):
         done = subprocess.run([sys.executable, "-m", program, *flags], cwd=ROOT, env=where, capture_output=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, b"")
+    command = [sys.executable, "-m", "analysis.random_policy", "results/random/scores.csv"]
+    assert " ± " in subprocess.run(command, cwd=ROOT, env=where, capture_output=True, timeout=60, check=True).stdout.decode()
     assert "größe" in (tmp_path / "a.html").read_bytes().decode()
     assert "größe" in (tmp_path / "into.md").read_bytes().decode()
