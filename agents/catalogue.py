@@ -35,9 +35,10 @@ def find_agent(name: str) -> AgentConfig:
         return AGENTS[name]
     bases = [base for base in BASES if name.startswith(f"{base}_")]
     near = get_close_matches(name, AGENTS, n=3)
-    told = f"did you mean {' or '.join(near)}?" if near else f"the bases are {', '.join(BASES)};"
+    told = f"did you mean {' or '.join(near)}?" if near else f"there are random, {', '.join(BASES)}."
     if not bases:
-        raise ValueError(f"unknown agent {name!r}: {told}")
+        methods = "" if near else f" Behind a base there may be methods, as in spr_ht: {', '.join(METHODS)}"
+        raise ValueError(f"unknown agent {name!r}: {told}{methods}")
     base = max(bases, key=len)
     methods = name.removeprefix(f"{base}_").split("_")
     for method in methods:

@@ -3,7 +3,9 @@
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -71,11 +73,21 @@ def clip_gradient_(hare: QNetwork, settings: Optimizer | None) -> Tensor:
 
 
 def _missing_compiler(device: torch.device) -> str | None:
-    """What torch.compile would look for in vain, or None."""
+    """What torch.compile would look for in vain, or None. A C++ compiler is tried once: later it would fail in 90 lines."""
     if device.type == "cuda":
         return None if importlib.util.find_spec("triton") else "Triton is not installed"
     names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
-    return None if any(shutil.which(name) for name in names) else f"there is no C++ compiler ({' or '.join(names)})"
+    found = next(filter(shutil.which, names), None)
+    if found is None:
+        return f"there is no C++ compiler ({' or '.join(names)})"
+    with tempfile.TemporaryDirectory() as place:
+        command = [found, "-x", "c++", "-", "-shared", "-fPIC", "-o", f"{place}/library.so"]
+        try:
+            tried = subprocess.run(command, input=b"#include <vector>\n", capture_output=True)
+        except OSError as error:
+            return f"the C++ compiler {found} does not work ({error.strerror})"
+        made = tried.returncode == 0 and os.path.exists(f"{place}/library.so")
+    return None if made else f"the C++ compiler {found} does not work"
 
 
 class Recorded:

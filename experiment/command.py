@@ -1,6 +1,5 @@
 """Command lines: typed flags from a frozen dataclass, and every error that a user can mend as one line."""
 
-import argparse
 import contextlib
 import dataclasses
 import difflib
@@ -34,17 +33,6 @@ class DivergenceError(UserError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code=1)
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are a UserError, one line; flags cannot be shortened, and a file's name is the program's own."""
-
-    def __init__(self, description: str | None) -> None:
-        super().__init__(program(), None, description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-
-    def error(self, message: str) -> NoReturn:
-        """UserError with `message`."""
-        raise UserError(message)
 
 
 def program() -> str:

@@ -4,14 +4,15 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
-from experiment.command import UserError
+from experiment.command import UserError, expanded
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser for `python -m MODULE`: its errors are one line, as all others are."""
+    """A parser for `python -m MODULE`: its errors are one line, as all others are, and flags cannot be shortened."""
 
     def __init__(self, module: str, description: str | None) -> None:
-        super().__init__(f"python -m {module}", description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        shape = argparse.RawDescriptionHelpFormatter
+        super().__init__(f"python -m {module}", description=description, formatter_class=shape, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """Raise UserError instead of printing the usage."""
@@ -19,8 +20,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def user_path(text: str) -> Path:
-    """A path of the command line; the shell leaves the `~` of `--out=~/runs` as it is."""
+    """A path of the command line, as argparse's `type`; the shell leaves the `~` of `--out=~/runs` as it is."""
     try:
-        return Path(text).expanduser()
-    except RuntimeError as error:  # ~somebody
-        raise argparse.ArgumentTypeError(f"{text}: {error}") from error
+        return expanded(Path(text))
+    except UserError as error:  # ~somebody
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -43,6 +43,12 @@ def accuracy(network: Classifier, data: Data, images: Tensor, labels: Tensor) ->
     return int(right) / len(labels)
 
 
+def accuracies(name: str, network: Classifier, data: Data, images: Tensor, labels: Tensor) -> dict[str, float]:
+    """`accuracy` of the `network` called `name` on the test images of `data`, and on `images` with `labels` of its training."""
+    tested = accuracy(network, data, data.test_images, data.test_labels)
+    return {f"test_{name}": tested, f"train_{name}": accuracy(network, data, images, labels)}
+
+
 @torch.no_grad()
 def dormant_units(network: Classifier, x: Tensor, tau: float) -> list[Tensor]:
     """Of each hidden layer, in the order of `network.units()`, which units are dormant on `x`; bool [units] each."""

@@ -4,12 +4,12 @@ python -m supervised.report results/                      # from the tables in r
 python -m supervised.report runs/supervised --collect results/supervised   # makes the tables from runs first
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 from experiment.command import UserError, run
 from experiment.files import atomic, read_text, write_text, writing
+from experiment.parser import Parser, user_path
 from supervised.methods import BOUNDS, EVERYTHING
 from supervised.studies import STUDIES
 from supervised.table import NOTES, TASKS, Row, accuracies, against, by_setting, collect, final, read, summary
@@ -193,11 +193,9 @@ def report(folder: Path, out: Path) -> str:
 
 def main(argv: list[str]) -> None:
     """Report what the command line names."""
-    parser = argparse.ArgumentParser(
-        prog="python -m supervised.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, help="tables, or with --collect runs")
-    parser.add_argument("--collect", type=Path, metavar="OUT", help="make the tables here first, from the runs in FOLDER")
+    parser = Parser("supervised.report", __doc__)
+    parser.add_argument("folder", type=user_path, help="tables, or with --collect runs")
+    parser.add_argument("--collect", type=user_path, metavar="OUT", help="make the tables here first, from the runs in FOLDER")
     asked = parser.parse_args(argv)
     folder = asked.folder
     if asked.collect is not None:

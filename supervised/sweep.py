@@ -12,8 +12,9 @@ import experiment.interrupt  # noqa: F401  the first of all imports: it answers 
 import shlex
 from collections.abc import Iterator
 
-from experiment.command import DivergenceError, Parser, UserError, nearest, run, say
+from experiment.command import DivergenceError, UserError, nearest, run, say
 from experiment.folder import METRICS, RunFolder
+from experiment.parser import Parser
 from experiment.rows import diverged
 from supervised import train
 from supervised.options import Run, read_command_line
@@ -22,7 +23,7 @@ from supervised.studies import STUDIES
 
 def command_lines(argv: list[str]) -> tuple[list[list[str]], bool]:
     """The flags of every run that `argv` asks for, seed after seed, and whether they are only to be listed. UserError."""
-    parser = Parser(__doc__)
+    parser = Parser("supervised.sweep", __doc__)
     parser.add_argument("--study", default=Run.study, help=f"one of {', '.join(STUDIES)}")
     parser.add_argument("--points", nargs="+", help="settings of the study; all if not given")
     parser.add_argument("--methods", nargs="+", help="all of the study if not given")

@@ -24,7 +24,7 @@ from experiment.provenance import commit_at_start, moved, provenance
 from experiment.signals import Signals
 from supervised.options import Run, read_command_line
 from supervised.sources import SOURCES
-from supervised.splits import choose, task_images, task_labels
+from supervised.splits import binds, hold_out, task_images, task_labels
 
 if TYPE_CHECKING:
     from supervised.data import Batches
@@ -51,11 +51,17 @@ class Training:
         self.source = SOURCES[asked.dataset]
         self.data = load(asked.dataset, asked.data_dir, device)
         total = len(self.data.labels)
-        if asked.images is not None and asked.images > total:
-            raise UserError(f"--images {asked.images}: {asked.dataset} has {total:,}")
-        self.chosen = choose(total, asked.images, asked.seed)
-        self.labels = self.data.labels.numpy(force=True)[self.chosen]
         c = asked.config
+        if (asked.images or 1) + c.protocol.held_out > total:
+            held = f" and --protocol.held-out {c.protocol.held_out}" if c.protocol.held_out else ""
+            raise UserError(f"--images {asked.images}{held}: {asked.dataset} has {total:,}")
+        self.chosen, held_out = hold_out(total, asked.images, c.protocol.held_out, asked.seed)
+        self.labels = self.data.labels.numpy(force=True)[self.chosen]
+        if len(held_out):
+            where = torch.from_numpy(held_out).to(device)
+            self.data = self.data._replace(test_images=self.data.images[where], test_labels=self.data.labels[where])
+        if c.protocol.memory is not None and not binds(c.protocol, len(self.chosen)):
+            say(f"--protocol.memory {c.protocol.memory} holds all old ones of {len(self.chosen):,} images")
         sizes = [len(task_images(c.protocol, len(self.chosen), task, asked.seed)) for task in c.protocol.tasks]
         if 0 in sizes:
             raise UserError(f"{len(self.chosen)} images are too few for --protocol.shares: a task has none")
@@ -87,9 +93,11 @@ class Training:
                 learner.update(x, given)
                 self.done += 1
                 progress.advance(1)
-                if self.done * asked.evaluations // length > (self.done - 1) * asked.evaluations // length:
-                    self._evaluate(batches, metrics, progress)
+                due = self.done * asked.evaluations // length > (self.done - 1) * asked.evaluations // length
+                row = self._look(batches, metrics) if due else {}
                 learner.change_weights_(x)
+                if due:
+                    self._evaluate(row, batches, metrics, progress)
                 if self.done < length and (learner.updates % asked.checkpoint_every == 0 or signals.asked):
                     self._save(metrics, batches)
                     if signals.asked:
@@ -114,26 +122,29 @@ class Training:
         where, given = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
         return Batches(self.data, where, given, asked.config.optimizer.batch_size)
 
-    def _evaluate(self, batches: "Batches", metrics: Metrics, progress: Progress) -> None:
-        """One row of metrics, and the line that a person sees."""
-        from supervised.measures import SIZE, accuracy, measure
+    def _look(self, batches: "Batches", metrics: Metrics) -> dict[str, Any]:
+        """What is found of the hare before its weights are changed: a row of metrics but for the tortoise."""
+        from supervised.measures import SIZE, accuracies, measure
 
         self._require_finite(metrics)
-        asked, data, learner = self.asked, self.data, self.learner
-        images, labels = batches.sample(TRAIN_IMAGES)
-        row: dict[str, Any] = {"task": asked.config.protocol.tasks[self.position], "task_update": self.done}
-        for name in ("hare", "tortoise"):
-            network = getattr(learner, name)
-            if network is not None:
-                row[f"test_{name}"] = accuracy(network, data, data.test_images, data.test_labels)
-                row[f"train_{name}"] = accuracy(network, data, images, labels)
-        row["test"] = row[f"test_{asked.config.judged}"]
+        asked, learner = self.asked, self.learner
+        row = {"task": asked.config.protocol.tasks[self.position], "task_update": self.done}
         images, labels = batches.sample(SIZE)
-        row |= learner.metrics() | measure(learner, data.prepare(images), labels, asked.hessian_rounds, asked.seed)
+        measured = measure(learner, self.data.prepare(images), labels, asked.hessian_rounds, asked.seed)
+        found = accuracies("hare", learner.hare, self.data, *batches.sample(TRAIN_IMAGES))
+        return row | found | learner.metrics() | measured
+
+    def _evaluate(self, row: dict[str, Any], batches: "Batches", metrics: Metrics, progress: Progress) -> None:
+        """Complete a row of metrics by the tortoise as it is now, and show the line that a person sees."""
+        from supervised.measures import accuracies
+
+        asked, learner = self.asked, self.learner
+        if learner.tortoise is not None:
+            row |= accuracies("tortoise", learner.tortoise, self.data, *batches.sample(TRAIN_IMAGES))
+        row["test"] = row[f"test_{asked.config.judged}"]
         clock = {"seconds": round(time.monotonic() - self.started, 2), "updates_per_second": round(progress.speed, 2)}
         metrics.log("evaluation", learner.updates, {**row, "clock": clock})
-        shown = ("task", "test", f"train_{asked.config.judged}", "loss")
-        progress.note({name: row[name] for name in shown})
+        progress.note({name: row[name] for name in ("task", "test", f"train_{asked.config.judged}", "loss")})
         if self.done == self.lengths[self.position]:
             self.finals.append({"update": learner.updates, **row})
 
@@ -203,7 +214,9 @@ def main(argv: list[str]) -> None:
             say(folder.finished(result))
         else:
             result = carry_out(asked, folder, signals)
-    told = f"test accuracy {result['test']:.4f} ({asked.folder})"
+    held = asked.config.protocol.held_out
+    on = f"accuracy on {held:,} held-out images" if held else "test accuracy"
+    told = f"{on} {result['test']:.4f} ({asked.folder})"
     say(f"{asked.method}, {asked.study} on {asked.dataset}: {told}", sys.stdout)
 
 

@@ -13,9 +13,9 @@ import torch
 
 from agents.agent import Agent
 from agents.bases import BASES
-from agents.catalogue import AGENTS
+from agents.catalogue import AGENTS, find_agent
 from agents.config import AgentConfig, config_from_dict
-from agents.methods import HARE_TORTOISE_DECAY, HARE_TORTOISE_EVERY, with_hare_tortoise
+from agents.methods import HARE_TORTOISE_DECAY, HARE_TORTOISE_EVERY, METHODS, with_hare_tortoise
 
 ROOT = Path(__file__).parent.parent
 
@@ -174,3 +174,9 @@ def test_the_command_line_can_be_read_without_torch(module: str) -> None:
     code = f"import sys, {module}; print([m for m in ('torch', 'numpy') if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_an_agent_that_is_like_none_is_answered_with_all_there_is() -> None:
+    with pytest.raises(ValueError, match=r"unknown agent 'foo': there are random, otrainbow, .*bbf\. Behind a base") as error:
+        find_agent("foo")
+    assert str(error.value).endswith(", ".join(METHODS))

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import train
-from experiment import command
 from options import read_command_line
 from supervised import sweep as supervised_sweep
 from supervised import train as supervised_train
@@ -123,10 +122,3 @@ def test_huge_numbers_are_refused_in_the_study(
     found = refuse(supervised_train.main, [flag, value], capsys, monkeypatch)
     assert flag in found
     assert "\n" not in found
-
-
-def test_a_parser_tells_in_one_line() -> None:
-    parser = command.Parser("what it does")
-    parser.add_argument("--short")
-    with pytest.raises(command.UserError, match=r"^unrecognized arguments: --sho 3$"):  # and no short form of a flag
-        parser.parse_args(["--sho", "3"])

@@ -16,6 +16,8 @@ def test_errors_are_one_line_and_usage_names_the_module(capsys: pytest.CaptureFi
     assert error.value.code == 2
     with pytest.raises(UserError, match=r"^unrecognized arguments: --colour a b; see --help$"):
         parser.parse_args(["--colour", "a\nb"])
+    with pytest.raises(UserError, match=r"^unrecognized arguments: --co 3; see --help$"):  # and no short form of a flag
+        parser.parse_args(["--co", "3"])
     with pytest.raises(SystemExit) as end:
         parser.parse_args(["--help"])
     assert end.value.code == 0

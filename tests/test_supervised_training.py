@@ -27,7 +27,7 @@ RESNET = [
     "--model",
     "resnet18",
     "--network.width",
-    "2",
+    "8",
     "--network.depth",
     "1",
     "--network.hidden",
@@ -98,6 +98,18 @@ def test_an_evaluation_is_before_the_reset_that_falls_on_it(files: Path, tmp_pat
 def test_the_bound_is_the_last_task_alone(files: Path, tmp_path: Path) -> None:
     found = rows(run(files, tmp_path / "runs", *MLP, "--method", "fresh"))
     assert [(row["task"], row["update"]) for row in found] == [(1, 5), (1, 10), (1, 14)]
+
+
+def test_a_row_tells_of_the_hare_before_its_weights_are_changed_and_of_the_tortoise_behind_that(
+    files: Path, tmp_path: Path
+) -> None:
+    """A copying tortoise says what the hare said. Behind a recycling of all units nearly all gradients would be 0."""
+    copied = ["--method", "ema", "--tortoise.decay", "0", "--optimizer.learning-rate", "0.05"]
+    found = rows(run(files, tmp_path / "copied", *MLP, *copied))
+    assert all(row[f"{part}_tortoise"] == row[f"{part}_hare"] for row in found for part in ("test", "train"))
+    recycled = ["--method", "redo", "--recycling.every", "1", "--recycling.tau", "1e9"]
+    found = rows(run(files, tmp_path / "recycled", *MLP, *recycled))
+    assert all(row["zero_gradients"] < 0.9 for row in found)
 
 
 def test_a_finished_run_is_recognised_and_another_one_refused(files: Path, tmp_path: Path) -> None:

@@ -1,0 +1,31 @@
+"""A compiler that is there and does not work is one line, and the run goes on without it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from agents.engine import _missing_compiler, prepare
+from agents.execution import Execution
+
+
+@pytest.mark.parametrize("name", ["false", "true", "text"])
+def test_a_compiler_that_does_not_work(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text").write_text("no program")
+    (tmp_path / "text").chmod(0o755)
+    path = str(tmp_path / "text") if name == "text" else shutil.which(name)
+    monkeypatch.setenv("CXX", str(path))
+    assert prepare(len, Execution(compiled=True), torch.device("cpu")) is len
+    told = capsys.readouterr().err
+    assert told.startswith(f"--execution.compiled: the C++ compiler {path} does not work")
+    assert told.count("\n") == 1
+
+
+def test_a_compiler_that_works_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not shutil.which("g++"):
+        pytest.skip("there is none")
+    monkeypatch.setenv("CXX", "g++")
+    assert _missing_compiler(torch.device("cpu")) is None
