@@ -199,7 +199,7 @@ class Training:
             "hours": round((trained - self.started) / 3600, 4),
             "evaluation_hours": round((time.monotonic() - trained) / 3600, 4),
             "commit": commit_at_start(),
-            **moved(),
+            **(moved() | self.folder.commits()),
             "device": self.device,
         }
         self.folder.write_score(result)

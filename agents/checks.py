@@ -84,7 +84,8 @@ def _check_weights(c: "AgentConfig") -> None:
             require(0 <= keep <= 1, f"--resets.keep-{part} must lie in 0..1, not {keep:g}")
         to_tortoise = s.source == "tortoise"
         require(not (to_tortoise and s.tortoise_too), "--resets.tortoise-too means nothing with --resets.source tortoise")
-        copied = t.decay == 0 and s.every % t.every == 0 and (t.every == 1 or t.warmup_counts == s.warmup_counts)
+        apart = int(c.replay.warmup_steps * c.replay.ratio) * (t.warmup_counts - s.warmup_counts)  # of their clocks, in updates
+        copied = t.decay == 0 and s.every % t.every == apart % t.every == 0
         told = "--tortoise.decay 0 makes the tortoise a copy: setting the hare back to it would change nothing"
         require(not (to_tortoise and copied), told)
     if r is not None:

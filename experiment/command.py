@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import difflib
+import errno
 import io
 import os
 import re
@@ -16,6 +17,7 @@ import tyro
 from experiment.interrupt import INTERRUPTED
 
 T = TypeVar("T")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)  # that a disk failed is no mistake of the command line's
 USUAL = {"lr": "learning-rate"}  # names of flags that other programs have, and ours
 
 
@@ -153,6 +155,18 @@ def run(main: Callable[[list[str]], None]) -> NoReturn:
     except BrokenPipeError:
         _drop(sys.stdout)
         say(f"{program()}: nothing reads its output any more")
+        code = 1
+    except OSError as error:
+        if error.errno not in FULL or error.filename is not None:
+            raise
+        _drop(sys.stdout)
+        say(f"{program()}: cannot write its output: {error.strerror}")
+        code = 1
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "allocate" not in str(error):  # as torch says it
+            raise
+        reason = next(iter(str(error).splitlines()), "none is left")
+        say(f"{program()}: there is not enough memory for this run ({reason})")
         code = 1
     try:
         sys.stderr.flush()

@@ -5,7 +5,6 @@ another, or leaves what was there; several processes may write to one folder at 
 """
 
 import csv
-import errno
 import fcntl
 import gzip
 import io
@@ -20,10 +19,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from experiment.command import UserError
+from experiment.command import FULL, UserError
 
 LARGEST = 1 << 30  # bytes of a file of text; curves of 2,600 runs are a tenth of it
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)  # that a disk failed is no mistake of the command line's
 
 
 def read_bytes(path: Path, largest: int = LARGEST) -> bytes:

@@ -102,7 +102,8 @@ class RunFolder:
         """When the run came to its score `result`, and at which commit."""
         when = datetime.fromtimestamp((self.path / SCORE).stat().st_mtime)
         then, now = str(result.get("commit")), commit()
-        moved = f" (the code is now {_short(now)})" if now != then else ""
+        moved = " (the code has uncommitted changes)" if now.endswith("-dirty") else ""
+        moved = f" (the code is now {_short(now)})" if now != then else moved
         return f"finished on {when:%Y-%m-%d %H:%M} at commit {_short(then)}{moved}; --fresh runs it again"
 
     @property
@@ -135,6 +136,12 @@ class RunFolder:
     def name_elsewhere(self) -> str:
         """Under which the run is mirrored, however often it is continued."""
         return str(self._config()["made"].get("wandb") or secrets.token_hex(4))
+
+    def commits(self) -> dict[str, list[str]]:
+        """The commits at which the run was trained, one after the other, if there was more than one."""
+        config = self._config()
+        found = list(dict.fromkeys(str(one["commit"]) for one in (config["made"], *config["continued"]) if "commit" in one))
+        return {"commits": found} if len(found) > 1 else {}
 
     def write_score(self, score: dict[str, Any]) -> None:
         """Write score.json, atomically, with its checksum and those of what lies beside it. UserError if that fails."""

@@ -26,8 +26,7 @@ class Metrics:
     ) -> None:
         self._path, self._clock = path, clock
         mark = kept if isinstance(kept, dict) else {"bytes": kept}
-        before = read_bytes(path) if mark["bytes"] else b""
-        before = self._checked(before, mark)
+        before = self._checked(mark) if mark["bytes"] else b""
         self._sum = hashlib.blake2b(before, digest_size=16)
         self._rows = before.count(b"\n")
         with writing(path):
@@ -36,9 +35,12 @@ class Metrics:
             self._file.seek(0, os.SEEK_END)
         self._mirror = Mirror(mirror, clock) if mirror else None
 
-    def _checked(self, found: bytes, mark: dict[str, Any]) -> bytes:
+    def _checked(self, mark: dict[str, Any]) -> bytes:
         """The part of the file that `mark` marks. UserError if it is not there as it was."""
-        kept = found[: mark["bytes"]]
+        try:
+            kept = read_bytes(self._path)[: mark["bytes"]]
+        except UserError as error:
+            raise UserError(f"{error}; --fresh starts the run over") from error
         told = ""
         if len(kept) < mark["bytes"]:
             told = "is shorter than it was at the checkpoint: rows are lost"

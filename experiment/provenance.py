@@ -1,5 +1,6 @@
 """How a process was made: its command line, the commit of its code, the versions of what its results depend on."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -25,21 +26,27 @@ def provenance(packages: tuple[str, ...] = PACKAGES) -> dict[str, Any]:
     }
 
 
-@cache
 def commit_at_start() -> str:
     """The commit of the code when this was first asked; a line tells where it cannot be known."""
+    return _at_start()[0]
+
+
+@cache
+def _at_start() -> tuple[str, str]:
+    """The commit of the code when this was first asked, and the hash of what differs from it."""
     found, why = _describe()
     if found == "unknown":
         say(f"note: the commit of the code is unknown ({why})")
-    return found
+    return found, _changes(found)
 
 
 def moved() -> dict[str, str]:
-    """`commit_at_end` if the checkout is not at the commit that this process began with, which is told; else nothing."""
-    now = commit()
-    if now == commit_at_start():
+    """`commit_at_end` if the checkout is not what it was when this process began, which is told; else nothing."""
+    then, now = commit_at_start(), commit()
+    if (now, _changes(now)) == _at_start():
         return {}
-    say(f"note: the code was at commit {commit_at_start()} when this began, which is what ran; the checkout is now at {now}")
+    state = f"at commit {now}" if now != then else "changed"
+    say(f"note: the code was at commit {then} when this began, which is what ran; the checkout is now {state}")
     return {"commit_at_end": now}
 
 
@@ -50,14 +57,24 @@ def commit() -> str:
 
 def _describe() -> tuple[str, str]:
     """The commit, and where it is unknown, why."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    # Not another repository's, and that of a checkout that belongs to another user too, as in containers: its code runs anyway.
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    trusted = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
     try:
-        told = subprocess.run(command, capture_output=True, text=True, errors="replace", env=clean | trusted)
+        told = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except OSError as error:
         return "unknown", f"git: {error.strerror}"
     if told.returncode:
-        return "unknown", next(iter(told.stderr.splitlines()), f"git ends with {told.returncode}")
-    return told.stdout.strip(), ""
+        return "unknown", next(iter(told.stderr.decode(errors="replace").splitlines()), f"git ends with {told.returncode}")
+    return told.stdout.decode(errors="replace").strip(), ""
+
+
+def _changes(commit: str) -> str:
+    """The hash of what differs from `commit` in the checkout, "" if nothing does."""
+    return hashlib.blake2b(_git("diff", "HEAD").stdout, digest_size=8).hexdigest() if commit.endswith("-dirty") else ""
+
+
+def _git(*words: str) -> subprocess.CompletedProcess[bytes]:
+    """What git says of the checkout. OSError if there is no git."""
+    command = ["git", "-C", str(ROOT), *words]
+    # Not another repository's, and that of a checkout that belongs to another user too, as in containers: its code runs anyway.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    trusted = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+    return subprocess.run(command, capture_output=True, env=clean | trusted)

@@ -198,7 +198,7 @@ class Training:
             "tasks": self.finals,
             "hours": round((time.monotonic() - self.started) / 3600, 4),
             "commit": commit_at_start(),
-            **moved(),
+            **(moved() | self.folder.commits()),
             "device": self.device,
         }
         self.folder.write_score(result)

@@ -8,6 +8,7 @@ from experiment.command import UserError
 from options import Run, read_command_line
 
 ORDER = sorted(GAMES)  # the 26 games, alphabetically: task = game + 26 x seed, so low numbers give every game one seed first
+MOST = 1000  # seeds of a game
 OURS = ("--agent", "--game", "--seed", "--fresh")  # flags that a sweep sets itself, or that would undo it at each requeue
 
 

@@ -12,16 +12,15 @@ import experiment.interrupt  # noqa: F401  the first of all imports: it answers 
 # isort: split
 import os
 import shlex
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from envs.games import find_game
-from experiment.command import UserError, parse, run
+from experiment.command import UserError, parse, run, say
 from options import Run
-from sweep.cells import ORDER, arguments, array_string, cells, side_by_side, task_of
+from sweep.cells import MOST, ORDER, arguments, array_string, cells, side_by_side, task_of
 from sweep.states import QUIET, TODO, Look, State, hours_left, look, recent
 
 CPUS = 2  # of a run, as in array.sbatch
@@ -50,8 +49,8 @@ class Grid:
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range."""
         for name in ("seeds", "at_once", "runs_per_gpu"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} must be at least 1, not {getattr(self, name)}")
+            if not 1 <= getattr(self, name) <= MOST:
+                raise ValueError(f"--{name.replace('_', '-')} must lie in 1..{MOST}, not {getattr(self, name)}")
         if not self.agents:
             raise ValueError("--agents needs at least one name")
 
@@ -71,7 +70,7 @@ def main(argv: list[str]) -> None:
     sweep = {agent: cells(agent, places, flags) for agent in dict.fromkeys(asked.agents)}
     for runs in sweep.values():
         looks = [look(cell) for cell in runs]
-        print("\n".join(listing(looks, asked.at_once)), file=sys.stderr, flush=True)
+        say("\n".join(listing(looks, asked.at_once)))
         todo = [found.run for found in looks if found.state in TODO]
         for line in command_lines(todo, flags) if asked.commands else array_lines(todo, flags, asked):
             print(line, flush=True)
@@ -120,7 +119,7 @@ def array_lines(todo: Sequence[Run], flags: Sequence[str], asked: Grid) -> list[
     lines = []
     for size, first in sorted(side_by_side(tasks, asked.runs_per_gpu).items(), reverse=True):
         if max(first) > LARGEST:
-            print(f"  task {max(first)} needs a MaxArraySize above SLURM's default (scontrol show config)", file=sys.stderr)
+            say(f"  task {max(first)} needs a MaxArraySize above SLURM's default (scontrol show config)")
         told = size > 1 or "RUNS_PER_GPU" in os.environ  # sbatch would hand on what the shell exports
         several, cpus = ([f"RUNS_PER_GPU={size}"], [f"--cpus-per-task={CPUS * size}"]) if told else ([], [])
         array = f"--array={array_string(first)}%{min(asked.at_once, len(first))}"

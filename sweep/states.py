@@ -92,7 +92,7 @@ def hours_left(looks: Sequence[Look]) -> float | None:
 def _share(run: Run) -> float:
     """The share of the env steps that the last row of metrics tells of; rows after the last checkpoint count too."""
     steps = [row["env_step"] for row in last_rows(run.folder / METRICS) if isinstance(row.get("env_step"), int)]
-    return min(1.0, steps[0] / run.env_steps) if steps else 0.0
+    return min(max(steps[0], 0), run.env_steps) / run.env_steps if steps else 0.0
 
 
 def _last_words(run: Run) -> str:

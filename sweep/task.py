@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from experiment.command import UserError, run
-from sweep.cells import ORDER, arguments, cells, place
+from sweep.cells import MOST, ORDER, arguments, cells, place
 from sweep.states import log_of
 
 TRAIN = Path(__file__).parent.parent / "train.py"
@@ -23,6 +23,8 @@ def main(argv: list[str]) -> None:
         task = int(os.environ["SLURM_ARRAY_TASK_ID"]) + len(ORDER) * int(number)
     except (KeyError, ValueError):
         raise UserError("this is for tasks of an array: sbatch --array=0-25 sweep/array.sbatch AGENT [flags]") from None
+    if not 0 <= task < len(ORDER) * MOST:
+        raise UserError(f"array task {task} is none of 0..{len(ORDER) * MOST - 1}: 26 games times {MOST:,} seeds")
     (cell,) = cells(agent, [place(task)], flags)
     log = log_of(cell)
     job = f"{os.environ.get('SLURM_ARRAY_JOB_ID')}_{os.environ['SLURM_ARRAY_TASK_ID']}"

@@ -89,11 +89,12 @@ def test_a_whole_run_loses_no_recycling_that_was_counted(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("every", "counts", "refused"), [(1, False, True), (4, False, True), (3, False, False), (4, True, False)]
+    ("every", "counts", "refused"), [(1, False, True), (4, False, True), (3, False, False), (4, True, True), (8, True, False)]
 )
 def test_a_return_to_a_copy_is_refused(every: int, counts: bool, refused: bool) -> None:
     """Where the copy is made in the same update."""
-    changes = {"tortoise": Tortoise(0.0, every, warmup_counts=counts), "resets": Resets("tortoise", every=8)}
+    base = replace(AGENTS["der"].replay, warmup_steps=1604)  # a multiple of 4 and not of 8
+    changes = {"tortoise": Tortoise(0.0, every, warmup_counts=counts), "resets": Resets("tortoise", every=8), "replay": base}
     if not refused:
         assert replace(AGENTS["der"], **changes).tortoise.every == every
         return

@@ -97,7 +97,7 @@ def test_a_commit_that_stays_unknown_is_told_once(checkout: Path, tmp_path: Path
 def test_edited_code_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     line = [*TOY, "--device", "cpu", "--out", str(tmp_path)]
     monkeypatch.setattr(provenance, "_describe", lambda: ("a" * 40, ""))
-    provenance.commit_at_start.cache_clear()
+    provenance._at_start.cache_clear()
     provenance.provenance.cache_clear()
     train.main(line)
     assert "finished on" not in capsys.readouterr().err
@@ -113,11 +113,11 @@ def test_edited_code_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "der on Catch: score" in told.out
     score.unlink()
     monkeypatch.setattr(provenance, "_describe", lambda: ("c" * 40, ""))
-    provenance.commit_at_start.cache_clear()
+    provenance._at_start.cache_clear()
     provenance.provenance.cache_clear()
     train.main(line)
     assert "note: the run goes on at commit cccccccccc; it was at aaaaaaaaaa until now" in capsys.readouterr().err
-    provenance.commit_at_start.cache_clear()
+    provenance._at_start.cache_clear()
     provenance.provenance.cache_clear()
 
 
@@ -127,3 +127,22 @@ def test_a_checkpoint_starts_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(provenance, "_describe", lambda: started.append(1) or describe())
     train.main([*TOY, "--device", "cpu", "--checkpoint-every", "2", "--out", str(tmp_path)])
     assert len(started) <= 2  # at the start and at the end
+
+
+def test_a_checkout_that_was_dirty_already_is_told_of_when_it_changes(checkout: Path) -> None:
+    (checkout / "eval.py").write_text("")
+    code = "import pathlib; from experiment.provenance import commit_at_start, moved; commit_at_start(); print(moved()); "
+    code += "pathlib.Path('eval.py').write_text('1'); print(list(moved()))"
+    found = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=True)
+    assert found.stdout == "{}\n['commit_at_end']\n"
+    assert found.stderr.endswith("which is what ran; the checkout is now changed\n")
+
+
+def test_a_score_has_all_commits_of_a_run_that_was_continued(tmp_path: Path) -> None:
+    kept = folder.RunFolder(tmp_path)
+    kept.begin({}, {"commit": "a"})
+    assert kept.commits() == {}
+    kept.go_on({}, {"commit": "a"})
+    assert kept.commits() == {}
+    kept.go_on({}, {"commit": "b"})
+    assert kept.commits() == {"commits": ["a", "b"]}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from experiment import command
 from experiment.command import say
 from experiment.signals import Signals
 
@@ -45,6 +46,32 @@ def test_an_output_that_does_not_fit_is_no_success() -> None:
     found = shell(f"{sys.executable} -m sweep.grid --agents der --commands > /dev/full")
     assert found.returncode != 0
     assert "No space left on device" in found.stderr
+
+
+@pytest.mark.parametrize("flags", ["--help", "--agent help"])
+def test_a_full_output_is_one_line(flags: str) -> None:
+    found = shell(f"{sys.executable} train.py {flags} > /dev/full")
+    assert found.returncode == 1
+    assert found.stderr == "train.py: cannot write its output: No space left on device\n"
+
+
+def test_a_listing_that_does_not_fit_keeps_no_command_back(tmp_path: Path) -> None:
+    found = shell(f"{sys.executable} -m sweep.grid --agents der --games Pong --out {tmp_path} --commands 2> /dev/full")
+    assert found.returncode == 0
+    assert found.stdout.startswith("python train.py --agent der --game Pong --seed 0")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 8 bytes")]
+)
+def test_memory_that_does_not_suffice_is_one_line(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    def main(_argv: list[str]) -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        command.run(main)
+    assert end.value.code == 1
+    assert "there is not enough memory for this run" in capsys.readouterr().err
 
 
 def test_an_error_is_told_by_its_code_where_nobody_reads(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from experiment.command import UserError
 from experiment.folder import RunFolder
-from sweep import grid
+from options import read_command_line
+from sweep import grid, states
 from sweep.cells import cells
 from sweep.states import TODO, State, hours_left, log_of, look, recent
 from tests.sweep_folders import make
@@ -113,3 +114,13 @@ def test_hours_left(tmp_path: Path) -> None:
     assert hours_left(looks) == pytest.approx(2.0 * 0.5 + 2.0)
     assert hours_left(looks[2:]) is None
     assert grid.listing(looks, 8)[-1].strip() == "hours left: about 3, or 1.5 with 8 at once (as 2 finished on a CPU)"
+
+
+@pytest.mark.parametrize(("step", "share"), [("1" + "0" * 400, 1.0), ("-5", 0.0), ("150", 0.5)])
+def test_a_row_with_any_number_tells_a_share(step: str, share: float, tmp_path: Path) -> None:
+    run = read_command_line(
+        ["--agent", "der", "--game", "Catch", "--env-steps", "300", "--replay.warmup-steps", "100", "--out", str(tmp_path)]
+    )
+    run.folder.mkdir(parents=True)
+    (run.folder / "metrics.jsonl").write_text(f'{{"kind": "train", "env_step": {step}}}\n')
+    assert states._share(run) == share
