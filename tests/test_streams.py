@@ -17,10 +17,15 @@ ROOT = Path(__file__).parent.parent
 TRAIN = f"{sys.executable} train.py --game Catch --agent random --env-steps 200 --log-every 1 --eval-episodes 4 --device cpu"
 
 
+def heard() -> None:
+    """In a child: signals are heard, though these tests may have been started where they are ignored, as behind nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["bash", "-c", line], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=60
-    )
+    how = {"cwd": ROOT, "env": os.environ | environment, "preexec_fn": heard}
+    return subprocess.run(["bash", "-c", line], **how, capture_output=True, text=True, timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +109,9 @@ def test_a_lost_terminal_saves_and_ends_unless_it_is_ignored(ignored: bool, tmp_
     log = tmp_path / "log"
     line = f"exec {TRAIN} --env-steps 100000 --checkpoint-every 100000 --out {tmp_path}"
     prefix = "trap '' HUP; " if ignored else ""
-    with log.open("w") as file, subprocess.Popen(["bash", "-c", prefix + line], cwd=ROOT, stderr=file) as process:
-        until = time.monotonic() + 30
+    start = {"cwd": ROOT, "preexec_fn": heard}
+    with log.open("w") as file, subprocess.Popen(["bash", "-c", prefix + line], **start, stderr=file) as process:
+        until = time.monotonic() + 60
         while "/100,000" not in log.read_text():
             assert time.monotonic() < until
             time.sleep(0.02)
