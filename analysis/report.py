@@ -8,8 +8,8 @@ Intervals are of 95 %, and those that are drawn have a seed of their own for eac
 """
 
 import argparse
+import os
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -149,11 +149,11 @@ def sections(found: dict[str, Table], grid: Grid, scores: list[Score], folder: P
 def main(argv: list[str]) -> None:
     """Write the page that the command line asks for."""
     asked = read_command_line(argv, __doc__)
+    folder = asked.out.with_name(f"{asked.out.stem}_files")
+    if os.path.isdir(folder):
+        sums.listed(folder)  # a damaged list is told of before anything is computed
     made_by = commit()  # before its own figures differ from the committed ones
     found, grid, runs = compute(asked)
-    for note in runs.notes:
-        print(note, file=sys.stderr)
-    folder = asked.out.with_name(f"{asked.out.stem}_files")
     facts = {
         "Agents": ", ".join(grid.scores),
         "Games": f"{len(asked.games)}; aggregates over {len(grid.shared)}",

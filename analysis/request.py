@@ -12,7 +12,7 @@ from analysis.perrun import read_per_run
 from analysis.scores import Protocol, Score, read_run, read_table, unique
 from analysis.tables import Unfinished
 from envs.games import GAMES, find_game
-from experiment.command import UserError, nearest
+from experiment.command import UserError, nearest, say
 from experiment.parser import Parser, user_path
 
 
@@ -47,9 +47,12 @@ def read_command_line(argv: Sequence[str], description: str | None) -> argparse.
     )
     parser.add_argument("--env-steps", type=int, default=Protocol.env_steps, help="of training that runs must have had")
     parser.add_argument("--episodes", type=int, default=Protocol.episodes, help="of evaluation that runs must have had")
+    if "" in argv:  # of which a path would be the current folder
+        raise UserError("an argument is empty")
     asked = parser.parse_args(argv)
+    asked.agents = list(dict.fromkeys(asked.agents or ()))
     try:
-        asked.games = tuple(find_game(game).name for game in asked.games) if asked.games else tuple(GAMES)
+        asked.games = tuple(dict.fromkeys(find_game(game).name for game in asked.games or GAMES))
     except ValueError as error:
         raise UserError(f"--games: {error}") from error
     if asked.out.suffix != ".html":
@@ -63,7 +66,7 @@ def read_command_line(argv: Sequence[str], description: str | None) -> argparse.
 
 
 def read_runs(asked: argparse.Namespace) -> Runs:
-    """All that is asked for. UserError, naming the file, for what cannot be read."""
+    """All that is asked for; what was left out is said. UserError, naming the file, for what cannot be read."""
     protocol = Protocol(asked.env_steps, asked.episodes)
     found = find(asked.paths)
     in_folders = [(read_run(folder, protocol), folder) for folder in found.finished]
@@ -79,12 +82,15 @@ def read_runs(asked: argparse.Namespace) -> Runs:
         published = read_per_run(name, user_path(file))
         scores += published.scores
         notes.append(published.note)
-    for agent in asked.agents or ():
-        known = list(dict.fromkeys(score.label for score in scores))
-        if agent not in known:
+    notes = [note for note in notes if note]
+    for note in notes:
+        say(note)
+    known = list(dict.fromkeys(score.label for score in scores))
+    for agent in asked.agents:
+        if known and agent not in known:
             raise UserError(f"--agents: there is no run of {agent!r}; {nearest(agent, known)}")
     begun = [run for run in map(_unfinished, found.unfinished) if _wanted(run, asked)]
-    return Runs(unique(_asked(scores, asked)), in_folders, found.courses, begun, [note for note in notes if note])
+    return Runs(unique(_asked(scores, asked)), in_folders, found.courses, begun, notes)
 
 
 def _asked(scores: list[Score], asked: argparse.Namespace) -> list[Score]:

@@ -10,6 +10,7 @@ import pytest
 
 from analysis import report
 from analysis.request import read_command_line, read_runs
+from experiment.command import UserError
 from tests.fake_runs import fake_run, score_table
 from tests.test_report import PROTOCOL, Page, read
 
@@ -101,3 +102,32 @@ def test_a_locale_that_is_not_utf_8_changes_nothing(tmp_path: Path) -> None:
     assert " ± " in subprocess.run(command, cwd=ROOT, env=where, capture_output=True, timeout=60, check=True).stdout.decode()
     assert "größe" in (tmp_path / "a.html").read_bytes().decode()
     assert "größe" in (tmp_path / "into.md").read_bytes().decode()
+
+
+def test_what_is_named_twice_counts_once(tmp_path: Path) -> None:
+    asked = read_command_line([str(tmp_path), "--games", "Alien", "alien", "Pong", "Alien", "--agents", "der", "der"], None)
+    assert (asked.games, asked.agents) == (("Alien", "Pong"), ["der"])
+
+
+def test_an_empty_path_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="an argument is empty"):
+        read_command_line([""], None)
+
+
+@pytest.mark.parametrize("flags", [[], ["--agents", "der"]])
+def test_what_was_left_out_is_told_where_nothing_else_is_there(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = score_table(tmp_path / "scores.csv", [("der", "", "Pong", 0, -10.0)])
+    table.write_text(table.read_text().replace(",", ";"))
+    with pytest.raises(UserError, match="there is no finished run to report"):
+        report.main([str(tmp_path), *PROTOCOL, *flags, "--out", str(tmp_path / "a.html")])
+    assert capsys.readouterr().err == f"not taken: {table} (is no table of runs)\n"
+
+
+def test_a_damaged_list_of_checksums_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a_files").mkdir()
+    (tmp_path / "a_files/SHA256SUMS").write_text("hello\n")
+    with pytest.raises(UserError, match="a_files/SHA256SUMS, line 1 is no checksum"):
+        report.main([str(tmp_path / "absent"), "--out", str(tmp_path / "a.html")])
