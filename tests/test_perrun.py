@@ -57,7 +57,7 @@ def test_every_shape_gives_the_same_runs(shape: str, tmp_path: Path) -> None:
         assert [run.seed for run in found if run.game == "Pong"] == [0, 1]
         # What no file tells is not made up.
         assert {(run.env_steps, run.episodes, run.ours, run.label) for run in found} == {(None, None, False, "theirs")}
-        told = {"DreamerV3": "at 400,000 to 400,000 of their own steps", "MR.Q": "at 100,000 to 100,000 of their own steps"}
+        told = {"DreamerV3": "at 400,000 of their own steps", "MR.Q": "at 100,000 of their own steps"}
         assert told.get(shape, "") in note
         assert bool(note) == (shape in told)
 
@@ -73,6 +73,24 @@ def test_other_games_are_left_out_and_named(tmp_path: Path) -> None:
     found, note = read_per_run("a", tmp_path / "bbf.csv")
     assert len(found) == 4
     assert note == f"{tmp_path}/bbf.csv: left out, as no games of Atari-100k: asteroids, atlantis, tennis, venture and 1 more"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("game,seed,step,score\npong,0,50000,1\npong,1,100000,2\n", "scores are at 50,000 and 100,000 of their own steps"),
+        ("game,seed,variant,score\npong,0,small,1\npong,1,large,2\n", "not read: variant"),
+        (
+            '[{"task": "pong", "seed": 0, "ys": [1]}, {"task": "pong", "seed": 1, "ys": [0, 2]}]',
+            "scores are the last of ys, whose steps (xs) are not told",
+        ),
+    ],
+)
+def test_what_is_not_read_or_not_known_is_told(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    found, note = read_per_run("a", tmp_path / "a.csv")
+    assert [run.score for run in found] == [1, 2]
+    assert note == f"{tmp_path}/a.csv: {told}"
 
 
 @pytest.mark.parametrize(
@@ -97,9 +115,23 @@ def test_other_games_are_left_out_and_named(tmp_path: Path) -> None:
         ("3\n", "'3' has no list of scores"),
         ("Pong,1,,2\n", "line 1: the score of Pong is '', not a number"),
         ("Pong,1", "does not end with a whole line"),
-        ("pong;1\n", "has no list of scores"),
+        ("pong;1\n", "line 1: values must be separated by commas, which 'pong;1' is not"),
+        ("pong;1,5;2,5\n", "line 1: values must be separated by commas"),
+        ("game\tscore\npong\t1\n", "line 1: values must be separated by commas"),
+        ("Game,Score,Score2,Score3\nAlien,700,800,900\n", "line 2 has numbers that are not read: score2, score3; write a line"),
+        ("game,episode,score\npong,1,2\npong,2,3\n", "line 2 has numbers that are not read: episode; write a line"),
+        ('[{"game": "Pong", "score": 1, "all": [1, 2]}]', "record 1 has numbers that are not read: all"),
+        ("game,seed,score\npong,0,2\nPong,0,3\n", "line 3: there is a run 0 of Pong already"),
+        ("game,seed,score\npong,0,2\npong,0.0,3\n", "line 3: there is a run 0 of Pong already"),
+        ("game,seed,score\npong,,2\n", "line 2 does not tell its run: seed is empty"),
+        ('[{"game": "Pong", "seed": null, "score": 1}]', "record 1 does not tell its run: seed is empty"),
+        ("pong,1e13\n", r"line 1: the score of Pong is 1e\+13, which no game gives"),
+        ('[{"task": "pong", "xs": [1], "ys": [2, 3]}]', "record 1: xs must be as many as ys, 2, and ascending"),
+        ('[{"task": "pong", "xs": [2, 1], "ys": [2, 3]}]', "record 1: xs must be as many as ys, 2, and ascending"),
+        ("Env: Pong-v5\nTimestep\tSeed 0\n0\t1\n100\t12", "does not end with a whole line"),
+        ("Env: Pong-v5\nTimestep\tSeed 0\n0\t1\n10\n", "'Pong-v5' has the line '10', which is cut"),
         ("game,score,return\npong,1,2\n", "line 2 has score and return, where one is needed"),
-        ("game,seed,score\npong,1,2\npong,1,3\n", "line 3: there is a run 1 of pong already"),
+        ("game,seed,score\npong,1,2\npong,1,3\n", "line 3: there is a run 1 of Pong already"),
         ("game,step,score\npong,1,2\npong,2,3\n", "scores of several steps: keep the last of each run"),
         ("agent,game,seed,score\na,pong,1,2\nb,pong,1,3\n", "scores of several methods: make it a file for each"),
         ("Env: Atari-Pong-v5\nTimestep\tSeed 0\n", "'Atari-Pong-v5' has no line of scores"),
