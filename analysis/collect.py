@@ -17,16 +17,16 @@ from analysis.curves import CURVES, PLASTICITY, Course, add, read_metrics
 from analysis.folders import runs_below
 from analysis.labels import AGENTS, LONGEST, identity, rows_of
 from analysis.labels import COLUMNS as SETTINGS
-from analysis.scores import read_run, read_table, table_rows, unique
+from analysis.scores import not_negative, read_run, read_table, table_rows, unique
 from experiment.command import UserError, run
-from experiment.files import csv_text, locked, number, read_json, shown, whole
+from experiment.files import csv_text, header, locked, number, read_json, shown, whole
 from experiment.folder import CONFIG, METRICS, SCORE
 from experiment.parser import Parser, user_path
 
 WHO = ("agent", "flags", "game", "seed")  # what names a run
 SCORES = (*WHO, "env_steps", "episodes", "score", "standard_error", "hns", "commit", "device", "hours")
 
-FORMULA = ("=", "+", "@")  # what a spreadsheet would run; flags begin with "-"
+FORMULA = ("=", "+", "@", "-")  # what a spreadsheet would run, if it is no number; flags are ours
 
 Who = tuple[str, str, str, int]
 
@@ -35,7 +35,7 @@ def score_row(run: Path) -> dict[str, Any]:
     """The row of scores.csv for the run folder `run`. UserError, naming the file, if it could not be read again."""
     read_run(run, None)
     row = identity(run) | {"standard_error": None} | read_json(run / SCORE)
-    number(row["standard_error"], f"{run / SCORE}: standard_error")
+    not_negative(row["standard_error"], f"{run / SCORE}: standard_error")
     counts = {name: whole(row[name], name) for name in ("seed", "env_steps", "episodes")}
     return checked({name: row[name] for name in SCORES} | identity(run) | counts, str(run / SCORE))
 
@@ -49,7 +49,7 @@ def course_rows(run: Path, kind: str) -> list[dict[str, Any]]:
     for row, where in read_metrics(run / METRICS, (kind,)):
         add(course, row, where)
         if kind == "episode":
-            number(row.get("length"), f"{where}: length")
+            not_negative(row.get("length"), f"{where}: length")
             row = {name: row.get(name) for name in CURVES}
         found.append(checked({name: value for name, value in row.items() if name != "kind"} | who, where))
     return found
@@ -58,10 +58,20 @@ def course_rows(run: Path, kind: str) -> list[dict[str, Any]]:
 def checked(row: dict[str, Any], where: str) -> dict[str, Any]:
     """`row`, if a CSV file of it can be read again, by a spreadsheet too. UserError, beginning with `where`, if not."""
     for name, cell in row.items():
-        for text in (name, cell) if isinstance(cell, str) else (name,):
-            if len(text) > LONGEST or not text.isprintable() or text.startswith(FORMULA):
-                raise UserError(f"{where}: {shown(name)} is {shown(cell)}, which no table can hold")
+        texts = [name, cell] if isinstance(cell, str) else [name]
+        bad = any(len(text) > LONGEST or not text.isprintable() for text in texts)
+        runs = any(text.startswith(FORMULA) and not _is_number(text) for text in texts) and name != "flags"
+        if bad or runs or not isinstance(cell, str | int | float | None):
+            raise UserError(f"{where}: {shown(name)} is {shown(cell)}, which no table can hold")
     return row
+
+
+def _is_number(text: str) -> bool:
+    try:
+        number(text, "", finite=False)
+    except UserError:
+        return False
+    return True
 
 
 def who(row: dict[str, Any]) -> Who:
@@ -73,11 +83,14 @@ def earlier_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """The rows of the table `path`, none if it is not there. UserError, naming file and line, for what cannot be read again."""
     if not path.exists():
         return []
+    more = [name for name in header(path) if name not in columns]
+    if more and columns != PLASTICITY:
+        raise UserError(f"{path} has columns of others, which would be lost: {', '.join(map(shown, more))}")
     if columns == SCORES:
         unique(read_table(path, None))
     rows, courses = list(table_rows(path, columns)), defaultdict[Who, Course](Course)
     for row, where in rows:
-        for name, kind in (("seed", whole), ("standard_error", number), ("length", number)):
+        for name, kind in (("standard_error", not_negative), ("length", not_negative)):
             if name in columns:
                 kind(row[name], f"{where}: {name}")
         if "env_step" in columns:

@@ -8,11 +8,12 @@ with our standard deviation.
 """
 
 from math import sqrt
+from pathlib import Path
 
-from analysis.scores import table_rows
+from analysis.scores import not_negative, read_table, table_rows
 from envs.games import GAMES
-from experiment.command import run
-from experiment.files import number, whole
+from experiment.command import UserError, run
+from experiment.files import whole
 from experiment.parser import Parser, user_path
 
 PUBLISHED_EPISODES = 30
@@ -29,21 +30,32 @@ def row(game: str, score: float, error: float, episodes: int) -> tuple[str, floa
     return f"| {game} | {published:,.1f} | {score:,.1f} ± {error:,.1f} | {z:+.1f} | {shift:+.4f} | {verdict} |", z
 
 
+def read(path: Path) -> dict[str, tuple[float, float, int]]:
+    """Score, standard error and games of evaluation of the random run of each game. UserError for none, or two of one game."""
+    runs: dict[str, tuple[float, float, int]] = {}
+    for score, (values, where) in zip(read_table(path, None), table_rows(path, ("standard_error",)), strict=True):
+        error = not_negative(values["standard_error"], f"{where}: standard_error")
+        if score.agent == "random":
+            if score.game in runs:
+                raise UserError(f"{where}: there is a random run of {score.game} above")
+            runs[score.game] = score.score, error, whole(values["episodes"], where)
+    if not runs:
+        raise UserError(f"{path} has no run of the random policy")
+    return runs
+
+
 def main(argv: list[str]) -> None:
     """Print the table as Markdown."""
     parser = Parser("analysis.random_policy", __doc__)
     parser.add_argument("scores", type=user_path)
-    rows = table_rows(parser.parse_args(argv).scores, ("agent", "game", "score", "standard_error", "episodes"))
-    runs = {values["game"]: (values, where) for values, where in rows if values["agent"] == "random"}
+    runs = read(parser.parse_args(argv).scores)
     print("| game | published | ours, mean ± standard error | z | our hns | |")
     print("|---|---|---|---|---|---|")
     for game in GAMES:
         if game not in runs:
             print(f"| {game} | {GAMES[game].random:,.1f} | not run | | | |")
             continue
-        values, where = runs[game]
-        score, error = (number(values[name], f"{where}: {name}") for name in ("score", "standard_error"))
-        print(row(game, score, error, whole(values["episodes"], f"{where}: episodes"))[0])
+        print(row(game, *runs[game])[0])
 
 
 if __name__ == "__main__":

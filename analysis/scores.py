@@ -11,7 +11,7 @@ from analysis import sums
 from analysis.labels import flags_now, identity, printable
 from envs.games import GAMES, find_game
 from experiment.command import UserError
-from experiment.files import number, whole
+from experiment.files import number, shown, whole
 from experiment.files import read_table as read_csv
 from experiment.folder import SCORE, require_untouched
 from experiment.score import read_score
@@ -72,16 +72,20 @@ def read_table(path: Path, protocol: Protocol | None) -> list[Score]:
 
 
 def table_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[dict[str, str], str]]:
-    """The rows of the CSV file `path`, each with its file and line; their flags are those of today's catalogue.
+    """The rows of the CSV file `path`, each with its file and line; games and seeds are spelt as ours, flags as of today.
 
     UserError, naming file and line, if it has not all of `columns`, a row is not whole, or it is not as its folder lists it.
     """
     sums.check(path.parent, [path.name])
     rows = read_csv(path, columns).rows
-    now = flags_now(path.parent)
+    now, games = flags_now(path.parent), dict[str, str]()
     for row, where in rows:
         if "flags" in row:
             row["flags"] = now.get((row["agent"], row["flags"]), row["flags"])
+        if "game" in row:
+            row["game"] = games.get(row["game"]) or games.setdefault(row["game"], _game(row["game"], where))
+        if "seed" in row:
+            row["seed"] = str(whole(row["seed"], f"{where}: seed"))
         yield row, where
 
 
@@ -124,6 +128,14 @@ def _game(text: str, where: str) -> str:
         return find_game(text).name
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
+
+
+def not_negative(value: Any, where: str) -> float:
+    """`value` as a number of 0 or more. UserError, beginning with `where`, if it is none."""
+    found = number(value, where)
+    if found < 0:
+        raise UserError(f"{where} is {shown(value)}, less than 0")
+    return found
 
 
 def unique(scores: Iterable[Score]) -> list[Score]:

@@ -8,7 +8,7 @@ import pytest
 
 from analysis import collect, report, summary
 from experiment.command import UserError
-from tests.fake_runs import fake_run
+from tests.fake_runs import fake_run, score_table
 
 
 def changed(run: Path, name: str, change: dict[str, Any]) -> None:
@@ -35,6 +35,9 @@ def changed(run: Path, name: str, change: dict[str, Any]) -> None:
         ("config.json", {"execution": None}, "holds no settings of a run"),
         ("score.json", {"device": '=HYPERLINK("http://x", "y")'}, "'device' is '=HYPERLINK.*', which no table can hold"),
         ("score.json", {"device": "a\nb"}, "which no table can hold"),
+        ("score.json", {"device": "-1+cmd|/C calc!A0"}, "'device' is '-1.cmd.*', which no table can hold"),
+        ("score.json", {"device": ["a"]}, "'device' is .'a'., which no table can hold"),
+        ("score.json", {"standard_error": -3}, "standard_error is -3, less than 0"),
         ("score.json", {"commit": "c" * 2000}, "which no table can hold"),
         ("score.json", {"returns": None}, "it has not the returns of 2 games"),
         ("score.json", {"returns": [None, -9.5]}, "one of its returns is None, not a number"),
@@ -128,3 +131,22 @@ def test_the_home_folder_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(SystemExit):
             program.main(["--help"])
         assert capsys.readouterr().out.startswith(f"usage: python -m {program.__name__} ")
+
+
+def test_a_column_of_others_is_not_dropped(tmp_path: Path) -> None:
+    fake_run(tmp_path / "runs", "der", "Catch", 0, 0.5)
+    table = score_table(tmp_path / "results/scores.csv", [("der", "", "Catch", 1, 0.25)])
+    text = table.read_text().replace("\n", ",by hand\n")
+    table.write_text(text)
+    with pytest.raises(UserError, match=r"scores.csv has columns of others, which would be lost: 'by hand'"):
+        collect.main([str(tmp_path / "runs"), "--out", str(tmp_path / "results")])
+    assert table.read_text() == text
+
+
+def test_a_run_that_is_spelt_otherwise_is_the_same_run(tmp_path: Path) -> None:
+    fake_run(tmp_path / "runs", "der", "Catch", 0, 0.5)
+    table = score_table(tmp_path / "results/scores.csv", [("der", "", "Catch", 0, 0.25), ("der", "", "Catch", 1, 0.25)])
+    table.write_text(table.read_text().replace("Catch,0", "catch,0.0"))
+    collect.main([str(tmp_path / "runs"), "--out", str(tmp_path / "results")])
+    found = [line.split(",")[2:7] for line in table.read_text().splitlines()[1:]]
+    assert found == [["Catch", "0", "100", "2", "0.5"], ["Catch", "1", "100", "2", "0.25"]]
