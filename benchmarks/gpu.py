@@ -4,8 +4,8 @@
     python -m benchmarks.gpu --out dry --device cpu --quick     the same program where there is no GPU
 
 The tests that need a GPU, the update of every base (eager, captured, compiled; float32, TF32, bfloat16), several runs at once,
-and a short real run. Writes OUT.json and OUT.md after every row, so that what is measured is kept whatever happens; what did
-not fit into the time, or failed, is named in them.
+and a short real run. Writes OUT.json and OUT.md first, and after every row, so that what is measured is kept whatever happens;
+what did not fit into the time, or failed, is named in them.
 """
 
 import argparse
@@ -28,8 +28,10 @@ from benchmarks.many import processes, streams
 from benchmarks.run import account
 from benchmarks.timing import circumstances
 from benchmarks.update import row
+from experiment.command import run
 from experiment.device import choose_device, device_name, keep_freed_memory
-from experiment.files import write_json, write_text
+from experiment.files import write_json, write_text, writing
+from experiment.parser import Parser, user_path
 from options import read_command_line
 
 Row = dict[str, Any]
@@ -114,20 +116,31 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value).replace("\n", "<br>").replace("|", "\\|")
 
 
-def main() -> None:
-    """Measure, section by section, until all is done or the time is up."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("gpu"))
+def command_line(argv: list[str]) -> argparse.Namespace:
+    """What `argv` asks for. UserError for what cannot be."""
+    parser = Parser("benchmarks.gpu", __doc__)
+    parser.add_argument("--out", type=user_path, default=Path("gpu"))
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
     parser.add_argument("--minutes", type=float, default=8.5, help="no row is begun after so many")
     parser.add_argument("--quick", action="store_true", help="two agents, few rounds: to see that it works")
-    asked = parser.parse_args()
+    asked = parser.parse_args(argv)
+    if not asked.out.name:
+        parser.error("--out must name a file")
     if asked.device == "cuda" and not torch.cuda.is_available():
         parser.error("no GPU is visible; --device cpu --quick tries the program out")
+    return asked
+
+
+def main(argv: list[str]) -> None:
+    """Measure, section by section, until all is done or the time is up."""
+    asked = command_line(argv)
     began, device = time.monotonic(), choose_device(asked.device)
     keep_freed_memory()
     quick = asked.quick
     found: dict[str, Any] = {"device": device_name(device), "circumstances": circumstances(), "sections": {}}
+    with writing(asked.out):
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+    _write(asked.out, found)
     sections = {
         "Tests that need a GPU": gpu_tests(),
         "A short run": real_run(device, "der" if quick else "spr_ht", 2_400 if quick else 8_000),
@@ -141,6 +154,7 @@ def main() -> None:
                 measured = next(rows, None)
             except Exception as error:  # whatever it is, the other sections can still be measured
                 kept.append({"failed": f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"})
+                _write(asked.out, found)
                 break
             if measured is None:
                 break
@@ -154,9 +168,9 @@ def main() -> None:
 
 
 def _write(out: Path, found: dict[str, Any]) -> None:
-    write_json(out.with_suffix(".json"), found)
-    write_text(out.with_suffix(".md"), markdown(found))
+    write_json(out.with_name(f"{out.name}.json"), found)
+    write_text(out.with_name(f"{out.name}.md"), markdown(found))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

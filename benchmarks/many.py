@@ -23,7 +23,9 @@ from agents.execution import Execution
 from benchmarks.execution import add_execution, read_execution
 from benchmarks.flops import filled
 from benchmarks.timing import circumstances
+from experiment.command import UserError, run
 from experiment.device import keep_freed_memory
+from experiment.parser import Parser
 
 ACTIONS = 9
 WARMUP = 8  # updates before the clock starts: compiling and recording are over
@@ -110,30 +112,45 @@ def streams(agent: str, execution: Execution, runs: int, seconds: float) -> floa
     return done / (time.perf_counter() - start)
 
 
-def main() -> None:
-    """Print a row for each number of runs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def command_line(argv: list[str]) -> tuple[argparse.Namespace, Execution]:
+    """What `argv` asks for. UserError for what cannot be."""
+    parser = Parser("benchmarks.many", __doc__)
     parser.add_argument("--agent", default="der")
     add_execution(parser)
     parser.add_argument("--runs", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--threads", type=int, default=1, help="of each run, on the CPU")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--streams", action="store_true", help="agents of one process, on CUDA streams")
-    asked = parser.parse_args()
+    asked = parser.parse_args(argv)
     execution, _ = read_execution(parser, asked)
+    try:
+        find_agent(asked.agent)
+    except ValueError as error:
+        parser.error(f"--agent: {error}")
+    if min(*asked.runs, asked.threads) < 1 or not 0 < asked.seconds < float("inf"):
+        parser.error("--runs and --threads must be 1 or more, --seconds more than 0")
     if asked.streams and asked.device != "cuda":
         parser.error("--streams needs --device cuda")
+    return asked, execution
+
+
+def main(argv: list[str]) -> None:
+    """Print a row for each number of runs."""
+    asked, execution = command_line(argv)
     print(circumstances())
     how = "on streams of one process" if asked.streams else f"as processes of {asked.threads} thread(s)"
     one = 0.0
     for runs in asked.runs:
-        if asked.streams:
-            rate = streams(asked.agent, execution, runs, asked.seconds)
-        else:
-            rate = processes((asked.agent, execution, asked.device, asked.threads), runs, asked.seconds)
+        try:
+            if asked.streams:
+                rate = streams(asked.agent, execution, runs, asked.seconds)
+            else:
+                rate = processes((asked.agent, execution, asked.device, asked.threads), runs, asked.seconds)
+        except RuntimeError as error:
+            raise UserError(f"{runs} {how}: {str(error).splitlines()[0]}", code=1) from error
         one = one or rate / runs
         print(f"{asked.agent}, {runs} {how}: {rate:.1f} updates a second, {rate / one:.2f} times one", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

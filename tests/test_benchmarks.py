@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from agents.agent import Agent
 from benchmarks import gpu, many, run, update
 from benchmarks.flops import filled
 from benchmarks.parts import parts
+from experiment.command import UserError
 from options import read_command_line
 from tests.fake_replay import ACTIONS, small
 
@@ -53,22 +55,39 @@ def test_the_account_of_a_run_adds_up() -> None:
     assert 0 < found["share of update"] < 1
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize(
     ("module", "flags", "said"),
     [
-        (gpu, [], "no GPU is visible"),
-        (update, ["--captured"], "captured"),
-        (update, ["--precision", "tf32"], "tf32"),
+        (gpu, ["--device", "cpu", "--out", "/"], "--out must name a file"),
+        (gpu, ["--device", "cpu", "--out", "file/gpu"], "cannot write file/gpu: "),
         (many, ["--streams"], "cuda"),
+        (many, ["--agent", "nosuch"], "--agent: unknown agent 'nosuch'"),
+        (many, ["--runs", "1", "0"], "--runs and --threads must be 1 or more"),
+        (many, ["--seconds", "nan"], "--seconds more than 0"),
+        pytest.param(
+            gpu, [], "no GPU is visible", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+        ),
     ],
 )
+def test_a_command_that_cannot_be_is_one_line(
+    module: Any, flags: list[str], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError) as refused:
+        module.main(flags)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize(("flags", "said"), [(["--captured"], "captured"), (["--precision", "tf32"], "tf32")])
 def test_what_the_machine_cannot_do_is_refused(
-    module: object, flags: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    flags: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["benchmark", *flags])
     with pytest.raises(SystemExit) as refused:
-        module.main()  # type: ignore[attr-defined]
+        update.main()
     assert refused.value.code == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
 
@@ -98,27 +117,33 @@ def test_runs_that_wait_for_one_that_is_dead_are_ended(second: Callable[[Barrier
 
 
 def test_a_section_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    out, kept = tmp_path / "absent/dir/run1.5", tmp_path / "absent/dir/run1.5.json"
+
     def slow(*args: object, timeout: float, **_: object) -> None:
+        assert json.loads(kept.read_text())["sections"] == {}  # it can be written to before anything is measured
         raise subprocess.TimeoutExpired("pytest", timeout, output=b"3 passed, and then")
 
     def broken(*_: object) -> Iterator[gpu.Row]:
         yield {"updates a second": 1.0}
         raise OSError("no space left")
 
+    def last(*_: object) -> Iterator[gpu.Row]:
+        assert json.loads(kept.read_text())["sections"]["Updates"][1] == {"failed": "OSError: no space left"}
+        yield {"runs": 2}
+
     monkeypatch.setattr(subprocess, "run", slow)
     monkeypatch.setattr(gpu, "circumstances", lambda: "c")
     monkeypatch.setattr(gpu, "real_run", lambda *_: iter([{"x": 1}]))
     monkeypatch.setattr(gpu, "updates", broken)
-    monkeypatch.setattr(gpu, "several", lambda *_: iter([{"runs": 2}]))
-    monkeypatch.setattr(sys, "argv", ["gpu", "--device", "cpu", "--quick", "--out", str(tmp_path / "out")])
-    gpu.main()
-    assert json.loads((tmp_path / "out.json").read_text())["sections"] == {
+    monkeypatch.setattr(gpu, "several", last)
+    gpu.main(["--device", "cpu", "--quick", "--out", str(out)])
+    assert json.loads(kept.read_text())["sections"] == {
         "Tests that need a GPU": [{"failed": "not done in 240 s", "said": "3 passed, and then"}],
         "A short run": [{"x": 1}],
         "Updates": [{"updates a second": 1.0}, {"failed": "OSError: no space left"}],
         "Several runs": [{"runs": 2}],
     }
-    assert "| OSError: no space left |" in (tmp_path / "out.md").read_text()
+    assert "| OSError: no space left |" in (out.parent / "run1.5.md").read_text()
 
 
 def test_a_row_says_what_could_not_be_done() -> None:
