@@ -26,6 +26,7 @@ VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper", **{c: f"c
 
 WIDTH, TOP, RIGHT, BOTTOM = 300, 24, 12, 36  # points
 KEY_LINE = 15.5  # points of a line of the key
+KEY_LEFT, KEY_SAMPLE = 16, 42  # points at the left of the key, and of a line and its mark
 LABEL, KEY_LABEL = 24, 34  # letters in a line of an agent's name
 mpl.rcParams |= {
     "font.size": 10,
@@ -110,12 +111,16 @@ class Canvas:
         return index % columns * self.cell[0], index // columns * self.cell[1]
 
     def key(self, looks: dict[str, Style]) -> None:
-        """Make the first panel the key to all."""
+        """Make the first panel the key to all; it needs no place for labels at its left, and long names are written smaller."""
         lines = [Line2D([], [], color=s.colour, linestyle=s.dash, marker=s.mark, markersize=5) for s in looks.values()]
         self.panels[0].axis("off")
         names = [wrapped(name, KEY_LABEL) for name in looks]
         place = {"loc": "upper left", "borderpad": 0, "borderaxespad": 0, "handlelength": 3.4}
-        self.panels[0].legend(lines, names, frameon=False, **place)
+        box, across = self.panels[0].get_position(), self.size[0]
+        self.panels[0].set_position((KEY_LEFT / across, box.y0, (self.cell[0] - KEY_LEFT - RIGHT) / across, box.height))
+        room = (self.cell[0] - KEY_LEFT - KEY_SAMPLE - RIGHT) * self.figure.dpi / 72
+        for text in self.panels[0].legend(lines, names, frameon=False, **place).get_texts():
+            text.set_fontsize(text.get_fontsize() * min(1, room / text.get_window_extent().width))
         self.key_height = key_height(looks)
 
     def save(self, path: Path, note: str) -> list[str]:
