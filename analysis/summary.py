@@ -113,7 +113,8 @@ def _summary(folder: Path) -> str:
     theirs = standing.values("published")
     rows = by_game(games, standing, theirs) + over_games(aggregates, games, standing, theirs)
     rows.insert(1, ["---"] * len(rows[0]))
-    return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", *differences(pairs, improvement)])
+    cells = ([cell.replace("|", "\\|") for cell in row] for row in rows)
+    return "\n".join([*(f"| {' | '.join(row)} |" for row in cells), "", *differences(pairs, improvement)])
 
 
 def inserted(text: str, results: str) -> str:

@@ -78,6 +78,14 @@ def test_published_runs_of_other_games_leave_cells_empty(tmp_path: Path) -> None
     ]
 
 
+def test_a_name_with_a_bar_is_one_cell(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"Alien": [100.0, 200.0], "Pong": [-21.0, -20.0]}))
+    folder = reported(tmp_path, ["--per-run", f"A|B={tmp_path / 'a.json'}"], {"der": (0.1, 0.0)})
+    lines = summary.summary(folder).splitlines()
+    assert lines[0] == "| game | `der` | A\\|B: median, 95 % of its runs | DER (authors) |"
+    assert "mean share of A\\|B's runs below ours" in lines[6]
+
+
 def test_it_goes_between_the_marks_alone(tmp_path: Path) -> None:
     text = f"before\n{summary.BEGIN}\nold\n{summary.END}\nafter\n"
     assert summary.inserted(text, "new") == text.replace("old", "new")
