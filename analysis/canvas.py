@@ -5,7 +5,8 @@ import re
 import textwrap
 import warnings
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,8 @@ class Canvas:
         self.panels[0].set_position((KEY_LEFT / across, box.y0, (self.cell[0] - KEY_LEFT - RIGHT) / across, box.height))
         room = (self.cell[0] - KEY_LEFT - KEY_SAMPLE - RIGHT) * self.figure.dpi / 72
         for text in self.panels[0].legend(lines, names, frameon=False, **place).get_texts():
-            text.set_fontsize(text.get_fontsize() * min(1, room / text.get_window_extent().width))
+            with quiet():
+                text.set_fontsize(text.get_fontsize() * min(1, room / text.get_window_extent().width))
         self.key_height = key_height(looks)
 
     def save(self, path: Path, note: str) -> list[str]:
@@ -128,8 +130,7 @@ class Canvas:
         width = round(self.size[0] / 5)
         self.figure.text(0.01, 6 / self.size[1], textwrap.fill(note, width), fontsize=8.5, color=MUTED, va="bottom")
         held, drawn = io.BytesIO(), io.BytesIO()
-        with mpl.rc_context({"svg.hashsalt": path.name}), warnings.catch_warnings():  # the same tables give the same file
-            warnings.filterwarnings("ignore", "Glyph .* missing")  # the SVG has the letter, the PNG a box
+        with mpl.rc_context({"svg.hashsalt": path.name}), quiet():  # the same tables give the same file
             self.figure.savefig(held, format="svg", facecolor=PAPER, metadata={"Date": None, "Creator": None})
             self.figure.savefig(drawn, format="png", dpi=110, facecolor=PAPER, metadata={"Software": None})
         write_bytes(path.with_suffix(".png"), drawn.getvalue())
@@ -155,6 +156,14 @@ class Canvas:
             written = ElementTree.tostring(panel, encoding="unicode")
             found.append(re.sub("|".join(VARIABLES), lambda match: f"var(--{VARIABLES[match[0]]})", written))
         return found
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within, nothing is said of a letter that the font has not: the SVG has it, the PNG a box."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        yield
 
 
 def key_height(agents: Iterable[str]) -> float:
