@@ -90,10 +90,18 @@ def _flags(agent: str, settings: dict[str, Any]) -> str:
     """What `settings` change of `agent`, as flags. ValueError if there is no such agent."""
     ours = _catalogue(agent)
     changed = {path: value for path, value in _complete(agent, settings).items() if path not in ours or ours[path] != value}
-    flags = printable(" ".join(f"--{path} {value}" for path, value in sorted(changed.items())))
+    flags = printable(" ".join(_flag(path, value) for path, value in sorted(changed.items())))
     if len(flags) > LONGEST:
         raise ValueError(f"{len(flags):,} characters of changed settings, more than {LONGEST:,}")
     return flags
+
+
+def _flag(path: str, value: Any) -> str:
+    """A setting as the command line takes it."""
+    if not isinstance(value, bool):
+        return f"--{path} {value}"
+    *pieces, name = path.split(".")
+    return "--" + ".".join([*pieces, name if value else f"no-{name}"])
 
 
 def rows_of(files: Iterable[Path]) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from agents.catalogue import find_agent
 from analysis import collect, curves, labels, sums
 from analysis.scores import Protocol, read_table
 from experiment.command import UserError
+from options import read_command_line
 from tests.fake_runs import fake_run
 from tests.test_analysis import rows_of
 
@@ -46,21 +47,16 @@ def test_a_setting_that_is_added_does_not_make_two_agents_one(tmp_path: Path) ->
             del values["settings"]["config"]["resets"]["warmup_counts"]
         (folder / "config.json").write_text(json.dumps(values))
     collect.main([str(tmp_path / "runs"), "--out", str(results)])
-    expected = [("der_ht", "", "0"), ("sr_spr", "", "1"), ("sr_spr", "--resets.warmup-counts False", "0")]
+    expected = [("der_ht", "", "0"), ("sr_spr", "", "1"), ("sr_spr", "--resets.no-warmup-counts", "0")]
     assert [(row["agent"], row["flags"], row["seed"]) for row in rows_of(results / "scores.csv")] == expected
     (results / sums.FILE).unlink()
     for name in ("agents.csv", "scores.csv"):  # as if they had been written before
-        text = (
-            (results / name)
-            .read_text()
-            .replace(" --resets.warmup-counts False", "")
-            .replace("--resets.warmup-counts False", "")
-        )
+        text = (results / name).read_text().replace(" --resets.no-warmup-counts", "").replace("--resets.no-warmup-counts", "")
         lines = [line for line in text.splitlines() if "resets.warmup-counts" not in line]
         lines = [line for line in lines if name == "agents.csv" or not line.startswith("sr_spr,,Pong,1,")]
         (results / name).write_text("".join(f"{line}\n" for line in lines))
     found = [(score.agent, score.flags) for score in read_table(results / "scores.csv", Protocol(100, 2))]
-    assert found == [("der_ht", ""), ("sr_spr", "--resets.warmup-counts False")]
+    assert found == [("der_ht", ""), ("sr_spr", "--resets.no-warmup-counts")]
 
 
 def test_an_agent_that_there_is_no_more_is_named(tmp_path: Path) -> None:
@@ -73,3 +69,12 @@ def test_an_agent_that_there_is_no_more_is_named(tmp_path: Path) -> None:
         read_table(results / "scores.csv", Protocol(100, 2))
     with pytest.raises(UserError, match=r"config.json: .*dar"):
         labels.flags_of(folder / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("tortoise.warmup-counts", False), ("tortoise.acts", True), ("tortoise.decay", 0.5)]
+)
+def test_a_label_can_be_typed(path: str, value: object) -> None:
+    flag = labels._flag(path, value)
+    config = read_command_line(["--agent", "der", *flag.split()]).config
+    assert getattr(config.tortoise, path.split(".")[1].replace("-", "_")) == value
