@@ -47,8 +47,6 @@ def read_command_line(argv: Sequence[str], description: str | None) -> argparse.
     )
     parser.add_argument("--env-steps", type=int, default=Protocol.env_steps, help="of training that runs must have had")
     parser.add_argument("--episodes", type=int, default=Protocol.episodes, help="of evaluation that runs must have had")
-    if "" in argv:  # of which a path would be the current folder
-        raise UserError("an argument is empty")
     asked = parser.parse_args(argv)
     asked.agents = list(dict.fromkeys(asked.agents or ()))
     try:

@@ -21,6 +21,8 @@ class Parser(argparse.ArgumentParser):
 
 def user_path(text: str) -> Path:
     """A path of the command line, as argparse's `type`; the shell leaves the `~` of `--out=~/runs` as it is."""
+    if not text:  # it would be the current folder
+        raise argparse.ArgumentTypeError("a path is empty")
     try:
         return expanded(Path(text))
     except UserError as error:  # ~somebody

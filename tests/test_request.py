@@ -111,7 +111,7 @@ def test_what_is_named_twice_counts_once(tmp_path: Path) -> None:
 
 def test_an_empty_path_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="an argument is empty"):
+    with pytest.raises(UserError, match="a path is empty"):
         read_command_line([""], None)
 
 
