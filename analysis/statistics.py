@@ -1,7 +1,7 @@
 """Statistics over runs and games that a reviewer trusts: those of Agarwal et al. (2021), in NumPy alone.
 
 `scores` are human-normalised, float64 [..., runs, games]. Intervals are of 95 % and about these games: runs are the sample.
-Means have Student's t (`mean_interval`), shares Wilson's interval (`share_interval`), the IQM the standard error of a
+Means have Student's t (`mean_interval`), shares that and Wilson's interval (`share_interval`), the IQM the standard error of a
 stratified bootstrap, the median draws of each game's mean. The percentiles of a bootstrap are no interval of few runs: of two
 they hold the truth in half to four fifths of cases (`tests/test_coverage.py` simulates all of this). With one run there is
 nothing to go by: the interval is nan; but to compare two agents games take the place of runs then.
@@ -157,15 +157,22 @@ def _errors(values: Sequence[np.ndarray], known: np.ndarray | None = None) -> tu
 
 
 def share_interval(share: np.ndarray, variance: np.ndarray, freedom: np.ndarray, count: int) -> np.ndarray:
-    """Wilson's interval of a `share` that has this `variance`, estimated with `freedom`; float64 [2, T], the three [T].
+    """The interval of a `share` of `count` answers, with a `variance` estimated with `freedom`; float64 [2, T], the three [T].
 
-    A share of `count` answers, yes or no, varies no less: with its variance and much freedom the interval is Wilson's own.
-    Where all are yes the variance found is 0, and Wilson's pull towards one half keeps the interval from having no width.
+    Each end is the outer one of two intervals: Student's t times the standard error, around the share, and Wilson's with this
+    variance. Where all answers are yes the variance found is 0, and only Wilson's has a width. Where answers vary less than
+    independent ones would, Wilson's lies too near to one half to hold a share near 1, and only the other one does.
     """
-    t = np.array([quantile(f) for f in freedom])
+    spread = np.array([quantile(f) for f in freedom]) * np.sqrt(variance)
+    low, high = _wilson_ends(share, spread, count)
+    return np.stack((np.minimum(low, share - spread), np.maximum(high, share + spread))).clip(0, 1)
+
+
+def _wilson_ends(share: np.ndarray, spread: np.ndarray, count: int) -> np.ndarray:
+    """Wilson's interval of a `share` of `count` answers, half of whose usual interval is `spread`; float64 [2, T], both [T]."""
     middle = share + Z**2 / (2 * count)
-    half = np.sqrt(t**2 * variance + Z**4 / (4 * count**2))
-    return (np.stack((middle - half, middle + half)) / (1 + Z**2 / count)).clip(0, 1)
+    half = np.sqrt(spread**2 + Z**4 / (4 * count**2))
+    return np.stack((middle - half, middle + half)) / (1 + Z**2 / count)
 
 
 def wins(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -226,5 +233,5 @@ def wilson(share: float, games: int, compared: int = 1) -> Interval:
         return np.nan, np.nan
     half = 0.5 / (games * compared)
     ends = np.array([share - half, share + half]).clip(0, 1)
-    found = share_interval(ends, ends * (1 - ends) / games, np.full(2, np.inf), games)
+    found = _wilson_ends(ends, Z * np.sqrt(ends * (1 - ends) / games), games).clip(0, 1)
     return float(found[0, 0]), float(found[1, 1])
