@@ -12,12 +12,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from analysis import sums
 from analysis.curves import CURVES, PLASTICITY, Course, add, read_metrics
 from analysis.folders import runs_below
 from analysis.labels import AGENTS, LONGEST, identity, rows_of
 from analysis.labels import COLUMNS as SETTINGS
 from analysis.scores import not_negative, read_run, read_table, table_rows, unique
+from experiment import sums
 from experiment.command import UserError, run
 from experiment.files import csv_text, header, locked, number, read_json, shown, whole
 from experiment.folder import CONFIG, METRICS, SCORE

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analysis import sums
 from analysis.curves import PLASTICITY
 from analysis.labels import AGENTS
 from analysis.scores import COLUMNS
+from experiment import sums
 from experiment.command import UserError
 from experiment.files import header, read_json
 from experiment.folder import CONFIG, SCORE

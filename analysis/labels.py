@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from agents.catalogue import find_agent
-from analysis import sums
 from envs.games import find_game
+from experiment import sums
 from experiment.command import UserError
 from experiment.files import parse_json, read_json, read_table, whole
 from experiment.folder import CONFIG, filled

@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from analysis import sums, tables
+from analysis import tables
 from analysis.curves import read_courses
 from analysis.grid import Grid, build_grid
 from analysis.page import LONG, Section, page
@@ -22,6 +22,7 @@ from analysis.scores import Score
 from analysis.standing import standing
 from analysis.statistics import RESAMPLES
 from analysis.tables import CURVE_RESAMPLES, Table
+from experiment import sums
 from experiment.command import UserError, run
 from experiment.files import csv_text, locked, write_text
 from experiment.folder import commit

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from agents.catalogue import find_agent
-from analysis import sums
 from analysis.labels import flags_now, identity, printable
 from envs.games import GAMES, find_game
+from experiment import sums
 from experiment.command import UserError
 from experiment.files import number, shown, whole
 from experiment.files import read_table as read_csv

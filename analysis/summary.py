@@ -6,8 +6,8 @@ python -m analysis.summary results/report_files --into README.md
 import os
 from pathlib import Path
 
-from analysis import sums
 from analysis.tables import Table
+from experiment import sums
 from experiment.command import UserError, run
 from experiment.files import read_table, read_text, write_text
 from experiment.parser import Parser, user_path

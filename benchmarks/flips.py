@@ -19,8 +19,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis import collect, report, sums
+from analysis import collect, report
 from analysis.collect import unique_runs
+from experiment import sums
 from experiment.command import UserError
 from experiment.command import run as run_program
 from experiment.files import read_json, read_table, write_json

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import collect, curves, random_policy, sums
+from analysis import collect, curves, random_policy
 from analysis.folders import find
 from analysis.scores import Protocol, read_run, read_table
+from experiment import sums
 from experiment.command import UserError
 from tests.fake_runs import fake_run
 

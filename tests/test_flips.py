@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis import collect, sums
+from analysis import collect
 from benchmarks.flips import copies, flip_run, flip_tables, lost_at_once
+from experiment import sums
 from tests.fake_runs import fake_run
 
 PROTOCOL = ["--games", "Pong", "--env-steps", "100", "--episodes", "2"]

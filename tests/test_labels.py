@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from agents.catalogue import find_agent
-from analysis import collect, curves, labels, sums
+from analysis import collect, curves, labels
 from analysis.scores import Protocol, read_table
+from experiment import sums
 from experiment.command import UserError
 from options import read_command_line
 from tests.fake_runs import fake_run

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis import collect, sums
+from analysis import collect
 from analysis.scores import Protocol, read_table
+from experiment import sums
 from experiment.command import UserError
 from tests.fake_runs import fake_run
 
@@ -31,7 +32,7 @@ def test_collect_lists_its_tables_as_sha256sum_does(results: Path) -> None:
 
 
 def test_the_committed_tables_are_listed() -> None:
-    for folder in ("results", "results/random", "results/report_files"):
+    for folder in ("results", "results/random", "results/report_files", "results/supervised"):
         names = [path.name for path in (ROOT / folder).glob("*.csv")]
         assert names
         assert sums.listed(ROOT / folder).keys() == set(names)
@@ -62,6 +63,15 @@ def test_a_damaged_list_is_refused(damage: object, results: Path) -> None:
     (results / sums.FILE).write_text(damage((results / sums.FILE).read_text()))  # type: ignore[operator]
     with pytest.raises(UserError, match="SHA256SUMS"):
         read_table(results / "scores.csv", Protocol(100, 2))
+
+
+def test_an_empty_line_lists_nothing_and_a_name_has_no_folder(results: Path) -> None:
+    text = (results / sums.FILE).read_text()
+    (results / sums.FILE).write_text(text.replace("\n", "\n\n", 1))
+    assert set(sums.listed(results)) == set(TABLES)
+    (results / sums.FILE).write_text(text.replace("  curves", "  ./curves"))
+    with pytest.raises(UserError, match="SHA256SUMS, line 2 cannot be read: a name there has no folder"):
+        sums.check(results, TABLES)
 
 
 @pytest.mark.parametrize("written", range(5))

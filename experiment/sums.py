@@ -18,9 +18,12 @@ def listed(folder: Path) -> Sums:
     """What `folder` says of its tables, nothing if it has no such file. UserError if that is damaged."""
     file, found = folder / FILE, Sums()
     for number, line in enumerate(read_text(file).splitlines() if file.exists() else (), 1):
+        if not line:
+            continue
         match = re.fullmatch(r"([0-9a-f]{64}) [ *]([^/]+)", line)
         if match is None:
-            raise UserError(f"{file}, line {number} is no checksum with a file's name")
+            told = "a name there has no folder" if "/" in line else "it is no checksum with a file's name"
+            raise UserError(f"{file}, line {number} cannot be read: {told}")
         found.setdefault(match[2], set()).add(match[1])
     return found
 
@@ -33,7 +36,8 @@ def check(folder: Path, names: Iterable[str]) -> None:
             raise UserError(f"{folder / name} is lost: {folder / FILE} lists it; if it was deleted on purpose, delete its line")
     for name in names:
         # Listed before or after: another process may write the table meanwhile.
-        if name in known and (digest := _of(folder / name)) not in known[name] and digest not in listed(folder).get(name, ()):
+        found = checksum(folder / name) if name in known else ""
+        if found and found not in known[name] and found not in listed(folder).get(name, ()):
             told = f"is not as {folder / FILE} lists it: damaged, or changed on purpose; if so, delete its line there"
             raise UserError(f"{folder / name} {told}")
 
@@ -41,7 +45,7 @@ def check(folder: Path, names: Iterable[str]) -> None:
 def write(folder: Path, files: dict[str, str]) -> None:
     """Write `files`, name -> text, to `folder`, and list them. Wherever it is stopped, every file is as listed."""
     old, new = listed(folder), {name: {sha256(text.encode()).hexdigest()} for name, text in files.items()}
-    there = {name: old.get(name) or {_of(folder / name)} for name in (*old, *new) if (folder / name).exists()}
+    there = {name: old.get(name) or {checksum(folder / name)} for name in (*old, *new) if (folder / name).exists()}
     _save(folder, {name: sums | new.get(name, set()) for name, sums in there.items()})
     for name, text in files.items():
         write_text(folder / name, text)
@@ -52,5 +56,6 @@ def _save(folder: Path, sums: Sums) -> None:
     write_text(folder / FILE, "".join(f"{digest}  {name}\n" for name in sorted(sums) for digest in sorted(sums[name])))
 
 
-def _of(path: Path) -> str:
+def checksum(path: Path) -> str:
+    """The SHA-256 of what the file `path` holds."""
     return sha256(read_bytes(path)).hexdigest()
