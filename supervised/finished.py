@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from experiment.command import UserError
 from experiment.files import number, parse_json, read_json, read_text, shown, whole
-from experiment.folder import CONFIG, METRICS, filled
+from experiment.folder import CONFIG, METRICS, filled, require_untouched
+from experiment.score import read_score
 from supervised.methods import EVERYTHING
 from supervised.settings import Config
 from supervised.sources import SOURCES
@@ -39,22 +40,22 @@ class Finished(NamedTuple):
 def read_finished(path: Path) -> Finished | None:
     """The run whose score.json is `path`, None if another program made it. UserError if it is not whole.
 
-    Its files say much twice: names and seed are in the settings too, the last row of each task is in the metrics too.
+    Its files say much twice: names and seed are in the settings too, the last row of each task is in the metrics too. And
+    score.json has checksums of itself and of the others, but for old runs.
     """
-    score = _table(read_json(path), str(path))
-    if "tasks" not in score:
+    if not {"tasks", "study"} & _table(read_json(path), str(path)).keys():
         return None
+    score = read_score(path)
     _require(score, ("seed", "images", "judged", "commit", "tasks", *NAMES), str(path))
     check_names(score, str(path))
     _hold(isinstance(score["commit"], str) and COMMIT.fullmatch(score["commit"]), path, "commit", score["commit"])
     whole(score["seed"], f"{path}: seed")
     settings = _settings(path.with_name(CONFIG), score)
     evaluations = _evaluations(path.with_name(METRICS))
-    _hold(isinstance(score["tasks"], list) and score["tasks"], path, "tasks", score["tasks"])
+    require_untouched(path.parent, score)
     for task in score["tasks"]:
         if not any(task == {name: row[name] for name in row if name not in ("kind", "clock")} for row in evaluations):
             raise UserError(f"{path}: a row of its tasks is not in {path.with_name(METRICS)}; is one of them damaged?")
-    _hold(score.get("test") == score["tasks"][-1]["test"], path, "test", score.get("test"))
     about = {name: score[name] for name in (*NAMES, "seed", "images", "judged")}
     return Finished(path.parent, about, settings, score["tasks"], evaluations, score["commit"])
 
@@ -100,6 +101,8 @@ def _evaluations(path: Path) -> list[dict[str, Any]]:
         if row.get("kind") == "evaluation":
             _require(row, ("task", "update", "test"), where)
             check_accuracies(row, where)
+            for name in ("task", "update"):
+                whole(row[name], f"{where}: {name}")
             for name, value in row.items():
                 _hold(
                     name in ("kind", "clock") or (isinstance(value, int | float) and not isinstance(value, bool)),

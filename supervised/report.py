@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from experiment.command import UserError, run
-from experiment.files import atomic, read_text, write_text, writing
+from experiment.files import atomic, write_text, writing
 from experiment.parser import Parser, user_path
 from supervised.methods import BOUNDS, EVERYTHING
 from supervised.studies import STUDIES
-from supervised.table import NOTES, TASKS, Row, accuracies, against, by_setting, collect, final, read, summary
+from supervised.table import TASKS, Mean, Row, accuracies, against, by_setting, collect, final, notes, read, summary
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # Okabe and Ito
 MARKS = ("-", "--", ":")
@@ -38,28 +38,35 @@ def said(study: str, point: str, rows: list[Row]) -> str:
 
 def table(rows: list[Row]) -> str:
     """A Markdown table of the methods of one setting, best first."""
-    test, hare, tortoise = (accuracies(rows, column) for column in ("test", "test_hare", "test_tortoise"))
-    train, zero, rank, norm = (accuracies(rows, c) for c in ("train_hare", "zero_activations", "srank", "weight_norm"))
+    test, hare, tortoise = (final(rows, column) for column in ("test", "test_hare", "test_tortoise"))
+    train, zero, rank, norm = (final(rows, c) for c in ("train_hare", "zero_activations", "srank", "weight_norm"))
     names = "| method | test | - none | hare | tortoise | train | zero activations | rank | weight norm | seeds |"
     lines = [names, "|" + " --- |" * 10]
-    base = final(test["none"]) if "none" in test else {}
-    for method in sorted(test, key=lambda name: -summary(list(final(test[name]).values())).mean):
-        values = final(test[method])
+    base = test.get("none", {})
+    for method in sorted(test, key=lambda name: -_mean(test[name]).mean):
+        values = test[method]
         difference = against(values, base) if method != "none" else None
         told = "" if difference is None else f"{difference} ({difference.count})"
-        cells = [f"`{method}`", str(summary(list(values.values()))), told]
-        measured = [str(_mean(found, method)) if method in found else "" for found in (hare, tortoise, train, zero)]
-        measured += [f"{_mean(found, method).mean:.1f}" for found in (rank, norm)]
+        cells = [f"`{method}`", str(_mean(values)), told]
+        measured = [_told(found.get(method, {}), len(values)) for found in (hare, tortoise, train, zero)]
+        measured += [_told(found.get(method, {}), len(values), "{0.mean:.1f}") for found in (rank, norm)]
         if SAME.get(method) in test:
-            measured = [f"`{SAME[method]}`"] * len(measured)
-            measured[1] = str(_mean(tortoise, method))
+            alone, measured = measured[1], [f"`{SAME[method]}`"] * len(measured)
+            measured[1] = alone
         cells += measured
         lines.append("| " + " | ".join([*cells, str(len(values))]) + " |")
     return "\n".join(lines)
 
 
-def _mean(found: dict[str, dict[int, dict[int, float]]], method: str) -> Any:
-    return summary(list(final(found[method]).values()))
+def _told(values: dict[int, float], seeds: int, form: str = "{0}") -> str:
+    """The mean of `values`, and of how many if that is not of all `seeds`; nothing if there are none."""
+    if not values:
+        return ""
+    return form.format(_mean(values)) + (f" ({len(values)})" if len(values) < seeds else "")
+
+
+def _mean(values: dict[int, float]) -> Mean:
+    return summary(list(values.values()))
 
 
 def _order(methods: Any) -> list[str]:
@@ -68,10 +75,10 @@ def _order(methods: Any) -> list[str]:
 
 def draw_methods(panel: Any, rows: list[Row]) -> None:
     """A point with its interval for each method; bounds are lines across too."""
-    test = accuracies(rows)
+    test = final(rows)
     methods = _order(test)
     for i, method in enumerate(methods):
-        value = _mean(test, method)
+        value = _mean(test[method])
         bound = method == "none" or method in BOUNDS
         colour = COLOURS[1] if method == "hare_tortoise" else "#777777" if bound else COLOURS[0]
         panel.errorbar(i, 100 * value.mean, 100 * (value.half or 0), color=colour, marker="o", capsize=3)
@@ -85,7 +92,7 @@ def draw_tasks(panel: Any, rows: list[Row]) -> None:
     test = accuracies(rows)
     for i, method in enumerate(_order(test)):
         tasks = sorted(test[method])
-        values = [summary(list(test[method][task].values())) for task in tasks]
+        values = [_mean(test[method][task]) for task in tasks]
         style = {"color": COLOURS[i % len(COLOURS)], "linestyle": MARKS[i // len(COLOURS)], "label": method}
         if len(tasks) == 1:
             panel.axhline(100 * values[0].mean, **style)
@@ -100,10 +107,10 @@ def draw_tasks(panel: Any, rows: list[Row]) -> None:
 def draw_points(panel: Any, settings: dict[str, list[Row]]) -> None:
     """A line for each method, over the points of a study."""
     points = list(settings)
-    found = {point: accuracies(rows) for point, rows in settings.items()}
+    found = {point: final(rows) for point, rows in settings.items()}
     for i, method in enumerate(_order({m for test in found.values() for m in test})):
         have = [point for point in points if method in found[point]]
-        values = [_mean(found[point], method) for point in have]
+        values = [_mean(found[point][method]) for point in have]
         errors = [100 * (value.half or 0) for value in values]
         panel.errorbar(
             [points.index(point) for point in have],
@@ -121,8 +128,8 @@ def draw_grid(panel: Any, settings: dict[str, list[Row]]) -> None:
     """What warm-starting costs, none - fresh, for each subset and noise."""
     shares, noises = (sorted({float(point.split("x")[i]) for point in settings}) for i in (0, 1))
     for point, rows in settings.items():
-        test = accuracies(rows)
-        cost = against(final(test["none"]), final(test["fresh"])) if {"none", "fresh"} <= test.keys() else None
+        test = final(rows)
+        cost = against(test["none"], test["fresh"]) if {"none", "fresh"} <= test.keys() else None
         if cost is not None:
             share, noise = (float(part) for part in point.split("x"))
             depth = min(max(-cost.mean * 20, 0), 1)  # five points of accuracy are the darkest
@@ -170,8 +177,7 @@ def picture(path: Path, title: str, study: str, settings: dict[str, list[Row]]) 
 def report(folder: Path, out: Path) -> str:
     """Write report.md and the pictures into `out`, from the tables in `folder`; the text of report.md."""
     parts = [f"# The supervised study\n\n{NOTE}"]
-    if (out / NOTES).exists():
-        parts.append(read_text(out / NOTES).strip())
+    parts += filter(None, [notes(out)])
     studies: dict[tuple[str, str, str], dict[str, list[Row]]] = {}
     for (dataset, model, study, point), rows in by_setting(read(folder, TASKS)).items():
         none_too = STUDIES[study].augments(point)

@@ -3,13 +3,15 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiment import sums
 from experiment.command import UserError
-from experiment.files import locked, number, read_table, write_table, writing
+from experiment.files import csv_text, locked, number, read_table, read_text, shown
 from experiment.files import whole as integer
 from experiment.folder import SCORE
 from experiment.student import quantile
@@ -30,7 +32,10 @@ MEASURED = (
 )
 TASKS = "tasks.csv"  # a row for the end of each task of each run
 CURVES = "curves.csv"  # a row for each evaluation
-NOTES = "notes.md"  # what is known to be mistaken in these very tables, if anything is
+NOTES = "notes.md"  # what is known to be mistaken in a table of tasks, after a line with the checksum of that
+COURSE = (*SETTING, "method", "seed", "task", "update", "test_hare", "test_tortoise", "train_hare")
+WHO = (*SETTING, "method", "seed")  # what names a run
+LARGEST = 10**12  # of whole numbers in a table
 
 Row = dict[str, str]
 
@@ -57,26 +62,33 @@ def summary(values: Sequence[float]) -> Mean:
 
 
 def collect(runs: Path, out: Path) -> int:
-    """Write the tables of all finished runs below `runs` into `out`; how many. UserError for none, twins or damage."""
-    finals: list[dict[str, Any]] = []
-    curves: list[dict[str, Any]] = []
+    """Write the tables of all finished runs below `runs` into `out`; how many.
+
+    UserError, before anything is written, for none, twins or damage, and if the tables in `out` hold more runs.
+    """
+    finals: list[Row] = []
+    curves: list[Row] = []
     seen: dict[tuple[Any, ...], Path] = {}
     settings: dict[tuple[Any, ...], tuple[Any, Path]] = {}
     for run in filter(None, map(read_finished, sorted(runs.rglob(SCORE)))):
-        other = seen.setdefault(tuple(run.about[name] for name in (*SETTING, "method", "seed")), run.folder)
+        other = seen.setdefault(tuple(str(run.about[name]) for name in WHO), run.folder)
         if other != run.folder:  # flags that differ are not in the key, and a mean over them would be of nothing
             raise UserError(f"{other} and {run.folder} are two runs of one method and seed; collect them apart")
-        _require_same_settings(run, settings)
         about = run.about | {"held_out": run.protocol["held_out"]}
-        finals += [about | task | {"commit": run.commit} for task in run.tasks]
-        curves += [about | row for row in run.evaluations]
+        tasks = [_cells((*FINAL, *MEASURED, "commit"), about | task | {"commit": run.commit}) for task in run.tasks]
+        finals += _checked([(row, str(run.folder / SCORE)) for row in tasks])
+        _require_same_settings(run, settings)
+        curves += [_cells(COURSE, about | row) for row in run.evaluations]
     if not seen:
         raise UserError(f"there is no finished run in {runs}")
+    _require_whole_runs(finals, str(runs))
     with locked(out):
-        _write(out / TASKS, (*FINAL, *MEASURED, "commit"), finals)
-        _write(out / CURVES, (*SETTING, "method", "seed", "task", "update", "test_hare", "test_tortoise", "train_hare"), curves)
-        with writing(out / NOTES):
-            (out / NOTES).unlink(missing_ok=True)  # it was of other tables
+        sums.check(out, [])
+        if (out / TASKS).exists():
+            more = {tuple(row[name] for name in WHO) for row in _read(out / TASKS)} - seen.keys()
+            if more:
+                raise UserError(f"{out} holds {len(more)} more runs, which are not in {runs}; collect into another folder")
+        sums.write(out, {TASKS: csv_text((*FINAL, *MEASURED, "commit"), finals), CURVES: csv_text(COURSE, curves)})
     return len(seen)
 
 
@@ -94,8 +106,8 @@ def _require_same_settings(run: Finished, seen: dict[tuple[Any, ...], tuple[Any,
             raise UserError(f"{other} and {run.folder} are of different settings, and no mean is of both; collect them apart")
 
 
-def _write(path: Path, names: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    write_table(path, names, ({name: _plain(row.get(name)) for name in names} for row in rows))
+def _cells(names: tuple[str, ...], row: dict[str, Any]) -> Row:
+    return {name: _plain(row.get(name)) for name in names}
 
 
 def _plain(value: Any) -> str:
@@ -108,30 +120,60 @@ def read(folder: Path, name: str) -> list[Row]:
     """The rows of a table that `collect` wrote into `folder` or into its subfolder supervised. UserError if it is not whole."""
     for place in (folder / name, folder / "supervised" / name):
         if place.exists():
-            return _checked(place)
+            return _read(place)
     raise UserError(f"there is no {name} in {folder}; --collect makes it from runs")
 
 
-def _checked(path: Path) -> list[Row]:
-    """The rows of the table of tasks at `path`, each with names of the catalogue, numbers, and once."""
+def notes(folder: Path) -> str:
+    """What the notes in `folder` say of the table of tasks there; nothing if they are of another, or a user's own."""
+    if not (folder / NOTES).exists():
+        return ""
+    about, _, text = read_text(folder / NOTES).partition("\n")
+    return text.strip() if about == f"Of {TASKS} with the SHA-256 {sums.checksum(folder / TASKS)}:" else ""
+
+
+def _read(path: Path) -> list[Row]:
+    """The rows of the table of tasks at `path`. UserError, naming file and line, if it is not whole or not as listed."""
     needed = tuple(name for name in FINAL if name != "held_out")  # which older tables do not have
+    sums.check(path.parent, [path.name])
+    found = _checked(read_table(path, (*needed, *MEASURED, "commit")).rows)
+    _require_whole_runs(found, str(path))
+    return found
+
+
+def _checked(rows: Iterable[tuple[Row, str]]) -> list[Row]:
+    """`rows` of a table of tasks, each with where it is from. UserError unless they have known names, numbers, and no twin."""
     seen: set[tuple[str, ...]] = set()
     found = []
-    for row, where in read_table(path, (*needed, *MEASURED, "commit")).rows:
+    for row, where in rows:
         row.setdefault("held_out", "0")
         check_names(row, where)
         check_accuracies(row, where)
-        for name in ("seed", "task", "update", "held_out"):
-            if integer(row[name], f"{where}: {name}") < 0:
-                raise UserError(f"{where}: {name} is {row[name]}")
+        for name in ("seed", "task", "update", "held_out", *(["images"] if row["images"] else [])):
+            if not 0 <= integer(row[name], f"{where}: {name}") < (1 << 63 if name == "seed" else LARGEST):
+                raise UserError(f"{where}: {name} cannot be {shown(row[name])}")
         for name in (name for name in MEASURED if row[name]):
             number(row[name], f"{where}: {name}")
-        key = tuple(row[name] for name in (*SETTING, "method", "seed", "task"))
+        key = tuple(row[name] for name in (*WHO, "task"))
         if key in seen:
             raise UserError(f"{where} is the second of one run and task")
         seen.add(key)
         found.append(row)
     return found
+
+
+def _require_whole_runs(rows: Iterable[Row], where: str) -> None:
+    """UserError, beginning with `where`, unless each run has the last task of its setting, and all before it or none."""
+    for setting, inside in by_setting(rows).items():
+        runs: dict[tuple[str, str], set[int]] = defaultdict(set)
+        for row in inside:
+            runs[row["method"], row["seed"]].add(int(row["task"]))
+        last = max(map(max, runs.values()))
+        for (method, seed), tasks in runs.items():
+            if tasks != {last} and len(tasks) <= last:
+                lost = next(task for task in count() if task not in tasks)
+                told = f"{' '.join(setting)}, {method}, seed {seed} has no row of task {lost}"
+                raise UserError(f"{where}: {told}, which others have; are rows lost?")
 
 
 def by_setting(rows: Iterable[Row]) -> dict[tuple[str, ...], list[Row]]:
@@ -151,9 +193,10 @@ def accuracies(rows: Iterable[Row], column: str = "test") -> dict[str, dict[int,
     return {method: dict(tasks) for method, tasks in found.items()}
 
 
-def final(tasks: dict[int, dict[int, float]]) -> dict[int, float]:
-    """Seed -> value at the end of the last task."""
-    return tasks[max(tasks)]
+def final(rows: Sequence[Row], column: str = "test") -> dict[str, dict[int, float]]:
+    """Method -> seed -> what `column` of `rows` of one setting holds at the end of the last task."""
+    last = max(int(row["task"]) for row in rows)
+    return {method: tasks[last] for method, tasks in accuracies(rows, column).items() if last in tasks}
 
 
 def against(values: dict[int, float], base: dict[int, float]) -> Mean | None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiment import sums
 from experiment.command import UserError
 from supervised import report
 from supervised.archives import read_idx, read_tiny_imagenet
@@ -122,6 +123,7 @@ def test_flipped_bits_of_a_table_are_one_line_or_stay_numbers(tmp_path: Path) ->
         write_run(tmp_path / "runs", "warm_start", "plain", method, 0)
     collect(tmp_path / "runs", tmp_path)
     whole, refused = (tmp_path / TASKS).read_bytes(), 0
+    (tmp_path / sums.FILE).unlink()
     for damaged in flipped(whole, 240):
         (tmp_path / TASKS).write_bytes(damaged)
         try:
@@ -152,6 +154,7 @@ def test_a_table_that_nobody_collected_is_refused(old: str, new: str, told: str,
     collect(tmp_path / "runs", tmp_path / "results")
     path = tmp_path / "results" / TASKS
     assert old in path.read_text()
+    (tmp_path / "results" / sums.FILE).unlink()
     path.write_text(path.read_text().replace(old, new))
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError) as error:
@@ -164,7 +167,7 @@ def test_a_table_that_nobody_collected_is_refused(old: str, new: str, told: str,
     ("name", "content", "told"),
     [
         ("score.json", "[]", "is [], not a table"),
-        ("score.json", '{"tasks": []}', "has no 'seed'"),
+        ("score.json", '{"tasks": []}', "its tasks are no tables"),
         ("score.json", "[" * 100_000, "nested too deep"),
         ("config.json", "{}", "has no 'settings'"),
         ("metrics.jsonl", "{}\n", "a row of its tasks is not in "),

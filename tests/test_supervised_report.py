@@ -1,5 +1,6 @@
 """Intervals against Student's t by hand, tables from runs and back, and a picture for every kind of study."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from experiment.command import UserError
 from supervised import report
 from supervised.studies import STUDIES
-from supervised.table import TASKS, accuracies, against, by_setting, collect, final, read, summary
+from supervised.table import TASKS, accuracies, against, by_setting, collect, final, notes, read, summary
 
 
 def test_an_interval_by_hand() -> None:
@@ -98,8 +99,9 @@ def test_tables_hold_what_runs_left(runs: Path, tmp_path: Path) -> None:
     assert collect(runs, tmp_path / "results" / "supervised") == 3 * (2 * 3 + 2 * 4 * 2)
     rows = read(tmp_path / "results", TASKS)
     settings = by_setting(rows)
-    test = accuracies(settings["fashion_mnist", "mlp", "warm_start", "plain"])
-    assert final(test["none"]) == {0: 0.7, 1: 0.71, 2: 0.72}
+    plain = settings["fashion_mnist", "mlp", "warm_start", "plain"]
+    test = accuracies(plain)
+    assert final(plain)["none"] == {0: 0.7, 1: 0.71, 2: 0.72}
     assert test["none"][0] == {0: 0.5, 1: 0.51, 2: 0.52}
     assert set(test["fresh"]) == {1}
     before = (tmp_path / "results" / "supervised" / TASKS).read_bytes()
@@ -144,14 +146,30 @@ def test_what_is_no_method_of_its_own_is_not_counted_as_one(tmp_path: Path) -> N
 
 
 def test_a_report_says_what_its_tables_are_known_to_have_wrong(runs: Path, tmp_path: Path) -> None:
-    """Until they are made anew."""
+    """Until they are made anew; what else is in the notes is the user's, and is kept."""
     collect(runs, tmp_path)
-    (tmp_path / "notes.md").write_text("`srank` is mistaken.\n")
+    about = f"Of tasks.csv with the SHA-256 {hashlib.sha256((tmp_path / TASKS).read_bytes()).hexdigest()}:"
+    (tmp_path / "notes.md").write_text(f"{about}\n\n`srank` is mistaken.\n")
     assert "\n\n`srank` is mistaken.\n\n## " in report.report(tmp_path, tmp_path)
+    write_run(runs, "warm_start", "plain", "none", 3)
     collect(runs, tmp_path)
     assert "mistaken" not in report.report(tmp_path, tmp_path)
+    (tmp_path / "notes.md").write_text("Buy milk.\n")
+    collect(runs, tmp_path)
+    assert "milk" not in report.report(tmp_path, tmp_path)
+    assert (tmp_path / "notes.md").read_text() == "Buy milk.\n"
     committed = Path(__file__).parent.parent / "results/supervised"
-    assert (committed / "notes.md").read_text().strip() in (committed / "report.md").read_text()
+    assert "Mistaken in these tables" in notes(committed)
+    assert notes(committed) in (committed / "report.md").read_text()
+
+
+def test_tables_with_more_runs_are_not_replaced(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    collect(runs, out)
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(UserError, match=r"results holds 57 more runs, which are not in .*warm_start; collect into another"):
+        report.main([str(runs / "warm_start"), "--collect", str(out)])
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_runs_from_before_a_setting_was_added_go_with_later_ones(tmp_path: Path) -> None:
