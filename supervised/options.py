@@ -11,12 +11,11 @@ import tyro
 
 from experiment.command import UserError, nearest, parse
 from supervised.methods import EVERYTHING
-from supervised.settings import Config, require
+from supervised.settings import MOST, Config, require
 from supervised.sources import SOURCES
 from supervised.studies import MODELS, STUDIES, compose, help_text
 
 CONFIG = Config()
-LARGEST = 10**8  # of what is counted in images, updates or rounds
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,8 @@ class Run:
         require(0 <= self.seed < 1 << 63, f"--seed must lie in 0..2^63 - 1, not {self.seed}")
         for name, lowest in {"images": 1, "evaluations": 1, "hessian_rounds": 0, "checkpoint_every": 1}.items():
             value, flag = getattr(self, name), f"--{name.replace('_', '-')}"
-            require(value is None or lowest <= value <= LARGEST, f"{flag} must lie in {lowest}..{LARGEST}, not {value}")
+            largest = 10_000 if name == "hessian_rounds" else MOST
+            require(value is None or lowest <= value <= largest, f"{flag} must lie in {lowest}..{largest}, not {value}")
         require(n.kind != "vgg" or side >= 32, f"a vgg halves an image five times: {self.dataset} has {side} pixels")
 
     @property

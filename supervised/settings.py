@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+MOST = 10**8  # of what is counted in images or updates
+EPOCHS = 10**6  # of a task
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -186,42 +189,45 @@ def _check_protocol(p: Protocol) -> None:
         f"--protocol.noise needs a value for each of the {len(p.shares)} tasks of --protocol.shares, not {len(p.noise)}",
     )
     require(all(0 <= noise <= 1 for noise in p.noise), "--protocol.noise must lie in 0..1")
-    require(p.passes > 0, f"--protocol.passes must be above 0, not {p.passes:g}")
-    require(p.memory is None or p.memory >= 0, f"--protocol.memory must not be negative, not {p.memory}")
-    require(p.last_epochs is None or p.last_epochs >= 1, f"--protocol.last-epochs must be at least 1, not {p.last_epochs}")
-    require(p.held_out >= 0, f"--protocol.held-out must not be negative, not {p.held_out}")
+    require(0 < p.passes <= 1e5, f"--protocol.passes must be above 0 and at most 100000, not {p.passes:g}")
+    longest = p.passes / min(p.shares)
+    require(longest <= EPOCHS, f"--protocol.passes over a share is {longest:g} epochs; {EPOCHS} are the most")
+    require(p.memory is None or 0 <= p.memory <= MOST, f"--protocol.memory must lie in 0..{MOST}, not {p.memory}")
+    last = p.last_epochs
+    require(last is None or 1 <= last <= EPOCHS, f"--protocol.last-epochs must lie in 1..{EPOCHS}, not {last}")
+    require(0 <= p.held_out <= MOST, f"--protocol.held-out must lie in 0..{MOST}, not {p.held_out}")
 
 
 def _check_learning(c: Config) -> None:
     n, o, a, p = c.network, c.optimizer, c.augmentation, c.penalties
-    require(n.width >= 1, f"--network.width must be at least 1, not {n.width}")
-    require(n.depth >= 1, f"--network.depth must be at least 1, not {n.depth}")
-    require(n.stride >= 1, f"--network.stride must be at least 1, not {n.stride}")
+    require(1 <= n.width <= 1 << 14, f"--network.width must lie in 1..{1 << 14}, not {n.width}")
+    require(1 <= n.depth <= 1000, f"--network.depth must lie in 1..1000, not {n.depth}")
+    require(1 <= n.stride <= 64, f"--network.stride must lie in 1..64, not {n.stride}")
     require(n.stride == 1 or n.kind == "resnet", f"--network.stride means nothing with {n.kind}")
-    require(all(size >= 1 for size in n.hidden), "--network.hidden must each be at least 1")
+    require(all(1 <= size <= 1 << 14 for size in n.hidden), f"--network.hidden must each lie in 1..{1 << 14}")
     require(n.kind != "vit" or n.width % 64 == 0, f"--network.width of a vit must divide by 64, not {n.width}")
     require(n.kind != "vgg" or n.depth == 13, f"--network.depth of a vgg must be 13, not {n.depth}")
     require(0 <= n.dropout < 1, f"--network.dropout must lie in [0, 1), not {n.dropout:g}")
     require(n.dropout == 0 or n.kind == "vit", f"--network.dropout means nothing with {n.kind}")
     require(o.learning_rate > 0, f"--optimizer.learning-rate must be above 0, not {o.learning_rate:g}")
-    require(o.weight_decay >= 0, f"--optimizer.weight-decay must not be negative, not {o.weight_decay:g}")
+    require(0 <= o.weight_decay <= 1e6, f"--optimizer.weight-decay must lie in 0..1e+06, not {o.weight_decay:g}")
     require(0 <= o.beta1 < 1, f"--optimizer.beta1 must lie in [0, 1), not {o.beta1:g}")
     require(0 <= o.beta2 < 1, f"--optimizer.beta2 must lie in [0, 1), not {o.beta2:g}")
-    require(o.epsilon > 0, f"--optimizer.epsilon must be above 0, not {o.epsilon:g}")
+    require(0 < o.epsilon <= 1000, f"--optimizer.epsilon must lie in (0, 1000], not {o.epsilon:g}")
     require(o.clip is None or o.clip > 0, f"--optimizer.clip must be above 0 or None, not {o.clip}")
-    require(o.batch_size >= 2, f"--optimizer.batch-size must be at least 2, not {o.batch_size}")
+    require(2 <= o.batch_size <= 1 << 16, f"--optimizer.batch-size must lie in 2..{1 << 16}, not {o.batch_size}")
     require(0 <= o.warmup <= 1, f"--optimizer.warmup must lie in 0..1, not {o.warmup:g}")
-    require(a is None or a.pad >= 0, "--augmentation.pad must not be negative")
-    require(p.logits >= 0, f"--penalties.logits must not be negative, not {p.logits:g}")
-    require(p.initial >= 0, f"--penalties.initial must not be negative, not {p.initial:g}")
+    require(a is None or 0 <= a.pad <= 64, "--augmentation.pad must lie in 0..64")
+    require(0 <= p.logits <= 1e6, f"--penalties.logits must lie in 0..1e+06, not {p.logits:g}")
+    require(0 <= p.initial <= 1e6, f"--penalties.initial must lie in 0..1e+06, not {p.initial:g}")
 
 
 def _check_weights(c: Config) -> None:
     t, d, s, r = c.tortoise, c.distillation, c.resets, c.recycling
     require(t is None or 0 <= t.decay < 1, "--tortoise.decay must lie in [0, 1)")
     require(d is None or t is not None, "distillation needs a tortoise")
-    require(d is None or d.temperature > 0, "--distillation.temperature must be above 0")
-    require(d is None or d.weight >= 0, "--distillation.weight must not be negative")
+    require(d is None or 0 < d.temperature <= 1e6, "--distillation.temperature must lie in (0, 1e+06]")
+    require(d is None or 0 <= d.weight <= 1e6, "--distillation.weight must lie in 0..1e+06")
     if s is not None:
         require(s.source != "tortoise" or t is not None, "--resets.source tortoise needs a tortoise")
         require(s.every is None or s.every >= 1, f"--resets.every must be at least 1, not {s.every}")

@@ -20,6 +20,8 @@ from supervised import train
 from supervised.options import Run, read_command_line
 from supervised.studies import STUDIES
 
+SEEDS = 10_000  # at most; every run's flags are read before the first
+
 
 def command_lines(argv: list[str]) -> tuple[list[list[str]], bool]:
     """The flags of every run that `argv` asks for, seed after seed, and whether they are only to be listed. UserError."""
@@ -35,6 +37,8 @@ def command_lines(argv: list[str]) -> tuple[list[list[str]], bool]:
         raise UserError(f"{chosen[0]} is what a sweep chooses; say {chosen[0]}s")
     if asked.study not in STUDIES:
         raise UserError(f"unknown --study {asked.study!r}: {nearest(asked.study, list(STUDIES))}")
+    if not 1 <= asked.seeds <= SEEDS:
+        raise UserError(f"--seeds must lie in 1..{SEEDS}, not {asked.seeds}")
     study = STUDIES[asked.study]
     lines = [
         ["--study", asked.study, "--point", point, "--method", method, "--seed", str(seed), *rest]

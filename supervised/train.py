@@ -50,11 +50,11 @@ class Training:
         self.asked, self.folder, self.device = asked, folder, device_name(device)
         self.source = SOURCES[asked.dataset]
         self.data = load(asked.dataset, asked.data_dir, device)
-        total = len(self.data.labels)
-        c = asked.config
+        total, c = len(self.data.labels), asked.config
         if (asked.images or 1) + c.protocol.held_out > total:
-            held = f" and --protocol.held-out {c.protocol.held_out}" if c.protocol.held_out else ""
-            raise UserError(f"--images {asked.images}{held}: {asked.dataset} has {total:,}")
+            flags = {"--images": asked.images, "--protocol.held-out": c.protocol.held_out}
+            told = " and ".join(f"{flag} {value}" for flag, value in flags.items() if value)
+            raise UserError(f"{told}: {asked.dataset} has {total:,}, and a task needs one at least")
         self.chosen, held_out = hold_out(total, asked.images, c.protocol.held_out, asked.seed)
         self.labels = self.data.labels.numpy(force=True)[self.chosen]
         if len(held_out):

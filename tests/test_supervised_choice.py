@@ -65,3 +65,5 @@ def test_runs_from_before_a_setting_was_added_are_recognised(files: Path, tmp_pa
 def test_more_images_than_there_are_are_refused(files: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--images 150 and --protocol\.held-out 51: fashion_mnist has 200"):
         run(files, tmp_path / "runs", *MLP, "--images", "150", "--protocol.held-out", "51")
+    with pytest.raises(UserError, match=r"^--protocol\.held-out 5000: fashion_mnist has 200, and a task needs one at least$"):
+        run(files, tmp_path / "runs", *MLP, "--protocol.held-out", "5000")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from experiment.command import UserError
 from supervised.methods import BOUNDS, EVERYTHING, METHODS
 from supervised.options import read_command_line
 from supervised.settings import Crop, Optimizer
@@ -86,3 +87,22 @@ def test_help_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     assert told == help_text() + "\n"
     assert all(f"| `{name}` |" in told for name in (*STUDIES, *MODELS, *EVERYTHING))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--protocol.passes", "1e300"),
+        ("--protocol.passes", "1e5", "--protocol.shares", "0.01", "0.99"),
+        ("--protocol.last-epochs", "1" + "0" * 12),
+        ("--network.width", "1000000"),
+        ("--network.depth", "1000000"),
+        ("--network.hidden", "1000000"),
+        ("--optimizer.batch-size", "1000000"),
+        ("--protocol.memory", "1" + "0" * 12),
+        ("--hessian-rounds", "1000000"),
+    ],
+)
+def test_numbers_that_no_machine_could_carry_out_are_refused(words: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match=words[0]):
+        read_command_line(["--model", "mlp", "--method", "none", *words])
