@@ -2,7 +2,8 @@
 
     python -m benchmarks.flips results runs/der/Pong/seed0
 
-240 flips in copies of the tables, with and without their checksums, 60 in each file of a copy of the run; then pairs of
+240 flips in copies of the tables, with and without their checksums, those of the supervised study beside them too, 60 in each
+file of a copy of the run; then pairs of
 analysis.collect that write to one folder at once. Each flip is `refused` by one line, gives an `equal` result or one that is
 `different` without a word, or a `traceback`: in what analysis.report computes and in what analysis.collect writes, all but the
 drawing. The same --seed flips the same bits.
@@ -27,6 +28,7 @@ from experiment.command import run as run_program
 from experiment.files import read_json, read_table, write_json
 from experiment.folder import CONFIG, METRICS, SCORE, RunFolder
 from experiment.parser import Parser, user_path
+from supervised import table
 
 
 def outcome(use: Callable[[], Any], expected: Any) -> str:
@@ -77,6 +79,12 @@ def flip_tables(folder: Path, run: Path, count: int, seed: int, flags: Sequence[
     files = [*sorted(folder.glob("*.csv")), *folder.glob(sums.FILE)]
     uses = {"report": lambda: reported(folder, flags), "collect": lambda: collected(run, folder)}
     return {what: flipped(files, count, use, seed) for what, use in uses.items()}
+
+
+def flip_study(folder: Path, count: int, seed: int) -> Counter[str]:
+    """Outcomes of the supervised report's tables after flips in what `folder` has of the supervised study."""
+    files = [*sorted(folder.glob("*.csv")), folder / sums.FILE]
+    return flipped(files, count, lambda: table.by_setting(table.read(folder, table.TASKS)), seed)
 
 
 def flip_run(run: Path, count: int, seed: int) -> dict[str, Counter[str]]:
@@ -130,6 +138,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args(argv)
+    for path in (asked.tables / "scores.csv", asked.run / SCORE):
+        if not path.is_file():
+            raise UserError(f"there is no {path}")
     with tempfile.TemporaryDirectory() as text:
         place = Path(text)
         run = shutil.copytree(asked.run, place / "run")
@@ -139,6 +150,8 @@ def main(argv: list[str]) -> None:
         found = {f"tables, {what}": n for what, n in flip_tables(with_sums, run, asked.flips, asked.seed).items()}
         more = flip_tables(without, run, asked.flips, asked.seed)
         found |= {f"tables without {sums.FILE}, {what}": n for what, n in more.items()}
+        if (with_sums / "supervised" / table.TASKS).exists():
+            found["supervised tables"] = flip_study(with_sums / "supervised", asked.flips, asked.seed)
         found |= flip_run(run, asked.flips // 4, asked.seed)
         for what, outcomes in found.items():
             print(f"{what}: {json.dumps(dict(outcomes))}", flush=True)

@@ -1,12 +1,15 @@
 """A flipped bit in what a report is made from is refused by one line, or changes nothing; collects at once lose nothing."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from analysis import collect
+from benchmarks import flips
 from benchmarks.flips import copies, flip_run, flip_tables, lost_at_once
 from experiment import sums
+from experiment.command import UserError
 from tests.fake_runs import fake_run
 
 PROTOCOL = ["--games", "Pong", "--env-steps", "100", "--episodes", "2"]
@@ -47,3 +50,17 @@ def test_collects_at_once_lose_no_run(run: Path, tmp_path: Path) -> None:
     for folder in [*tmp_path.glob("out*")]:
         assert not list(folder.glob("*.tmp"))
         sums.check(folder, [path.name for path in folder.glob("*.csv")])
+
+
+def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no .*absent/scores\.csv"):
+        flips.main([str(tmp_path / "absent"), str(tmp_path)])
+
+
+def test_flips_in_the_committed_tables_of_the_study_are_refused(tmp_path: Path) -> None:
+    """Of tasks.csv and curves.csv as they are committed; what is not read may be flipped."""
+    results = Path(__file__).parent.parent / "results" / "supervised"
+    found = flips.flip_study(Path(shutil.copytree(results, tmp_path / "supervised")), 12, 0)
+    assert sum(found.values()) == 12
+    assert not found["traceback"]
+    assert not found["different"]
