@@ -129,5 +129,5 @@ def test_what_was_left_out_is_told_where_nothing_else_is_there(
 def test_a_damaged_list_of_checksums_is_told_before_anything_is_read(tmp_path: Path) -> None:
     (tmp_path / "a_files").mkdir()
     (tmp_path / "a_files/SHA256SUMS").write_text("hello\n")
-    with pytest.raises(UserError, match="a_files/SHA256SUMS, line 1 is no checksum"):
+    with pytest.raises(UserError, match="a_files/SHA256SUMS, line 1 cannot be read: it is no checksum"):
         report.main([str(tmp_path / "absent"), "--out", str(tmp_path / "a.html")])

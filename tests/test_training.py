@@ -52,7 +52,7 @@ LESSONS = {
 ENOUGH = {"der": 0.5, "drq_eps": -0.2, "spr_ht": -0.4, "sr_spr": -0.4, "bbf": -0.3}
 
 
-LONG = {"der_dopamine", "sr_spr", "bbf"}  # a minute each and more
+LONG = {"der_dopamine", "drq_eps", "sr_spr", "bbf"}  # a minute each and more
 
 
 @pytest.mark.parametrize("agent", [pytest.param(a, marks=pytest.mark.slow) if a in LONG else a for a in LESSONS])
