@@ -16,7 +16,7 @@ from agents.schedules import anneal, follow_due, horizon, reset_due
 from agents.tally import Tally
 from networks.augment import observe
 from networks.qnetwork import QNetwork
-from networks.recycle import recycle_
+from networks.recycle import UNITS_OF, recycle_
 from networks.weights import pull_gradient_, zero_moments_
 from replay.batch import Batch, Source, first_frames
 
@@ -138,7 +138,7 @@ class Agent:
         c = self.config
         resets = c.resets if reset_due(c, self.updates, self.planned) else None
         if c.recycling is not None and self.updates % c.recycling.every == 0:
-            parts = [part for part in self.hare.parts() if resets is None or resets.keep[part] > 0]
+            parts = [part for part in UNITS_OF if resets is None or resets.keep[part] > 0]
             if parts:
                 self._recycled += recycle_(self.hare, self._new_network(), states, c.recycling.tau, self.optimizer, parts)
         if follow_due(c, self.updates):

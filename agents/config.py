@@ -147,7 +147,7 @@ class Resets:
     restart: bool = False
     """whether the annealing of n and gamma starts over"""
     warmup_counts: bool = False
-    """as of the tortoise"""
+    """whether updates are counted from the very first env step, as --tortoise.warmup-counts has it"""
 
     @property
     def keep(self) -> dict[str, float]:

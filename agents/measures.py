@@ -70,11 +70,9 @@ def _loss(agent: Agent, replay: Source, generator: torch.Generator, rounds: int)
         with casting(agent.execution, agent.device):
             found = objective(config, agent.hare, agent.tortoise, batch, states, noise).loss
         if config.penalties.initial:
-            away = zip(agent.hare.parameters(), agent.initial.parameters(), strict=True)
-            found = (
-                found
-                + config.penalties.initial * torch.stack([(p - q).square().sum() for p, q in away if p.requires_grad]).sum()
-            )
+            pairs = zip(agent.hare.parameters(), agent.initial.parameters(), strict=True)
+            away = [(p - q).square().sum() for p, q in pairs if p.requires_grad]
+            found = found + config.penalties.initial * torch.stack(away).sum()
         return found
 
     gradient = torch.autograd.grad(loss(), learns)

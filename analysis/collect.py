@@ -90,9 +90,8 @@ def earlier_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         unique(read_table(path, None))
     rows, courses = list(table_rows(path, columns)), defaultdict[Who, Course](Course)
     for row, where in rows:
-        for name, kind in (("standard_error", not_negative), ("length", not_negative)):
-            if name in columns:
-                kind(row[name], f"{where}: {name}")
+        for name in {"standard_error", "length"}.intersection(columns):
+            not_negative(row[name], f"{where}: {name}")
         if "env_step" in columns:
             add(courses[who(row)], row, where)
     return [row for row, _ in rows]

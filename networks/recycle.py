@@ -9,6 +9,8 @@ from networks.layers import NoisyLinear
 from networks.plasticity import dormancy, recorded
 from networks.qnetwork import QNetwork, Units
 
+UNITS_OF = ("body", "neck")  # the parts of a network that hidden units are of; outputs are none
+
 
 @torch.no_grad()
 def recycle_(
@@ -17,7 +19,7 @@ def recycle_(
     x: Tensor,
     tau: float,
     optimizer: torch.optim.Optimizer,
-    parts: Collection[str] = ("body", "neck"),
+    parts: Collection[str] = UNITS_OF,
 ) -> Tensor:
     """Recycle the units in `parts` of `hare` whose dormancy on observations `x`, float32 [M, 4, 84, 84], is at most `tau`.
 

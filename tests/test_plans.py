@@ -9,6 +9,7 @@ from agents.agent import Agent
 from agents.catalogue import AGENTS, find_agent
 from agents.config import AgentConfig, Recycling, Resets, Tortoise
 from agents.schedules import follow_due, reset_due, updates_due
+from replay.batch import Window
 from tests.fake_replay import ACTIONS, fake_replay, small
 from tests.test_agent_resets import copy, same
 
@@ -56,8 +57,8 @@ def test_no_recycling_is_done_that_the_hares_return_would_undo() -> None:
     assert once == sum(layer.activation.units for layer in learnt(config, 1).hare.units())
 
 
-@pytest.mark.parametrize(("kept", "counted"), [("body", (0, 1)), ("neck", (2, 3))])
-def test_what_a_reset_leaves_is_recycled_before_it(kept: str, counted: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("kept", "counted"), [("body", (0, 1)), ("neck", (2, 3)), ("head", ())])
+def test_what_a_reset_leaves_is_recycled_before_it(kept: str, counted: tuple[int, ...]) -> None:
     resets = replace(Resets("fresh", every=2), **{f"keep_{kept}": 1.0})
     config = small("der", recycling=Recycling(every=2, tau=ALL), resets=resets)
     agent = learnt(config, 2)
@@ -100,3 +101,9 @@ def test_a_return_to_a_copy_is_refused(every: int, counts: bool, refused: bool) 
         return
     with pytest.raises(ValueError, match=r"--tortoise\.decay 0 makes the tortoise a copy"):
         replace(AGENTS["der"], **changes)
+
+
+@pytest.mark.parametrize("name", list(AGENTS))
+def test_the_command_line_asks_for_as_many_rows_as_the_replay_needs(name: str) -> None:
+    config = AGENTS[name]
+    assert config.steps_needed == Window(config.target.n_max, config.jumps).steps_needed
