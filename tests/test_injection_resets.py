@@ -32,6 +32,7 @@ def reset_of_a_head(at: int, **changes: object) -> AgentConfig:
 def test_a_copy_of_a_hare_that_was_reset_says_what_the_hare_says(keep_neck: float, keep_head: float) -> None:
     agent = learnt(reset_of_a_head(4, keep_neck=keep_neck, keep_head=keep_head), 5)
     assert same(copy(agent.hare), copy(agent.tortoise))
+    assert agent.tortoise.injected == agent.hare.injected == (keep_neck + keep_head > 0)
     assert_equal(outputs(agent.hare), outputs(agent.tortoise))
 
 
