@@ -7,73 +7,45 @@ python eval.py runs/der/RoadRunner/seed0 --video film.mp4
 import experiment.interrupt  # noqa: F401  the first of all imports: it answers Ctrl-C within the others
 
 # isort: split
-from dataclasses import dataclass
+from experiment.command import run
+from options import Evaluation
+from options import eval_main as main
+
+if __name__ == "__main__":
+    run(main)  # reads the command line; if that is good it imports this file, and torch with it
+
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-import tyro
+import torch
 
-from agents.checks import require
+from agents.agent import Agent
 from agents.config import config_from_dict
 from agents.execution import Execution
-from envs.games import find_game
+from envs.atari import ColourTwin
+from envs.games import GAMES, find_game
 from envs.lanes import SIDE, Episode
 from envs.make import make_lanes
-from experiment.command import UserError, parse, run
-from experiment.film import ENDINGS, Film
+from experiment.checkpoint import load_checkpoint
+from experiment.command import UserError
+from experiment.device import choose_device, keep_threads
+from experiment.film import Film
 from experiment.folder import CHECKPOINT, SCORE, older
 from experiment.progress import Progress
 from experiment.score import read_score
-
-if TYPE_CHECKING:
-    from agents.agent import Agent
+from replay.stack import FrameStack
 
 LANES = 20  # games side by side; 100 episodes are 5 a lane
 SEED_OF_EVALUATION = 1  # keeps the no-ops of an evaluation apart from those of the training with the same seed
 FRAMES_PER_SECOND = 15  # an env step is 4 frames of a console that shows 60 a second
-LONGEST_GIF = 900  # env steps, a minute; its encoder holds all pictures, 0.6 MB each
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Play the checkpoint of a run folder and print its score; with --video also film one game."""
-
-    folder: Annotated[Path, tyro.conf.Positional]
-    """the run folder: OUT/AGENT/GAME/seedN"""
-    episodes: int | None = None
-    """whole games to play, by default as many as the run's own evaluation; 0 with --video only films"""
-    seed: int | None = None
-    """decides no-ops and random actions; by default the run's own, which repeats the run's score"""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """where to compute"""
-    video: Path | None = None
-    """film one game to this .mp4 file (H.264, for browsers), or --video-steps of it to this .gif file"""
-    video_steps: int | None = None
-    """end the film after this many env steps, 15 of which are a second; by default with the game"""
-
-    def __post_init__(self) -> None:
-        """ValueError, naming the flag, if a value is out of its range."""
-        require(self.episodes is None or self.episodes >= 0, f"--episodes must not be negative, not {self.episodes}")
-        require(self.seed is None or 0 <= self.seed < 1 << 63, f"--seed must lie in 0..2^63 - 1, not {self.seed}")
-        require(
-            self.video is None or self.video.suffix in ENDINGS,
-            f"--video must name an {' or '.join(ENDINGS)} file, not {self.video}",
-        )
-        require(self.video_steps is None or self.video_steps > 0, f"--video-steps must be positive, not {self.video_steps}")
-        fits = self.video is None or self.video.suffix != ".gif" or (self.video_steps or LONGEST_GIF + 1) <= LONGEST_GIF
-        require(fits, f"a .gif needs --video-steps of at most {LONGEST_GIF}; a whole game goes to an .mp4")
-
-
-def evaluate(agent: "Agent", game: str, episodes: int, seed: int) -> list[Episode]:
+def evaluate(agent: Agent, game: str, episodes: int, seed: int) -> list[Episode]:
     """Play `episodes` whole games of `game` and return them, lane after lane.
 
     Each lane has its quota from the start, so that short games are not favoured. The agent is left as it was.
     """
-    import torch
-
-    from replay.stack import FrameStack
-
     if episodes == 0:
         return []
     lanes = make_lanes(game, min(episodes, LANES), _seed(seed))
@@ -119,17 +91,13 @@ def _seed(seed: int) -> int:
     return int(np.random.SeedSequence((seed, SEED_OF_EVALUATION)).generate_state(1)[0])
 
 
-def film(agent: "Agent", game: str, seed: int, path: Path, env_steps: int | None = None) -> tuple[float, int]:
+def film(agent: Agent, game: str, seed: int, path: Path, env_steps: int | None = None) -> tuple[float, int]:
     """Film a game, in colour and at real speed, to `path`, to its end or for `env_steps`; its return and length so far.
 
     UserError if the film cannot be written.
     """
-    import torch
-
-    from replay.stack import FrameStack
-
     lanes = make_lanes(game, 1, _seed(seed))
-    twin = _colour_twin(game, _seed(seed))
+    twin = ColourTwin(game, _seed(seed)) if game in GAMES else None  # the game in colour, which the toy game has not
     generator = torch.Generator(agent.device).manual_seed(_seed(seed))
     stack = FrameStack(1, SIDE, agent.device)
     frame = lanes.reset()
@@ -153,26 +121,11 @@ def film(agent: "Agent", game: str, seed: int, path: Path, env_steps: int | None
     return earned, length
 
 
-def _colour_twin(game: str, seed: int) -> Any:
-    """The game in colour, or None for the toy game, which has none."""
-    from envs.games import GAMES
-
-    if game not in GAMES:
-        return None
-    from envs.atari import ColourTwin
-
-    return ColourTwin(game, seed)
-
-
-def load_agent(folder: Path, device_name: Literal["auto", "cpu", "cuda"]) -> tuple["Agent", dict[str, Any]]:
+def load_agent(folder: Path, device_name: Literal["auto", "cpu", "cuda"]) -> tuple[Agent, dict[str, Any]]:
     """The agent of the checkpoint in `folder`; the settings of its run, and `env_step`, after how many. UserError if none is.
 
     The settings are the checkpoint's own, which has a checksum.
     """
-    from agents.agent import Agent
-    from experiment.checkpoint import load_checkpoint
-    from experiment.device import choose_device, keep_threads
-
     path = folder / CHECKPOINT
     if not path.exists() and not older(path).exists():
         raise UserError(f"{folder} is no run folder: it has no {CHECKPOINT}")
@@ -206,9 +159,8 @@ def acting(settings: dict[str, Any], device: str) -> Execution:
     return Execution(precision="tf32" if precision == "tf32" and device == "cuda" else "float32")
 
 
-def main(argv: list[str]) -> None:
-    """Play what the command line asks for."""
-    asked = parse(Evaluation, argv)
+def play(asked: Evaluation) -> None:
+    """Evaluate and film as `asked`, and print what comes of it."""
     agent, settings = load_agent(asked.folder, asked.device)
     game, seed = settings["game"], settings["seed"] if asked.seed is None else asked.seed
     if asked.video is not None:
@@ -223,7 +175,3 @@ def main(argv: list[str]) -> None:
         result = summary(evaluate(agent, game, episodes, seed), game)
         error = f" +- {result['standard_error']:.1f}" if result["standard_error"] is not None else ""
         print(f"{game}: score {result['score']:.1f}{error}, hns {result['hns']:.3f}, {episodes} episodes")
-
-
-if __name__ == "__main__":
-    run(main)

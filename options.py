@@ -1,9 +1,10 @@
-"""The command line of training: what a run is, as one frozen value."""
+"""The command lines of train.py and eval.py, each as one frozen value. No torch here: what is wrong is said at once."""
 
 import argparse
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,9 +17,13 @@ from agents.execution import Execution
 from agents.schedules import resets_planned, updates_due
 from envs.games import find_game
 from experiment.command import UserError, parse, say
+from experiment.start import start
 
 LARGEST = 10**8  # of what is counted in env steps, games or rounds: a thousand times the benchmark, twice 200 million frames
 LANES = 1024  # side by side, at most
+PACKAGES = ("torch", "ale-py", "gymnasium", "numpy")  # that a score depends on
+FILMS = (".mp4", ".gif")  # kinds of films that experiment/film.py writes
+LONGEST_GIF = 900  # env steps, a minute; its encoder holds all pictures, 0.6 MB each
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,10 @@ class Run:
         """Whether, after `env_step` env steps, updates have not begun but will."""
         return self.config.optimizer is not None and env_step < self.config.replay.warmup_steps
 
+    def due(self, every: int, env_step: int) -> bool:
+        """Whether what is done `every` env steps (never, if that is 0) is due after `env_step` of them."""
+        return every > 0 and env_step % every < self.num_lanes
+
     @property
     def folder(self) -> Path:
         """Where this run is kept."""
@@ -121,6 +130,57 @@ class Run:
             "execution": dataclasses.asdict(self.execution),
             "config": dataclasses.asdict(self.config),
         }
+
+    def mirror(self) -> dict[str, str]:
+        """How Weights & Biases shows the run: the seeds of a sweep side by side."""
+        group = f"{self.agent}-{self.game}"
+        return {"project": "hare-and-tortoise", "group": group, "name": f"{group}-seed{self.seed}"}
+
+    def outcome(self, score: dict[str, Any] | None) -> str:
+        """The last line of a run with this `score`, None if it was not evaluated."""
+        result = "trained, not evaluated"
+        if score is not None:
+            result = f"score {score['score']:,.1f}, hns {find_game(self.game).normalised(score['score']):.3f}"
+        return f"{self.agent} on {self.game}: {result} ({self.folder})"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Play the checkpoint of a run folder and print its score; with --video also film one game."""
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """the run folder: OUT/AGENT/GAME/seedN"""
+    episodes: int | None = None
+    """whole games to play, by default as many as the run's own evaluation; 0 with --video only films"""
+    seed: int | None = None
+    """decides no-ops and random actions; by default the run's own, which repeats the run's score"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where to compute"""
+    video: Path | None = None
+    """film one game to this .mp4 file (H.264, for browsers), or --video-steps of it to this .gif file"""
+    video_steps: int | None = None
+    """end the film after this many env steps, 15 of which are a second; by default with the game"""
+
+    def __post_init__(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        kind = None if self.video is None else self.video.suffix
+        require(self.episodes is None or self.episodes >= 0, f"--episodes must not be negative, not {self.episodes}")
+        require(self.seed is None or 0 <= self.seed < 1 << 63, f"--seed must lie in 0..2^63 - 1, not {self.seed}")
+        require(kind is None or kind in FILMS, f"--video must name an {' or '.join(FILMS)} file, not {self.video}")
+        require(self.video_steps is None or self.video_steps > 0, f"--video-steps must be positive, not {self.video_steps}")
+        short = self.video_steps is not None and self.video_steps <= LONGEST_GIF
+        require(kind != ".gif" or short, f"a .gif needs --video-steps of at most {LONGEST_GIF}; a whole game goes to an .mp4")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Train as the command line `argv` asks for: python train.py."""
+    start(read_command_line(argv), "train", PACKAGES)
+
+
+def eval_main(argv: Sequence[str]) -> None:
+    """Evaluate as the command line `argv` asks for: python eval.py."""
+    asked = parse(Evaluation, argv)
+    import_module("eval").play(asked)
 
 
 def read_command_line(argv: Sequence[str]) -> Run:

@@ -4,59 +4,57 @@
     python train.py --agent der --help        every flag with the agent's own values
     python train.py --agent help              every agent
 
-The same command continues a run that was interrupted, to the bit. torch is imported only once the command line has been read
-and found good; all else before anything is trained, so that the run is of one state of the code, whatever is edited meanwhile.
+The same command continues a run that was interrupted, to the bit.
 """
 
 import experiment.interrupt  # noqa: F401  the first of all imports: it answers Ctrl-C within the others
 
 # isort: split
-import json
-import sys
+from experiment.command import run
+from options import Run, main
+
+if __name__ == "__main__":
+    run(main)  # reads the command line; where there is something to train, it imports this file, and torch with it
+
 import time
+from contextlib import closing
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import torch
 
+from agents.agent import Agent
+from agents.engine import check_execution
+from agents.measures import measure
 from agents.schedules import updates_due
-from envs.games import find_game
 from envs.lanes import SIDE, Step
 from envs.make import make_lanes
-from experiment.command import DivergenceError, UserError, run, say
-from experiment.folder import CHECKPOINT, METRICS, RunFolder, kept_checkpoint
-from experiment.metrics import Metrics
-from experiment.mirror import mirrored, require_key
+from eval import evaluate, summary
+from experiment.command import UserError
+from experiment.past import Past
 from experiment.progress import Progress
-from experiment.provenance import commit_at_start, moved, provenance
-from experiment.signals import Signals
-from options import Run, read_command_line
+from experiment.session import Session
+from experiment.start import Begun
+from replay.batch import Rule, Window
+from replay.buffer import ReplayBuffer
+from replay.stack import FrameStack
 
 
 class Training:
-    """A run under way: the lanes, the agent, its memory, and what is written down."""
+    """What a run trains: the lanes, the agent, its memory."""
 
-    def __init__(self, asked: Run, folder: RunFolder) -> None:
-        """UserError if the device or the game's ROM is absent, or if the device cannot do what is asked."""
-        import agents.measures  # noqa: F401  for later; from here on torch is loaded
-        import eval  # noqa: F401
-        import experiment.checkpoint  # noqa: F401
-        from agents.agent import Agent
-        from agents.engine import check_execution
-        from experiment.device import choose_device, device_name, keep_freed_memory
-        from experiment.past import Past
-        from replay.batch import Rule, Window
-        from replay.buffer import ReplayBuffer
-        from replay.stack import FrameStack
+    clock = "env_step"
 
-        keep_freed_memory()
+    def __init__(self, asked: Run, device: torch.device) -> None:
+        """UserError if the game's ROM is absent, or if the device cannot do what is asked."""
         c = asked.config
-        device = choose_device(asked.device)
         try:
             check_execution(asked.execution, device)
             self.lanes = make_lanes(asked.game, asked.num_lanes, asked.seed)
         except ValueError as error:
             raise UserError(str(error)) from error
-        self.asked, self.folder, self.device = asked, folder, device_name(device)
+        self.asked = asked
         how = {"device": device, "seed": asked.seed, "execution": asked.execution}
         self.agent = Agent(c, self.lanes.num_actions, **how, planned=updates_due(c, asked.env_steps))
         window, rule = Window(c.target.n_max, c.jumps), Rule(c.replay.alpha, c.replay.new_rows)
@@ -65,73 +63,105 @@ class Training:
         self.replay = ReplayBuffer(rows, asked.num_lanes, window, rule, device=device, seed=asked.seed)
         self.stack = FrameStack(asked.num_lanes, SIDE, device)
         self.past = Past(asked.env_steps // asked.num_lanes, asked.num_lanes)
-        self.env_step = 0  # env steps done, over all lanes
+        self.time = 0  # env steps done, over all lanes
         self.returns: list[float] = []  # of the games finished since metrics were last written
-        self.seconds, self.started = 0.0, time.monotonic()  # of learning before `started`, which `learn` sets anew
         self.stack.push_(self.lanes.reset(), np.ones(asked.num_lanes, bool))
 
-    def learn(self, metrics: Metrics, signals: Signals) -> None:
-        """The loop; it saves and ends early if `signals` ask for it. DivergenceError if a loss is not finite."""
-        from agents.measures import measure
-
-        asked, agent, lanes = self.asked, self.agent, self.lanes
-        self.started = time.monotonic() - self.seconds
-        label, paced = f"{asked.agent} {asked.game} seed {asked.seed}", not asked.warming_up(self.env_step)
-        progress = Progress(label, asked.env_steps, "env steps", self.env_step, paced)
-        for env_step in range(self.env_step, asked.env_steps, asked.num_lanes):
+    def learn(self, session: Session) -> None:
+        """The loop; it saves and ends early if it has to stop. DivergenceError if a loss is not finite."""
+        asked, agent, lanes, metrics = self.asked, self.agent, self.lanes, session.metrics
+        label, paced = f"{asked.agent} {asked.game} seed {asked.seed}", not asked.warming_up(self.time)
+        progress = Progress(label, asked.env_steps, "env steps", self.time, paced)
+        for env_step in range(self.time, asked.env_steps, asked.num_lanes):
             after = env_step + asked.num_lanes
             agent.anneal_(env_step)
             action = agent.act(self.stack.frames).numpy(force=True)
             lanes.send(action)
             # While the emulators run, the agent learns from all rows before this one; it is measured first, not behind a reset.
-            if asked.measure_every and after % asked.measure_every < asked.num_lanes and agent.updates:
-                self._require_finite(metrics)
+            if asked.due(asked.measure_every, after) and agent.updates:
+                session.require_finite()
                 metrics.log("plasticity", after, measure(agent, self.replay, after, asked.hessian_rounds))
             for _ in range(updates_due(asked.config, after) - agent.updates):
                 agent.update(self.replay)
             step = lanes.recv()
-            self._remember(action, step)
+            self.remember(action, step)
             for episode in step.finished:
                 self.returns.append(episode.score)
                 metrics.log("episode", after, {"return": episode.score, "length": episode.length, "lane": episode.lane})
             progress.advance(asked.num_lanes)
             if asked.warming_up(env_step) and not asked.warming_up(after):
                 progress.restart_clock()
-            if after % asked.log_every < asked.num_lanes or after == asked.env_steps:
-                self._log(metrics, progress, after)
-            if after % asked.checkpoint_every < asked.num_lanes or after == asked.env_steps or signals.asked:
-                self._save(metrics)
-            if signals.asked:
+            last, stopping = after == asked.env_steps, session.stopping
+            if last or asked.due(asked.log_every, after):
+                self._log(session, progress)
+            if last or stopping or asked.due(asked.checkpoint_every, after):
+                session.save()
+            if stopping:
                 break
         progress.close()
 
-    def _remember(self, action: np.ndarray, step: Step) -> None:
+    def remember(self, action: np.ndarray, step: Step) -> None:
         """Keep the env step that `action`, int64 [L], was taken in."""
         terminal = step.life_lost | step.game_over
         self.replay.append(self.stack.newest, action, step.reward.clip(-1, 1), terminal, step.truncated)
         self.stack.push_(step.frame, terminal | step.truncated)
         self.past.add(action, step.frame, step.reward, terminal, step.truncated)
-        self.env_step += len(action)
+        self.time += len(action)
 
-    def restore(self, state: dict[str, Any]) -> dict[str, Any] | int:
-        """Take over what `_save` saved; the metrics' mark. UserError if it is of another run, or if games do not repeat."""
-        from experiment.device import keep_threads, require_same_type
+    def _log(self, session: Session, progress: Progress) -> None:
+        """One row of metrics, and the line that a person sees."""
+        session.require_finite()
+        agent = self.agent
+        measured = agent.metrics()
+        mean = {"return": sum(self.returns) / len(self.returns)} if self.returns else {}
+        counts = {"update": agent.updates, "resets": agent.resets, "epsilon": agent.epsilon, "episodes": len(self.returns)}
+        clock = {"seconds": round(session.seconds, 2), "env_steps_per_second": round(progress.speed, 2)}
+        session.metrics.log("train", self.time, {**counts, **mean, **measured, "clock": clock})
+        progress.note({**mean, **measured})
+        self.returns.clear()
 
-        self.folder.require_own(state["settings"], self.asked.identity(), Run)
-        require_same_type(state.get("device"), self.agent.device)
-        self.device = keep_threads(state, self.agent.device)
+    def diverged(self) -> tuple[str, int] | None:
+        """The first loss that was not finite, and its update; None if there was none."""
+        update = self.agent.broken()
+        return None if update is None else (f"the loss of update {update}", update)
+
+    def score(self, session: Session) -> dict[str, Any] | None:
+        """Play the evaluation that is asked for; its score."""
+        asked, began = self.asked, time.monotonic()
+        if not asked.eval_episodes:
+            return None
+        found = summary(evaluate(self.agent, asked.game, asked.eval_episodes, asked.seed), asked.game)
+        session.metrics.log("evaluation", asked.env_steps, {"score": found["score"], "hns": found["hns"]})
+        return {
+            **{name: getattr(asked, name) for name in ("agent", "game", "seed", "env_steps")},
+            **found,
+            "played_by": "tortoise" if asked.config.tortoise.acts else "hare",
+            "evaluation_hours": round((time.monotonic() - began) / 3600, 4),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the run depends on. The emulators and the rows of the replay are made again from the actions."""
+        return {
+            "env_step": self.time,
+            "agent": self.agent.state_dict(),
+            "replay": self.replay.state_dict(),
+            "past": self.past.state_dict(),
+            "returns": list(self.returns),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what a checkpoint holds. UserError if games do not repeat."""
         self.agent.load_state_dict(state["agent"])
-        self.returns, self.seconds = state["returns"], state["seconds"]
+        self.returns = state["returns"]
         if state["env_step"] == self.asked.env_steps:  # nothing more will be learnt
-            self.env_step = state["env_step"]
-            return state["metrics"]
-        self._replay(state["past"]["actions"].numpy().astype(np.int64))
-        self.past.require(state["past"]["hash"], state["versions"]["ale-py"], provenance()["versions"]["ale-py"])
+            self.time = state["env_step"]
+            return
+        self._play_again(state["past"]["actions"].numpy().astype(np.int64))
+        self.past.require(state["past"]["hash"], state["versions"]["ale-py"], version("ale-py"))
         if self.asked.config.optimizer is not None:  # nothing else draws from it
             self.replay.load_state_dict(state["replay"])
-        return state["metrics"]
 
-    def _replay(self, actions: np.ndarray) -> None:
+    def _play_again(self, actions: np.ndarray) -> None:
         """Play `actions`, int64 [time, L], again: emulators, frames and hash come to be what they were."""
         progress = Progress("playing again", len(actions), "env steps")
         self.lanes.send(actions[0])
@@ -139,112 +169,16 @@ class Training:
             step = self.lanes.recv()
             if following is not None:
                 self.lanes.send(following)  # the emulators run while this env step is remembered
-            self._remember(action, step)
+            self.remember(action, step)
             progress.advance(1)
             if self.past.time % 20_000 == 0:
                 progress.note({})
         progress.close()
 
-    def _log(self, metrics: Metrics, progress: Progress, env_step: int) -> None:
-        """One row of metrics, and the line that a person sees."""
-        self._require_finite(metrics)
-        agent = self.agent
-        measured = agent.metrics()
-        mean = {"return": sum(self.returns) / len(self.returns)} if self.returns else {}
-        clock = {"seconds": round(time.monotonic() - self.started, 2), "env_steps_per_second": round(progress.speed, 2)}
-        counts = {"update": agent.updates, "resets": agent.resets, "epsilon": agent.epsilon, "episodes": len(self.returns)}
-        metrics.log("train", env_step, {**counts, **mean, **measured, "clock": clock})
-        progress.note({**mean, **measured})
-        self.returns.clear()
 
-    def _require_finite(self, metrics: Metrics) -> None:
-        """DivergenceError if a loss was not finite: what comes of it must not take a checkpoint's place."""
-        broken = self.agent.broken()
-        if broken is not None:
-            metrics.log("diverged", self.env_step, {"update": broken})  # for whoever looks at many runs
-            raise DivergenceError(f"the loss of update {broken} is not finite; {kept_checkpoint(self.folder.path)}")
-
-    def _save(self, metrics: Metrics) -> None:
-        import torch
-
-        from experiment.checkpoint import save_checkpoint
-
-        self._require_finite(metrics)
-        state = {
-            "env_step": self.env_step,
-            "settings": json.loads(json.dumps(self.asked.identity())),
-            "agent": self.agent.state_dict(),
-            "replay": self.replay.state_dict(),
-            "past": self.past.state_dict(),
-            "returns": list(self.returns),
-            "seconds": time.monotonic() - self.started,
-            "metrics": metrics.mark(),
-            "device": self.agent.device.type,
-            "threads": torch.get_num_threads(),
-            "versions": provenance()["versions"],
-        }
-        save_checkpoint(self.folder.path / CHECKPOINT, state)
-
-    def evaluate(self, metrics: Metrics) -> dict[str, Any]:
-        """Play the evaluation and write the score; what score.json holds."""
-        from eval import evaluate, summary
-
-        asked, trained = self.asked, time.monotonic()
-        result = summary(evaluate(self.agent, asked.game, asked.eval_episodes, asked.seed), asked.game)
-        metrics.log("evaluation", asked.env_steps, {"score": result["score"], "hns": result["hns"]})
-        result = {
-            **{name: getattr(asked, name) for name in ("agent", "game", "seed", "env_steps")},
-            **result,
-            "played_by": "tortoise" if asked.config.tortoise.acts else "hare",
-            "hours": round((trained - self.started) / 3600, 4),
-            "evaluation_hours": round((time.monotonic() - trained) / 3600, 4),
-            "commit": commit_at_start(),
-            **(moved() | self.folder.commits()),
-            "device": self.device,
-        }
-        self.folder.write_score(result)
-        return result
-
-
-def main(argv: list[str]) -> None:
-    """Run what the command line asks for."""
-    asked = read_command_line(argv)
-    with Signals() as signals, RunFolder(asked.folder) as folder:
-        result = None if asked.fresh else folder.check(asked.identity(), Run)
-        if result is not None:
-            say(folder.finished(result))
-        else:
-            result = carry_out(asked, folder, signals)
-    told = "trained, not evaluated"
-    if result is not None:
-        told = f"score {result['score']:,.1f}, hns {find_game(asked.game).normalised(result['score']):.3f}"
-    say(f"{asked.agent} on {asked.game}: {told} ({asked.folder})", sys.stdout)
-
-
-def carry_out(asked: Run, folder: RunFolder, signals: Signals) -> dict[str, Any] | None:
-    """Train, from the last checkpoint on if there is one, and evaluate; what score.json holds, None without an evaluation."""
-    made = provenance()  # the commit is taken before more of the code is read
-    if asked.wandb == "online":
-        require_key()
-    training, kept = Training(asked, folder), 0
-    if folder.checkpoint is not None and not asked.fresh:
-        from experiment.checkpoint import load_checkpoint
-
-        kept = training.restore(load_checkpoint(folder.checkpoint, "cpu"))
-        folder.go_on(asked.identity(), made | {"device": training.device, "env_step": training.env_step})
-    else:
-        folder.begin(asked.identity(), made | {"device": training.device})
-    where = {"project": "hare-and-tortoise", "group": f"{asked.agent}-{asked.game}"}  # the seeds of a sweep side by side
-    where["name"] = f"{where['group']}-seed{asked.seed}"
-    metrics = Metrics(folder.path / METRICS, mirrored(asked.wandb, where, folder, asked.identity()), kept)
-    try:
-        with signals.patient():
-            training.learn(metrics, signals)
-        return training.evaluate(metrics) if asked.eval_episodes else None
-    finally:
-        training.lanes.close()
-        metrics.close()
-
-
-if __name__ == "__main__":
-    run(main)
+def carry_out(begun: Begun) -> dict[str, Any] | None:
+    """Train and evaluate; what score.json holds, None without an evaluation."""
+    session = Session(begun)
+    training = Training(begun.asked, session.device)
+    with closing(training.lanes):
+        return session.carry_out(training)

@@ -20,9 +20,12 @@ import torch
 from benchmarks.timing import circumstances, resident_megabytes
 from envs.make import make_lanes
 from experiment.checkpoint import load_checkpoint
-from experiment.folder import CHECKPOINT, METRICS, RunFolder
-from experiment.metrics import Metrics
-from options import Run, read_command_line
+from experiment.folder import CHECKPOINT, RunFolder
+from experiment.provenance import provenance
+from experiment.session import Session
+from experiment.signals import Signals
+from experiment.start import Begun
+from options import PACKAGES, Run, read_command_line
 from train import Training
 
 SAVES = 7
@@ -31,18 +34,19 @@ SAVES = 7
 def play(asked: Run, out: Path) -> None:
     """A run of random actions; saves, timed."""
     with RunFolder(out) as folder:
-        training = Training(asked, folder)
+        session = Session(Begun(asked, folder, Signals(), provenance(PACKAGES)))
+        training = Training(asked, session.device)
+        session.begin(training)
         rng = np.random.default_rng(0)
         for _ in range(asked.env_steps // asked.num_lanes - 1):
             action = rng.integers(training.lanes.num_actions, size=asked.num_lanes)
             training.lanes.send(action)
-            training._remember(action, training.lanes.recv())
+            training.remember(action, training.lanes.recv())
         training.agent.update(training.replay)
-        metrics = Metrics(out / METRICS)
         took = []
         for _ in range(SAVES):
             began = time.perf_counter()
-            training._save(metrics)
+            session.save()
             took.append(time.perf_counter() - began)
     agent = training.agent
     parameters = sum(p.numel() * p.element_size() for p in agent.hare.parameters())
@@ -57,14 +61,13 @@ def play(asked: Run, out: Path) -> None:
 def restore(asked: Run, out: Path) -> None:
     """A resume, timed, and the same log on raw emulators."""
     with RunFolder(out) as folder:
-        training = Training(asked, folder)
-        state = load_checkpoint(out / CHECKPOINT, "cpu")
-        actions = state["past"]["actions"].numpy().astype(np.int64)
+        session = Session(Begun(asked, folder, Signals(), provenance(PACKAGES)))
+        training = Training(asked, session.device)
         began = time.perf_counter()
-        training.restore(state)
+        session.begin(training)
         again = time.perf_counter() - began
-        del state
         training.agent.update(training.replay)
+    actions = load_checkpoint(out / CHECKPOINT, "cpu")["past"]["actions"].numpy().astype(np.int64)
     print(f"memory after the resume: {resident_megabytes():.0f} MB, largest {_largest():.0f} MB")
     training.lanes.close()
     lanes = make_lanes(asked.game, asked.num_lanes, asked.seed)

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 
 from benchmarks.timing import circumstances
-from experiment.folder import METRICS, RunFolder
-from experiment.metrics import Metrics
+from experiment.folder import RunFolder
+from experiment.session import Session
 from experiment.signals import Signals
+from experiment.start import Begun
 from options import Run, read_command_line
 from train import Training
 
@@ -29,9 +30,9 @@ CALLS = {
     "act": ("agent", "act"),
     "send": ("lanes", "send"),
     "wait for the emulators": ("lanes", "recv"),
-    "remember": ("", "_remember"),
-    "log, measure": ("", "_log"),
-    "save": ("", "_save"),
+    "remember": ("training", "remember"),
+    "log, measure": ("training", "_log"),
+    "save": ("session", "save"),
 }
 
 
@@ -58,11 +59,12 @@ class Clock:
 def learn(asked: Run, timed: bool) -> dict[str, float]:
     """Seconds of a run after its warm-up, whole and (if `timed`) by call, and of its evaluation."""
     with tempfile.TemporaryDirectory() as place, RunFolder(Path(place) / "run") as folder:
-        training, clock = Training(asked, folder), Clock()
-        folder.begin(asked.identity(), {"commit": None, "wandb": "0"})
-        metrics = Metrics(folder.path / METRICS, None, 0)
-        on_gpu = training.agent.device.type == "cuda"
-        wait = torch.cuda.synchronize if on_gpu else (lambda: None)
+        signals, clock = Signals(), Clock()
+        session = Session(Begun(asked, folder, signals, {"commit": None, "wandb": "0", "versions": {}}))
+        training = Training(asked, session.device)
+        session.begin(training)
+        owners = {"agent": training.agent, "lanes": training.lanes, "training": training, "session": session}
+        wait = torch.cuda.synchronize if session.device.type == "cuda" else (lambda: None)
         began: list[float] = []
         first = training.agent.update
 
@@ -73,16 +75,15 @@ def learn(asked: Run, timed: bool) -> dict[str, float]:
             training.agent.update = first  # type: ignore[method-assign]
             if timed:
                 for name, (owner, method) in CALLS.items():
-                    clock.wrap(getattr(training, owner) if owner else training, method, name, wait)
+                    clock.wrap(owners[owner], method, name, wait)
 
         training.agent.update = update  # type: ignore[method-assign]
-        with Signals() as signals:
-            training.learn(metrics, signals)
+        with signals:
+            training.learn(session)
         wait()
         ended, seconds = time.perf_counter(), dict(clock.seconds)  # the evaluation acts too
-        if asked.eval_episodes:
-            training.evaluate(metrics)
-        metrics.close()
+        training.score(session)
+        session.metrics.close()
         training.lanes.close()
         return {"loop": ended - began[0], "evaluation": time.perf_counter() - ended, **(seconds if timed else {})}
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from experiment.command import UserError
 
-ENDINGS = (".mp4", ".gif")
 ENLARGED = {".mp4": 4, ".gif": 2}  # pixels for each of the console's
 # A .gif has 256 colours: all of a console's few, found over the whole film, and only what changed is stored.
 PALETTE = "split[a][b];[a]palettegen=stats_mode=full[p];[b][p]paletteuse=dither=none:diff_mode=rectangle"
@@ -49,12 +48,10 @@ class Film:
 
     def add(self, picture: np.ndarray) -> None:
         """Append one picture."""
-        import cv2  # takes a while
-
         if picture.ndim == 2:
-            picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
-        kind = self._path.suffix
-        large = cv2.resize(picture, None, fx=ENLARGED[kind], fy=ENLARGED[kind], interpolation=cv2.INTER_NEAREST)
+            picture = np.stack([picture] * 3, axis=-1)
+        times = ENLARGED[self._path.suffix]
+        large = picture.repeat(times, axis=0).repeat(times, axis=1)
         if self._encoder is None:
             self._encoder = self._start(f"{large.shape[1]}x{large.shape[0]}")
         try:

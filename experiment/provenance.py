@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -12,12 +13,10 @@ from typing import Any
 from experiment.command import say
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("torch", "ale-py", "gymnasium", "numpy")
 
 
-@cache
-def provenance(packages: tuple[str, ...] = PACKAGES) -> dict[str, Any]:
-    """Command line, commit of the code when this was first asked, and versions of the `packages` that a score depends on."""
+def provenance(packages: Sequence[str]) -> dict[str, Any]:
+    """Command line, commit of the code when it was first asked for, and versions of the `packages`."""
     return {
         "command": " ".join(sys.argv),
         "commit": commit_at_start(),

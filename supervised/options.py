@@ -10,12 +10,14 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from experiment.command import UserError, nearest, parse
+from experiment.start import start
 from supervised.methods import EVERYTHING
 from supervised.settings import MOST, Config, require
 from supervised.sources import SOURCES
 from supervised.studies import MODELS, STUDIES, compose, help_text
 
 CONFIG = Config()
+PACKAGES = ("torch", "numpy")  # that an accuracy depends on
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,22 @@ class Run:
         """All that the result depends on, as plain values; what a run folder is recognised by."""
         names = ("study", "point", "dataset", "model", "method", "seed", "images", "precision", "evaluations", "hessian_rounds")
         return {**{name: getattr(self, name) for name in names}, "config": dataclasses.asdict(self.config)}
+
+    def mirror(self) -> dict[str, str]:
+        """How Weights & Biases shows the run."""
+        name = "-".join(map(str, (self.method, self.study, self.point, self.dataset, self.model, self.seed)))
+        return {"project": "hare-and-tortoise-supervised", "name": name}
+
+    def outcome(self, score: dict[str, Any]) -> str:
+        """The last line of a run with this `score`."""
+        held_out = self.config.protocol.held_out
+        images = f"accuracy on {held_out:,} held-out images" if held_out else "test accuracy"
+        return f"{self.method}, {self.study} on {self.dataset}: {images} {score['test']:.4f} ({self.folder})"
+
+
+def main(argv: Sequence[str]) -> None:
+    """Make the run that the command line `argv` asks for: python -m supervised.train."""
+    start(read_command_line(argv), "supervised.train", PACKAGES)
 
 
 def read_command_line(argv: Sequence[str]) -> Run:

@@ -16,8 +16,8 @@ from experiment.command import DivergenceError, UserError, nearest, run, say
 from experiment.folder import METRICS, RunFolder
 from experiment.parser import Parser
 from experiment.rows import diverged
-from supervised import train
-from supervised.options import Run, read_command_line
+from experiment.start import start
+from supervised.options import PACKAGES, Run, read_command_line
 from supervised.studies import STUDIES
 
 SEEDS = 10_000  # at most; every run's flags are read before the first
@@ -77,7 +77,7 @@ def _make(line: list[str]) -> None:
         update = diverged(asked.folder / METRICS)
     if not asked.fresh and update is not None:
         raise DivergenceError(f"a loss before update {update} was not finite in {asked.folder}; --fresh would try it again")
-    train.main(line)
+    start(asked, "supervised.train", PACKAGES)
 
 
 def _numbered(lines: list[list[str]]) -> Iterator[tuple[str, list[str]]]:

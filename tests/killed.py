@@ -88,12 +88,12 @@ def _moments() -> dict[str, Any]:
         return arm
 
     return {
-        "before the first save": at("train", "Training", "_save", 1, False),
+        "before the first save": at("experiment.session", "Session", "save", 1, False),
         "in an update": at("agents.agent", None, "clip_gradient_", 25, False),
         "in the middle of a file": at("experiment.checkpoint", "_Summed", "write", 200, False),
         "between two renames": at("pathlib", "Path", "replace", 4, True),
-        "after a save": at("train", "Training", "_save", 2, True),
-        "while playing again": at("train", "Training", "_remember", 20, False),
+        "after a save": at("experiment.session", "Session", "save", 2, True),
+        "while playing again": at("train", "Training", "remember", 20, False),
         "in the evaluation": at("eval", None, "summary", 1, False),
         "before the score is written": at("experiment.folder", "RunFolder", "write_score", 1, False),
         "slow updates": slow("agents.agent", "Agent", "update"),

@@ -21,6 +21,7 @@ from experiment.metrics import Metrics
 from experiment.progress import Progress
 from experiment.provenance import commit, provenance
 from experiment.signals import Signals
+from options import PACKAGES
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_says_how_it_was_made() -> None:
-    made = provenance()
+    made = provenance(PACKAGES)
     assert made["versions"]["torch"] == torch.__version__
     assert set(made["versions"]) >= {"torch", "ale-py"}
     assert made["commit"] == commit()

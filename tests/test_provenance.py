@@ -98,7 +98,6 @@ def test_edited_code_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[st
     line = [*TOY, "--device", "cpu", "--out", str(tmp_path)]
     monkeypatch.setattr(provenance, "_describe", lambda: ("a" * 40, ""))
     provenance._at_start.cache_clear()
-    provenance.provenance.cache_clear()
     train.main(line)
     assert "finished on" not in capsys.readouterr().err
     train.main(line)
@@ -114,11 +113,9 @@ def test_edited_code_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[st
     score.unlink()
     monkeypatch.setattr(provenance, "_describe", lambda: ("c" * 40, ""))
     provenance._at_start.cache_clear()
-    provenance.provenance.cache_clear()
     train.main(line)
     assert "note: the run goes on at commit cccccccccc; it was at aaaaaaaaaa until now" in capsys.readouterr().err
     provenance._at_start.cache_clear()
-    provenance.provenance.cache_clear()
 
 
 def test_a_checkpoint_starts_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from experiment.command import DivergenceError, UserError
-from supervised import sweep, train
+from supervised import sweep
+from supervised.options import Run
 from tests.supervised_files import install_fashion
 from tests.test_supervised_training import MLP, SHORT
 
@@ -46,12 +47,12 @@ def test_a_sweep_makes_every_run_once(files: Path, tmp_path: Path, capsys: pytes
 def test_a_sweep_goes_on_behind_a_run_that_diverges(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
-    def diverges(line: list[str]) -> None:
-        made.append(line[line.index("--method") + 1])
+    def diverges(asked: Run, *_: object) -> None:
+        made.append(asked.method)
         if made[-1] == "none":
             raise DivergenceError("the loss is not finite")
 
-    monkeypatch.setattr(train, "main", diverges)
+    monkeypatch.setattr(sweep, "start", diverges)
     with pytest.raises(UserError, match="1 of 2 runs failed, the first: --study warm_start") as error:
         sweep.main(["--study", "warm_start", "--points", "plain", "--methods", "none", "fresh", "--seeds", "1"])
     assert (made, error.value.code) == (["none", "fresh"], 1)
@@ -60,11 +61,11 @@ def test_a_sweep_goes_on_behind_a_run_that_diverges(monkeypatch: pytest.MonkeyPa
 def test_a_sweep_ends_where_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
-    def fails(line: list[str]) -> None:
-        made.append(line)
+    def fails(*asked: object) -> None:
+        made.append(asked)
         raise UserError("cannot write a checkpoint: No space left on device", code=1)
 
-    monkeypatch.setattr(train, "main", fails)
+    monkeypatch.setattr(sweep, "start", fails)
     with pytest.raises(UserError, match="No space left"):
         sweep.main(["--study", "warm_start", "--points", "plain", "--methods", "none", "fresh", "--seeds", "1"])
     assert len(made) == 1
@@ -96,7 +97,7 @@ def test_a_run_that_diverged_is_not_tried_again(
     capsys.readouterr()
     made: list[object] = []
     with monkeypatch.context() as patch:
-        patch.setattr(train, "main", made.append)
+        patch.setattr(sweep, "start", lambda *asked: made.append(asked))
         with pytest.raises(UserError, match="1 of 1 runs failed"):
             sweep.main(argv)
         assert not made

@@ -11,6 +11,7 @@ import train
 from benchmarks.kills import difference, left_by
 from experiment.checkpoint import load_checkpoint, save_checkpoint
 from experiment.device import keep_threads
+from experiment.session import Session
 from tests.test_command_line import TOY
 
 LINE = [*TOY, "--checkpoint-every", "10", "--device", "cpu"]
@@ -31,16 +32,16 @@ def test_a_run_goes_on_with_its_own_number_of_threads(
     torch.set_num_threads(2)
     train.main([*LINE, "--out", str(tmp_path / "whole")])
     saved = []
-    save = train.Training._save
+    save = Session.save
 
-    def die(self: train.Training, *rest: object) -> None:
-        save(self, *rest)
-        saved.append(self.env_step)
-        if self.env_step == 50:  # in the middle of the updates
+    def die(self: Session) -> None:
+        save(self)
+        saved.append(self._training.time)
+        if saved[-1] == 50:  # in the middle of the updates
             raise InterruptedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.Training, "_save", die)
+        patch.setattr(Session, "save", die)
         with pytest.raises(InterruptedError):
             train.main([*LINE, "--out", str(tmp_path / "parts")])
     torch.set_num_threads(1)

@@ -14,8 +14,9 @@ import train
 from envs.atari import ColourTwin
 from experiment.checkpoint import load_checkpoint
 from experiment.command import UserError
-from experiment.folder import RunFolder, older
-from experiment.metrics import Metrics
+from experiment.folder import older
+from experiment.session import Session
+from options import read_command_line
 from sweep.states import State, look
 from tests.test_command_line import refuse
 
@@ -136,20 +137,20 @@ def test_a_loss_that_is_not_finite_stops_the_run(
 ) -> None:
     arguments = ["--agent", "der", *SHORT, "--log-every", str(log_every), "--checkpoint-every", str(checkpoint_every)]
     arguments += ["--measure-every", str(measure_every)]
-    original = train.Training._save
+    original = Session.save
     saved: list[int] = []
 
-    def save(self: train.Training, metrics: Metrics) -> None:
-        original(self, metrics)
-        saved.append(self.env_step)
-        if self.env_step == 100:  # 20 updates are done: what comes next is poisoned
-            next(self.agent.hare.parameters()).data.fill_(float("nan"))
+    def save(self: Session) -> None:
+        original(self)
+        saved.append(self._training.time)
+        if saved[-1] == 100:  # 20 updates are done: what comes next is poisoned
+            next(self._training.agent.hare.parameters()).data.fill_(float("nan"))
 
-    monkeypatch.setattr(train.Training, "_save", save)
+    monkeypatch.setattr(Session, "save", save)
     with pytest.raises(UserError, match="update 21 is not finite") as error:
         train.main([*arguments, "--out", str(tmp_path)])
     assert error.value.code == 1
-    found = look(train.read_command_line([*arguments, "--out", str(tmp_path)]))
+    found = look(read_command_line([*arguments, "--out", str(tmp_path)]))
     assert (found.state, found.note[:29]) == (State.DIVERGED, "the loss of update 21 was not")
     assert saved == list(range(checkpoint_every, 101, checkpoint_every))
     state = torch.load(tmp_path / "der/Catch/seed0/checkpoint.pt", weights_only=True)
@@ -223,13 +224,12 @@ def test_a_short_film_for_a_page_has_the_games_own_colours(tmp_path: Path) -> No
 def test_an_agent_that_does_not_learn_keeps_no_replay(tmp_path: Path) -> None:
     """100,000 rows would be 706 MB; and it goes on from a checkpoint that holds as many priorities."""
     argv = ["--agent", "random", "--game", "Catch", "--env-steps", "2000", "--eval-episodes", "2", "--device", "cpu"]
-    asked = train.read_command_line([*argv, "--out", str(tmp_path), "--checkpoint-every", "1000"])
+    asked = read_command_line([*argv, "--out", str(tmp_path), "--checkpoint-every", "1000"])
     train.main([*argv, "--out", str(tmp_path), "--checkpoint-every", "1000"])
-    folder = RunFolder(asked.folder)
-    training = train.Training(asked, folder)
+    training = train.Training(asked, torch.device("cpu"))
     assert training.replay.frame.numel() < 30 * 84 * 84
     state = load_checkpoint(older(asked.folder / "checkpoint.pt"), "cpu")
     state["replay"]["value"] = torch.zeros(2000, dtype=torch.int64)  # as of before
-    training.restore(state)
-    assert training.env_step == 1000
+    training.load_state_dict(state)
+    assert training.time == 1000
     training.lanes.close()

@@ -1,0 +1,126 @@
+"""The life of a run from the moment its code is loaded, the same for agents and classifiers: begin or go on, save, finish."""
+
+import json
+import time
+from typing import Any, Protocol
+
+import torch
+
+from experiment.checkpoint import load_checkpoint, save_checkpoint
+from experiment.command import DivergenceError
+from experiment.device import choose_device, device_name, keep_freed_memory, keep_threads, require_same_type
+from experiment.folder import CHECKPOINT, METRICS, kept_checkpoint
+from experiment.metrics import Metrics
+from experiment.mirror import mirrored
+from experiment.provenance import commit_at_start, moved
+from experiment.start import Begun
+
+
+class Training(Protocol):
+    """What a session needs of what is trained; train.py and supervised/train.py have one each."""
+
+    clock: str
+    """what rows of metrics are counted by: env_step, or update"""
+
+    @property
+    def time(self) -> int:
+        """How far it is, by that clock."""
+
+    def learn(self, session: "Session") -> None:
+        """The loop, from where it is to its end, or until `session.stopping`, before which it saves."""
+
+    def score(self, session: "Session") -> dict[str, Any] | None:
+        """What score.json shall hold of the finished training, None without an evaluation."""
+
+    def diverged(self) -> tuple[str, int] | None:
+        """Which loss was not finite, in words, and after how many updates that is known; None if all were."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the training depends on, but what it was made from: tensors and plain values."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+
+
+class Session:
+    """What one process does of a run. Its loop writes to `metrics`, calls `save` and looks at `stopping`."""
+
+    metrics: Metrics
+
+    def __init__(self, begun: Begun) -> None:
+        """UserError if the device is absent."""
+        keep_freed_memory()
+        self.asked, self.folder, self._signals, self._made = begun
+        self.device = choose_device(self.asked.device)
+        self._device_name = device_name(self.device)
+
+    def carry_out(self, training: Training) -> dict[str, Any] | None:
+        """Train, from the last checkpoint on if there is one, and write the score; what score.json holds."""
+        self.begin(training)
+        try:
+            with self._signals.patient():
+                training.learn(self)
+            hours = {"hours": round(self.seconds / 3600, 4)}
+            score = training.score(self)
+            return None if score is None else self._finish(score | hours)
+        finally:
+            self.metrics.close()
+
+    def begin(self, training: Training) -> None:
+        """Begin, or go on from the last checkpoint. UserError if that is of another run, before anything is changed."""
+        self._training, settings = training, self.asked.identity()
+        kept, seconds = 0, 0.0
+        if self.folder.checkpoint is not None and not self.asked.fresh:
+            state = load_checkpoint(self.folder.checkpoint, "cpu")
+            self._restore(state)
+            kept, seconds = state["metrics"], state["seconds"]
+            self.folder.go_on(settings, self._made | {"device": self._device_name, training.clock: training.time})
+        else:
+            self.folder.begin(settings, self._made | {"device": self._device_name})
+        mirror = mirrored(self.asked.wandb, self.asked.mirror(), self.folder, settings)
+        self.metrics = Metrics(self.folder.path / METRICS, mirror, kept, training.clock)
+        self._began = time.monotonic() - seconds
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.folder.require_own(state["settings"], self.asked.identity(), type(self.asked))
+        require_same_type(state.get("device"), self.device)
+        self._device_name = keep_threads(state, self.device)
+        self._training.load_state_dict(state)
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has learnt, over all its processes."""
+        return time.monotonic() - self._began
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a signal asks for the end: the loop saves and returns."""
+        return self._signals.asked is not None
+
+    def require_finite(self) -> None:
+        """DivergenceError if a loss was not finite: what comes of it must not take a checkpoint's place."""
+        if (diverged := self._training.diverged()) is not None:
+            loss, update = diverged
+            self.metrics.log("diverged", self._training.time, {"update": update})  # for whoever looks at many runs
+            raise DivergenceError(f"{loss} is not finite; {kept_checkpoint(self.folder.path)}")
+
+    def save(self) -> None:
+        """Write a checkpoint. DivergenceError instead if a loss was not finite."""
+        self.require_finite()
+        state = {
+            **self._training.state_dict(),
+            "settings": json.loads(json.dumps(self.asked.identity())),
+            "seconds": self.seconds,
+            "metrics": self.metrics.mark(),
+            "device": self.device.type,
+            "threads": torch.get_num_threads(),
+            "versions": self._made["versions"],
+        }
+        save_checkpoint(self.folder.path / CHECKPOINT, state)
+
+    def _finish(self, score: dict[str, Any]) -> dict[str, Any]:
+        """Write `score`, with the commits and the device that it is of; the whole of it."""
+        commits = {"commit": commit_at_start(), **moved(), **self.folder.commits()}
+        whole = {**score, **commits, "device": self._device_name}
+        self.folder.write_score(whole)
+        return whole

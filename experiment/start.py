@@ -1,0 +1,61 @@
+"""A run from its command line to its last line. No torch here: it is loaded with the loop, if there is anything to do."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from experiment.command import say
+from experiment.folder import RunFolder
+from experiment.mirror import require_key
+from experiment.provenance import provenance
+from experiment.signals import Signals
+
+
+class Asked(Protocol):
+    """What a command line asks for: `Run` of options.py, or that of supervised/options.py."""
+
+    device: Any
+    fresh: bool
+    wandb: Any
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is kept."""
+
+    def identity(self) -> dict[str, Any]:
+        """All that the result depends on, as plain values; what a run folder is recognised by."""
+
+    def mirror(self) -> dict[str, str]:
+        """Under which project, group and name Weights & Biases shows the run."""
+
+    def outcome(self, score: dict[str, Any] | None) -> str:
+        """The last line: what the run came to, from what score.json holds, None if it was not evaluated."""
+
+
+class Begun(NamedTuple):
+    """A run that this process is to make: nobody else has its folder."""
+
+    asked: Asked
+    folder: RunFolder
+    signals: Signals
+    made: dict[str, Any]
+    """how this process makes it: command line, commit, versions"""
+
+
+def start(asked: Asked, loop: str, packages: tuple[str, ...]) -> None:
+    """Make the run that is `asked` for, or what is left of it, unless its folder holds it finished; say what it came to.
+
+    `loop` is the module whose `carry_out` trains. It and all that it imports are loaded before that, so that the run is of one
+    state of the code, whatever is edited meanwhile. The result depends on the versions of `packages`.
+    """
+    with Signals() as signals, RunFolder(asked.folder) as folder:
+        score = None if asked.fresh else folder.check(asked.identity(), type(asked))
+        if score is not None:
+            say(folder.finished(score))
+        else:
+            made = provenance(packages)  # the commit is taken before more of the code is read
+            if asked.wandb == "online":
+                require_key()
+            score = import_module(loop).carry_out(Begun(asked, folder, signals, made))
+    say(asked.outcome(score), sys.stdout)
