@@ -1,6 +1,8 @@
 """Every error that a user can cause is one line with exit code 2, and comes before anything is trained or overwritten."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from experiment import command
 from experiment.folder import RunFolder
 from options import read_command_line
 
+ROOT = Path(__file__).parent.parent
 TOY = ["--game", "Catch", "--agent", "der", "--env-steps", "60", "--replay.warmup-steps", "40", "--eval-episodes", "2"]
 
 
@@ -74,6 +77,14 @@ def test_a_bad_command_line_is_one_line(
     assert told.count("\n") == 0, told
     assert all(word in told for word in words), told
     assert not (tmp_path / "runs").exists()  # nothing was made
+
+
+@pytest.mark.parametrize("module", ["options", "supervised.options", "supervised.sweep", "sweep.grid"])
+def test_a_command_line_is_read_without_torch(module: str) -> None:
+    """It takes seconds to load, which `--help` and a wrong flag need not wait for."""
+    code = f"import sys, {module}; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
 
 
 def test_cuda_that_is_absent_is_refused(
