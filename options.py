@@ -118,6 +118,11 @@ class Run:
         return every > 0 and env_step % every < self.num_lanes
 
     @property
+    def name(self) -> str:
+        """What a person calls this run."""
+        return f"{self.agent} {self.game} seed {self.seed}"
+
+    @property
     def folder(self) -> Path:
         """Where this run is kept."""
         return self.out / self.agent / self.game / f"seed{self.seed}"
@@ -209,7 +214,7 @@ def read_command_line(argv: Sequence[str]) -> Run:
 
 
 def lacking(flag: str, agent: str, config: AgentConfig) -> str | None:
-    """What is said of a flag of a piece that `agent` has not: which agents have it. None if it is no such flag."""
+    """Which agents have the piece that `flag` belongs to, where `agent` has not; None if it belongs to none."""
     path = flag.removeprefix("--").split("=")[0].replace("-", "_").split(".")[:-1]
     for end in range(1, len(path) + 1):
         if _piece(config, path[:end]) is None:
@@ -221,7 +226,7 @@ def lacking(flag: str, agent: str, config: AgentConfig) -> str | None:
 
 def _piece(config: AgentConfig, path: Sequence[str]) -> Any:
     """The piece of `config` at `path`, None if it has none, False if nothing is called so."""
-    found: Any = config
+    piece: Any = config
     for name in path:
-        found = getattr(found, name, False) if found is not None else None
-    return found
+        piece = getattr(piece, name, False) if piece is not None else None
+    return piece

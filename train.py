@@ -44,17 +44,14 @@ from replay.stack import FrameStack
 class Training:
     """What a run trains: the lanes, the agent, its memory."""
 
-    clock = "env_step"
-
     def __init__(self, asked: Run, device: torch.device) -> None:
         """UserError if the game's ROM is absent, or if the device cannot do what is asked."""
-        c = asked.config
+        self.asked, c = asked, asked.config
         try:
             check_execution(asked.execution, device)
             self.lanes = make_lanes(asked.game, asked.num_lanes, asked.seed)
         except ValueError as error:
             raise UserError(str(error)) from error
-        self.asked = asked
         how = {"device": device, "seed": asked.seed, "execution": asked.execution}
         self.agent = Agent(c, self.lanes.num_actions, **how, planned=updates_due(c, asked.env_steps))
         window, rule = Window(c.target.n_max, c.jumps), Rule(c.replay.alpha, c.replay.new_rows)
@@ -70,8 +67,7 @@ class Training:
     def learn(self, session: Session) -> None:
         """The loop; it saves and ends early if it has to stop. DivergenceError if a loss is not finite."""
         asked, agent, lanes, metrics = self.asked, self.agent, self.lanes, session.metrics
-        label, paced = f"{asked.agent} {asked.game} seed {asked.seed}", not asked.warming_up(self.time)
-        progress = Progress(label, asked.env_steps, "env steps", self.time, paced)
+        progress = Progress(asked.name, asked.env_steps, "env steps", self.time, paced=not asked.warming_up(self.time))
         for env_step in range(self.time, asked.env_steps, asked.num_lanes):
             after = env_step + asked.num_lanes
             agent.anneal_(env_step)
@@ -112,12 +108,12 @@ class Training:
         """One row of metrics, and the line that a person sees."""
         session.require_finite()
         agent = self.agent
-        measured = agent.metrics()
-        mean = {"return": sum(self.returns) / len(self.returns)} if self.returns else {}
+        means = {"return": sum(self.returns) / len(self.returns)} if self.returns else {}
+        means |= agent.metrics()
         counts = {"update": agent.updates, "resets": agent.resets, "epsilon": agent.epsilon, "episodes": len(self.returns)}
         clock = {"seconds": round(session.seconds, 2), "env_steps_per_second": round(progress.speed, 2)}
-        session.metrics.log("train", self.time, {**counts, **mean, **measured, "clock": clock})
-        progress.note({**mean, **measured})
+        session.metrics.log("train", self.time, {**counts, **means, "clock": clock})
+        progress.note(means)
         self.returns.clear()
 
     def diverged(self) -> tuple[str, int] | None:
@@ -130,11 +126,11 @@ class Training:
         asked, began = self.asked, time.monotonic()
         if not asked.eval_episodes:
             return None
-        found = summary(evaluate(self.agent, asked.game, asked.eval_episodes, asked.seed), asked.game)
-        session.metrics.log("evaluation", asked.env_steps, {"score": found["score"], "hns": found["hns"]})
+        result = summary(evaluate(self.agent, asked.game, asked.eval_episodes, asked.seed), asked.game)
+        session.metrics.log("evaluation", asked.env_steps, {"score": result["score"], "hns": result["hns"]})
         return {
             **{name: getattr(asked, name) for name in ("agent", "game", "seed", "env_steps")},
-            **found,
+            **result,
             "played_by": "tortoise" if asked.config.tortoise.acts else "hare",
             "evaluation_hours": round((time.monotonic() - began) / 3600, 4),
         }
@@ -178,7 +174,7 @@ class Training:
 
 def carry_out(begun: Begun) -> dict[str, Any] | None:
     """Train and evaluate; what score.json holds, None without an evaluation."""
-    session = Session(begun)
+    session = Session(begun, clock="env_step")
     training = Training(begun.asked, session.device)
     with closing(training.lanes):
         return session.carry_out(training)

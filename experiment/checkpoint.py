@@ -66,7 +66,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, device: torch.device | str) -> dict[str, Any]:
-    """The newest whole state of those that were saved at `path`, its tensors on `device`; damage is told in a line.
+    """The newest whole state of those that were saved at `path`, its tensors on `device`; a line says so if one is damaged.
 
     UserError if there is none, or if it is of another format or holds code.
     """
@@ -89,9 +89,9 @@ def _load(path: Path, device: torch.device | str) -> dict[str, Any]:
     except (OSError, RuntimeError, EOFError, UnpicklingError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), "it is empty")
         raise UserError(f"{path} is no checkpoint ({reason})") from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        found = state.get("format") if isinstance(state, dict) else None
-        raise UserError(f"{path} has checkpoint format {found}; this version reads {FORMAT}")
+    version = state.get("format") if isinstance(state, dict) else None
+    if version != FORMAT:
+        raise UserError(f"{path} has checkpoint format {version}; this version reads {FORMAT}")
     return state
 
 
@@ -108,10 +108,10 @@ def _check_sum(path: Path) -> None:
     tail = len(MARK) + DIGEST
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # opening a pipe would wait for a writer
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise DamagedError(f"{path} cannot be read (it is no regular file)")
-            size = found.st_size - tail
+            size = status.st_size - tail
             summed, left = hashlib.blake2b(digest_size=DIGEST), size
             while left > 0 and (block := file.read(min(left, 1 << 20))):
                 summed.update(block)

@@ -108,20 +108,20 @@ def _unknown(word: str, known: list[str], hint: str | None) -> str:
     last = flag.lstrip("-").split(".")[-1]
     ends = [name for name in known if name.lstrip("-").split(".")[-1] == USUAL.get(last, last)]
     near = ends[:3] or difflib.get_close_matches(flag, known, n=3, cutoff=0.6)
-    found = hint or (f"did you mean {' or '.join(near)}?" if near else "none here is like it; see --help")
-    return f"unknown flag {word.split('=')[0]}: {found}"
+    advice = hint or (f"did you mean {' or '.join(near)}?" if near else "none here is like it; see --help")
+    return f"unknown flag {word.split('=')[0]}: {advice}"
 
 
 def _first_line(box: str) -> str:
     """What tyro says in the first part of its box, in one line; where it cannot draw one, the title has a rule below it."""
     lines = [re.sub(r"[│╭╰╮╯]", "", line).strip() for line in box.splitlines()]
-    told: list[str] = []
+    part: list[str] = []
     for line in lines[1:]:
         if not line.startswith(("─", "----")):
-            told.append(line)
-        elif told:
+            part.append(line)
+        elif part:
             break
-    return re.sub(r"^Error parsing \w+: ", "", " ".join(told)) or "the command line cannot be read; see --help"
+    return re.sub(r"^Error parsing \w+: ", "", " ".join(part)) or "the command line cannot be read; see --help"
 
 
 def say(text: str, stream: TextIO | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Which device a run computes on, and what the host is told first."""
+"""Which device a run computes on, with how many threads, and what becomes of freed memory."""
 
 import ctypes
 from typing import Any, Literal
@@ -32,8 +32,8 @@ def require_same_type(saved: str | None, device: torch.device) -> None:
 def keep_threads(state: dict[str, Any], device: torch.device) -> str:
     """Compute with as many threads as the run has so far, where it is on the CPU; the device in words.
 
-    A line tells if that is another number.
-    `state` is a checkpoint's, which says how many these are unless it is old. Sums of other parts have other last digits.
+    `state` is a checkpoint's, which says how many these are unless it is old; a line says so if it is another number than now.
+    With more or fewer threads a sum is split into other parts, and its last digits are others.
     """
     threads, now = state.get("threads"), torch.get_num_threads()
     if device.type == state.get("device") == "cpu" and threads not in (None, now):

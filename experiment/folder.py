@@ -73,7 +73,7 @@ class RunFolder:
         return False
 
     def check(self, settings: dict[str, Any], kind: type) -> dict[str, Any] | None:
-        """The score if the folder holds this very run, finished, which is told; None if it holds none, or an unfinished one.
+        """The score if the folder holds this very run, finished; None if it holds none, or an unfinished one.
 
         UserError if it holds one with other `settings`, which are fields of the dataclass `kind`, or if a file is damaged.
         """
@@ -140,8 +140,9 @@ class RunFolder:
     def commits(self) -> dict[str, list[str]]:
         """The commits at which the run was trained, one after the other, if there was more than one."""
         config = self._config()
-        found = list(dict.fromkeys(str(one["commit"]) for one in (config["made"], *config["continued"]) if "commit" in one))
-        return {"commits": found} if len(found) > 1 else {}
+        commits = [str(part["commit"]) for part in (config["made"], *config["continued"]) if "commit" in part]
+        distinct = list(dict.fromkeys(commits))
+        return {"commits": distinct} if len(distinct) > 1 else {}
 
     def write_score(self, score: dict[str, Any]) -> None:
         """Write score.json, atomically, with its checksum and those of what lies beside it. UserError if that fails."""
@@ -154,22 +155,23 @@ class RunFolder:
     def _config(self) -> dict[str, Any]:
         """What config.json holds. UserError if that is not what `begin` wrote."""
         path = self.path / CONFIG
-        told = f"{path} cannot be read; --fresh replaces the run in {self.path}"
+        remedy = f"--fresh replaces the run in {self.path}"
         if self.checkpoint is not None:
-            told = f"{path} cannot be read; delete it, and the run goes on with its checkpoint's settings"
+            remedy = "delete it, and the run goes on with its checkpoint's settings"
+        unreadable = UserError(f"{path} cannot be read; {remedy}")
         try:
             config = {"continued": []} | read_json(path)
         except (UserError, TypeError) as error:
-            raise UserError(told) from error
+            raise unreadable from error
         kinds = {"settings": dict, "made": dict, "continued": list}
         whole = all(isinstance(config.get(name), kind) for name, kind in kinds.items())
         if not whole or not all(isinstance(one, dict) for one in config["continued"]):
-            raise UserError(told)
+            raise unreadable
         return config
 
 
 def _short(commit: str) -> str:
-    """A commit as a person is told it."""
+    """A commit as it is shown to a person."""
     return commit[:10] + ("-dirty" if commit.endswith("-dirty") else "")
 
 
@@ -185,9 +187,9 @@ def require_untouched(folder: Path, score: dict[str, Any]) -> None:
 
     Nothing is known of scores from before they had these checksums.
     """
-    known, found = score.get(BESIDE, {}), beside(folder)
-    for name in known:
-        if known[name] != found.get(name):
+    then, now = score.get(BESIDE, {}), beside(folder)
+    for name in then:
+        if then[name] != now.get(name):
             raise UserError(f"{folder / name} is damaged: it is not as it was when the run was finished")
 
 
@@ -215,25 +217,24 @@ def older(path: Path) -> Path:
 def differences(kind: type, theirs: dict[str, Any], ours: dict[str, Any], scored: bool) -> str:
     """The first settings, fields of the dataclass `kind`, that differ, with both values; "" if none does.
 
-    What scores alone depend on counts if `scored`.
-
+    Settings that scores alone depend on count only if `scored`.
     Fields that were added since `theirs` was written have their defaults there: the run was made as these say.
     """
     theirs = {name: value for name, value in filled(kind, theirs).items() if name in ours or name in theirs}
-    found = sorted(_differences(theirs, json.loads(json.dumps(ours))))
-    told = [f"{name} ({shown(old)}, not {shown(new)})" for name, old, new in found if scored or name not in OF_SCORES]
-    return ", ".join(told[:4])
+    differing = sorted(_differences(theirs, json.loads(json.dumps(ours))))
+    counting = [difference for difference in differing if scored or difference[0] not in OF_SCORES]
+    return ", ".join(f"{name} ({shown(old)}, not {shown(new)})" for name, old, new in counting[:4])
 
 
 def filled(kind: type, values: dict[str, Any]) -> dict[str, Any]:
     """The dataclass `kind` as the nested dicts `values`, with the defaults of the fields that they lack."""
-    known = {field.name: field.default for field in fields(kind) if field.default is not MISSING}
-    found = {name: asdict(value) if is_dataclass(value) else value for name, value in known.items()} | values
+    defaults = {field.name: field.default for field in fields(kind) if field.default is not MISSING}
+    whole = {name: asdict(value) if is_dataclass(value) else value for name, value in defaults.items()} | values
     for name, hint in get_type_hints(kind).items():
         for inner in filter(is_dataclass, get_args(hint) or (hint,)):
-            if isinstance(found.get(name), dict):
-                found[name] = filled(inner, found[name])
-    return found
+            if isinstance(whole.get(name), dict):
+                whole[name] = filled(inner, whole[name])
+    return whole
 
 
 def _differences(theirs: Any, ours: Any, path: str = "") -> Iterable[tuple[str, Any, Any]]:

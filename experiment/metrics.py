@@ -41,13 +41,13 @@ class Metrics:
             kept = read_bytes(self._path)[: mark["bytes"]]
         except UserError as error:
             raise UserError(f"{error}; --fresh starts the run over") from error
-        told = ""
+        fault = None
         if len(kept) < mark["bytes"]:
-            told = "is shorter than it was at the checkpoint: rows are lost"
+            fault = "is shorter than it was at the checkpoint: rows are lost"
         elif mark.get("hash", digest := hashlib.blake2b(kept, digest_size=16).hexdigest()) != digest:
-            told = "is damaged: it is not what it was at the checkpoint"
-        if told:
-            raise UserError(f"{self._path} {told}; --fresh starts the run over")
+            fault = "is damaged: it is not what it was at the checkpoint"
+        if fault:
+            raise UserError(f"{self._path} {fault}; --fresh starts the run over")
         return kept
 
     def log(self, kind: str, time: int, values: dict[str, Any]) -> None:

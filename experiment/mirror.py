@@ -15,12 +15,12 @@ def require_key() -> None:
     """UserError if wandb has no key: it would ask for one, or train for hours without being seen."""
     wandb = _wandb()
     try:
-        found = wandb.login(prompt=False, verify=False)
+        has_key = wandb.login(prompt=False, verify=False)
     except TypeError:  # versions that cannot be told not to ask
-        found = bool(wandb.api.api_key)
+        has_key = bool(wandb.api.api_key)
     except Exception as error:  # a key that can be none
         raise UserError(f"--wandb online: {_first_line(error)}") from error
-    if not found:
+    if not has_key:
         raise UserError(KEY)
 
 

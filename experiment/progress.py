@@ -46,15 +46,15 @@ class Progress:
 
     def note(self, values: dict[str, float]) -> None:
         """Show `values` beside the count."""
-        told = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         if self._bar is not None:
-            self._bar.set_postfix_str(told, refresh=False)
+            self._bar.set_postfix_str(shown, refresh=False)
             return
         speed, share = self.speed, self._done / max(self._total, 1)
         pace = f"{speed:.1f}/s" if speed else "a new pace"
         if speed and self._paced:
             pace += f"  left {tqdm.format_interval((self._total - self._done) / speed)}"
-        say(f"{self._label}  {self._done:,}/{self._total:,} {self._unit}  {share:.0%}  {told}  {pace}")
+        say(f"{self._label}  {self._done:,}/{self._total:,} {self._unit}  {share:.0%}  {shown}  {pace}")
 
     def close(self) -> None:
         """Leave the bar as it stands."""

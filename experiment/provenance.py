@@ -33,14 +33,14 @@ def commit_at_start() -> str:
 @cache
 def _at_start() -> tuple[str, str]:
     """The commit of the code when this was first asked, and the hash of what differs from it."""
-    found, why = _describe()
-    if found == "unknown":
+    commit, why = _describe()
+    if commit == "unknown":
         say(f"note: the commit of the code is unknown ({why})")
-    return found, _changes(found)
+    return commit, _changes(commit)
 
 
 def moved() -> dict[str, str]:
-    """`commit_at_end` if the checkout is not what it was when this process began, which is told; else nothing."""
+    """`commit_at_end` if the checkout is not what it was when this process began, with a line that says so; else nothing."""
     then, now = commit_at_start(), commit()
     if (now, _changes(now)) == _at_start():
         return {}
@@ -57,12 +57,12 @@ def commit() -> str:
 def _describe() -> tuple[str, str]:
     """The commit, and where it is unknown, why."""
     try:
-        told = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+        answer = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except OSError as error:
         return "unknown", f"git: {error.strerror}"
-    if told.returncode:
-        return "unknown", next(iter(told.stderr.decode(errors="replace").splitlines()), f"git ends with {told.returncode}")
-    return told.stdout.decode(errors="replace").strip(), ""
+    if answer.returncode:
+        return "unknown", next(iter(answer.stderr.decode(errors="replace").splitlines()), f"git ends with {answer.returncode}")
+    return answer.stdout.decode(errors="replace").strip(), ""
 
 
 def _changes(commit: str) -> str:

@@ -19,12 +19,9 @@ from experiment.start import Begun
 class Training(Protocol):
     """What a session needs of what is trained; train.py and supervised/train.py have one each."""
 
-    clock: str
-    """what rows of metrics are counted by: env_step, or update"""
-
     @property
     def time(self) -> int:
-        """How far it is, by that clock."""
+        """How far it is, by the session's clock."""
 
     def learn(self, session: "Session") -> None:
         """The loop, from where it is to its end, or until `session.stopping`, before which it saves."""
@@ -47,9 +44,10 @@ class Session:
 
     metrics: Metrics
 
-    def __init__(self, begun: Begun) -> None:
-        """UserError if the device is absent."""
+    def __init__(self, begun: Begun, clock: str) -> None:
+        """`clock` is what rows of metrics are counted by: env_step, or update. UserError if the device is absent."""
         keep_freed_memory()
+        self._clock = clock
         self.asked, self.folder, self._signals, self._made = begun
         self.device = choose_device(self.asked.device)
         self._device_name = device_name(self.device)
@@ -74,11 +72,11 @@ class Session:
             state = load_checkpoint(self.folder.checkpoint, "cpu")
             self._restore(state)
             kept, seconds = state["metrics"], state["seconds"]
-            self.folder.go_on(settings, self._made | {"device": self._device_name, training.clock: training.time})
+            self.folder.go_on(settings, self._made | {"device": self._device_name, self._clock: training.time})
         else:
             self.folder.begin(settings, self._made | {"device": self._device_name})
         mirror = mirrored(self.asked.wandb, self.asked.mirror(), self.folder, settings)
-        self.metrics = Metrics(self.folder.path / METRICS, mirror, kept, training.clock)
+        self.metrics = Metrics(self.folder.path / METRICS, mirror, kept, self._clock)
         self._began = time.monotonic() - seconds
 
     def _restore(self, state: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ import experiment.interrupt  # noqa: F401  the first of all imports: it answers 
 
 # isort: split
 import shlex
-from collections.abc import Iterator
 
 from experiment.command import DivergenceError, UserError, nearest, run, say
 from experiment.folder import METRICS, RunFolder
@@ -23,8 +22,8 @@ from supervised.studies import STUDIES
 SEEDS = 10_000  # at most; every run's flags are read before the first
 
 
-def command_lines(argv: list[str]) -> tuple[list[list[str]], bool]:
-    """The flags of every run that `argv` asks for, seed after seed, and whether they are only to be listed. UserError."""
+def runs_of(argv: list[str]) -> tuple[dict[str, Run], bool]:
+    """Every run that `argv` asks for, by its flags, seed after seed, and whether they are only to be listed. UserError."""
     parser = Parser("supervised.sweep", __doc__)
     parser.add_argument("--study", default=Run.study, help=f"one of {', '.join(STUDIES)}")
     parser.add_argument("--points", nargs="+", help="settings of the study; all if not given")
@@ -46,43 +45,35 @@ def command_lines(argv: list[str]) -> tuple[list[list[str]], bool]:
         for point in asked.points or study.points
         for method in asked.methods or study.methods_at(point)
     ]
-    for line in lines:
-        read_command_line(line)  # a mistake is found before the first run
-    return lines, asked.list
+    return {shlex.join(line): read_command_line(line) for line in lines}, asked.list  # a mistake is found before the first run
 
 
 def main(argv: list[str]) -> None:
     """Make or list the runs that the command line asks for. UserError, code 1, at the end if any diverged."""
-    lines, listed = command_lines(argv)
+    runs, listed = runs_of(argv)
     failed = []
-    for told, line in _numbered(lines):
+    for number, (flags, asked) in enumerate(runs.items(), 1):
         if listed:
-            print(shlex.join(["python", "-m", "supervised.train", *line]))
-        else:
-            say(told)
-            try:
-                _make(line)
-            except DivergenceError as error:
-                say(str(error))  # it would fail again; the others need not wait for it
-                failed.append(shlex.join(line))
+            print(f"python -m supervised.train {flags}")
+            continue
+        say(f"run {number} of {len(runs)}")
+        try:
+            _make(asked)
+        except DivergenceError as error:
+            say(str(error))  # it would fail again; the others need not wait for it
+            failed.append(flags)
     if failed:
-        raise UserError(f"{len(failed)} of {len(lines)} runs failed, the first: {failed[0]}", code=1)
+        raise UserError(f"{len(failed)} of {len(runs)} runs failed, the first: {failed[0]}", code=1)
 
 
-def _make(line: list[str]) -> None:
-    """Make the run of flags `line`. DivergenceError if it diverges, or did so in an earlier sweep; --fresh tries it again."""
-    asked = read_command_line(line)
+def _make(asked: Run) -> None:
+    """Make the run. DivergenceError if it diverges, or did so in an earlier sweep; --fresh tries it again."""
     if not asked.fresh:
-        RunFolder(asked.folder).check(asked.identity(), Run)  # another run that stands there is told first
+        RunFolder(asked.folder).check(asked.identity(), Run)  # UserError if another run stands there
         update = diverged(asked.folder / METRICS)
-    if not asked.fresh and update is not None:
-        raise DivergenceError(f"a loss before update {update} was not finite in {asked.folder}; --fresh would try it again")
+        if update is not None:
+            raise DivergenceError(f"a loss before update {update} was not finite in {asked.folder}; --fresh would try it again")
     start(asked, "supervised.train", PACKAGES)
-
-
-def _numbered(lines: list[list[str]]) -> Iterator[tuple[str, list[str]]]:
-    for i, line in enumerate(lines):
-        yield f"run {i + 1} of {len(lines)}", line
 
 
 if __name__ == "__main__":

@@ -35,8 +35,6 @@ TRAIN_IMAGES = 5_000  # of a task, at most, for its accuracy on what it was trai
 class Training:
     """What a run trains: the learner, and the tasks it is given."""
 
-    clock = "update"
-
     def __init__(self, asked: Run, device: torch.device) -> None:
         """UserError if the data set is absent, or if there are too few images."""
         self.asked, self.device, self.source = asked, device, SOURCES[asked.dataset]
@@ -171,5 +169,5 @@ class Training:
 
 def carry_out(begun: Begun) -> dict[str, Any]:
     """Train; what score.json holds."""
-    session = Session(begun)
+    session = Session(begun, clock="update")
     return session.carry_out(Training(begun.asked, session.device))

@@ -49,7 +49,7 @@ def side_by_side(tasks: Sequence[int], at_most: int) -> dict[int, list[int]]:
     So runs that share a GPU are equally long, and none is run that was not asked for.
     """
     left = set(tasks)
-    found: dict[int, list[int]] = {}
+    firsts: dict[int, list[int]] = {}
     for first in sorted(left):
         if first not in left:
             continue
@@ -57,8 +57,8 @@ def side_by_side(tasks: Sequence[int], at_most: int) -> dict[int, list[int]]:
         while size < at_most and first + size * len(ORDER) in left:
             size += 1
         left -= {first + i * len(ORDER) for i in range(size)}
-        found.setdefault(size, []).append(first)
-    return found
+        firsts.setdefault(size, []).append(first)
+    return firsts
 
 
 def array_string(tasks: Sequence[int]) -> str:

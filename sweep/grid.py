@@ -71,22 +71,22 @@ def main(argv: list[str]) -> None:
     for runs in sweep.values():
         looks = [look(cell) for cell in runs]
         say("\n".join(listing(looks, asked.at_once)))
-        todo = [found.run for found in looks if found.state in TODO]
+        todo = [cell.run for cell in looks if cell.state in TODO]
         for line in command_lines(todo, flags) if asked.commands else array_lines(todo, flags, asked):
             print(line, flush=True)
 
 
 def listing(looks: Sequence[Look], at_once: int) -> list[str]:
-    """What a person is told of one agent's cells."""
-    counts = Counter(found.state for found in looks)
+    """The lines about one agent's cells."""
+    counts = Counter(cell.state for cell in looks)
     rows: dict[str, list[str]] = {}
-    for found in looks:
-        share = f" {found.share:.0%}" if found.state in (State.RUNNING, State.RESUMABLE) else ""
-        rows.setdefault(found.run.game, []).append(f"{found.state}{share}")
-    told = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
-    lines = [f"{looks[0].run.agent} in {looks[0].run.out}: {told}"]
+    for cell in looks:
+        share = f" {cell.share:.0%}" if cell.state in (State.RUNNING, State.RESUMABLE) else ""
+        rows.setdefault(cell.run.game, []).append(f"{cell.state}{share}")
+    summary = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
+    lines = [f"{looks[0].run.agent} in {looks[0].run.out}: {summary}"]
     lines += [f"  {game:15}" + "".join(f"{word:15}" for word in words).rstrip() for game, words in rows.items()]
-    lines += [f"  {found.state}: {found.name}: {found.note}" for found in looks if found.note]
+    lines += [f"  {cell.state}: {cell.run.name}: {cell.note}" for cell in looks if cell.note]
     if late := recent(looks):
         lines.append(
             f"  {late} with a free lock wrote in the last {QUIET // 60} minutes: "
@@ -97,14 +97,14 @@ def listing(looks: Sequence[Look], at_once: int) -> list[str]:
 
 def _estimate(looks: Sequence[Look], at_once: int) -> str:
     """How long the unfinished cells will take."""
-    unfinished = sum(found.state in (*TODO, State.RUNNING) for found in looks)
+    unfinished = sum(cell.state in (*TODO, State.RUNNING) for cell in looks)
     hours = hours_left(looks)
     if not unfinished:
         return "nothing left to run"
     if hours is None:
         return "hours left: unknown, no run of this agent has finished"
-    done = [found for found in looks if found.hours is not None]
-    like = f"as {len(done)} finished on {', '.join(sorted({found.device for found in done}))}"
+    done = [cell for cell in looks if cell.hours is not None]
+    like = f"as {len(done)} finished on {', '.join(sorted({cell.device for cell in done}))}"
     return f"hours left: about {hours:.2g}, or {hours / min(at_once, unfinished):.2g} with {at_once} at once ({like})"
 
 
@@ -120,8 +120,9 @@ def array_lines(todo: Sequence[Run], flags: Sequence[str], asked: Grid) -> list[
     for size, first in sorted(side_by_side(tasks, asked.runs_per_gpu).items(), reverse=True):
         if max(first) > LARGEST:
             say(f"  task {max(first)} needs a MaxArraySize above SLURM's default (scontrol show config)")
-        told = size > 1 or "RUNS_PER_GPU" in os.environ  # sbatch would hand on what the shell exports
-        several, cpus = ([f"RUNS_PER_GPU={size}"], [f"--cpus-per-task={CPUS * size}"]) if told else ([], [])
+        several, cpus = [], []
+        if size > 1 or "RUNS_PER_GPU" in os.environ:  # sbatch would hand on what the shell exports
+            several, cpus = [f"RUNS_PER_GPU={size}"], [f"--cpus-per-task={CPUS * size}"]
         array = f"--array={array_string(first)}%{min(asked.at_once, len(first))}"
         lines.append(shlex.join([*several, "sbatch", *cpus, array, "sweep/array.sbatch", todo[0].agent, *flags]))
     return lines

@@ -30,7 +30,7 @@ QUIET = 900  # seconds without a new row of metrics after which nobody is at wor
 
 @dataclass(frozen=True)
 class Look:
-    """A cell and what was found in its folder."""
+    """A cell, and what its folder says of it."""
 
     run: Run
     state: State
@@ -38,11 +38,6 @@ class Look:
     share: float = 0.0  # of the env steps that need not be done again
     hours: float | None = None  # that a finished run took, evaluation included
     device: str = ""  # it was finished on
-
-    @property
-    def name(self) -> str:
-        """How a person calls the cell."""
-        return f"{self.run.agent} {self.run.game} seed {self.run.seed}"
 
 
 def look(run: Run) -> Look:
@@ -60,8 +55,8 @@ def look(run: Run) -> Look:
         return Look(run, State.RUNNING, share=_share(run))
     update = diverged(run.folder / METRICS)
     if update is not None:
-        told = f"the loss of update {update} was not finite; on such a device it would be so again with these settings"
-        return Look(run, State.DIVERGED, told)
+        note = f"the loss of update {update} was not finite; on such a device it would be so again with these settings"
+        return Look(run, State.DIVERGED, note)
     if folder.checkpoint is not None:
         return Look(run, State.RESUMABLE, share=_share(run))
     if folder.path.exists():

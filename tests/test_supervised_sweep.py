@@ -74,14 +74,14 @@ def test_a_sweep_ends_where_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("seeds", ["0", "-1", "1000000000"])
 def test_a_sweep_of_no_seeds_is_a_mistake(seeds: str) -> None:
     with pytest.raises(UserError, match=rf"--seeds must lie in 1\.\.10000, not {seeds}"):
-        sweep.command_lines(["--seeds", seeds])
+        sweep.runs_of(["--seeds", seeds])
 
 
 @pytest.mark.parametrize("flag", ["--seed", "--point", "--method"])
 def test_what_a_sweep_chooses_is_no_flag_of_its_runs(flag: str) -> None:
     """And no short form of the sweep's own."""
     with pytest.raises(UserError, match=f"{flag} is what a sweep chooses; say {flag}s"):
-        sweep.command_lines([flag, "3"])
+        sweep.runs_of([flag, "3"])
 
 
 def test_a_run_that_diverged_is_not_tried_again(
