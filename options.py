@@ -1,4 +1,4 @@
-"""The command lines of train.py and eval.py, each as one frozen value. No torch here: what is wrong is said at once."""
+"""The command lines of train.py and eval.py as frozen values. No torch here, so help and mistakes are answered at once."""
 
 import argparse
 import dataclasses
@@ -98,7 +98,7 @@ class Run:
             require(at < planned, f"--injection.at {at} never comes in a run of {planned} updates: halfway is {planned // 2}")
 
     def idle(self) -> list[str]:
-        """A line for each change of weights that the run is too short for: it is the agent without it."""
+        """A line for each planned change of weights that never comes because the run is too short."""
         c, planned = self.config, updates_due(self.config, self.env_steps)
         plans = {"resets": c.resets, "recycling": c.recycling}
         recycled = planned // c.recycling.every if c.recycling is not None else 0
@@ -225,7 +225,7 @@ def lacking(flag: str, agent: str, config: AgentConfig) -> str | None:
 
 
 def _piece(config: AgentConfig, path: Sequence[str]) -> Any:
-    """The piece of `config` at `path`, None if it has none, False if nothing is called so."""
+    """The piece of `config` at `path`, None where this agent has none, False if there is no such field."""
     piece: Any = config
     for name in path:
         piece = getattr(piece, name, False) if piece is not None else None

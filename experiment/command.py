@@ -101,7 +101,7 @@ def nearest(word: str, words: Sequence[str]) -> str:
 
 
 def _unknown(word: str, known: list[str], hint: str | None) -> str:
-    """What is said of `word`, which is none of the flags `known`."""
+    """The error message for `word`, which is none of the flags `known`."""
     if not word.startswith("-"):
         return f"unexpected argument {word!r}; see --help"
     flag = word.split("=")[0].replace("_", "-")
@@ -113,7 +113,7 @@ def _unknown(word: str, known: list[str], hint: str | None) -> str:
 
 
 def _first_line(box: str) -> str:
-    """What tyro says in the first part of its box, in one line; where it cannot draw one, the title has a rule below it."""
+    """tyro's error message in one line: the first part of its box, or, where it draws none, what stands between two rules."""
     lines = [re.sub(r"[│╭╰╮╯]", "", line).strip() for line in box.splitlines()]
     part: list[str] = []
     for line in lines[1:]:
@@ -137,8 +137,8 @@ def run(main: Callable[[list[str]], None]) -> NoReturn:
 
     Where nobody reads its output any more (`| head`), it ends with one line, too.
 
-    Threads of an update wait for each other in a loop. Where other programs use the cores too, theirs is the time that is
-    waited away, so the loop is kept short; torch reads this when it is loaded (docs/log.md has what it saves).
+    OpenMP's threads wait for each other by spinning, which takes time from other programs on the same cores. GOMP_SPINCOUNT
+    keeps that short; torch reads it when it is loaded (docs/log.md has what it saves).
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     _open_streams()

@@ -27,9 +27,9 @@ LOOKS = 10  # times that a held lock is tried again, 50 ms apart
 
 
 class RunFolder:
-    """A context in which the folder at `path` belongs to this process, however it ends: the kernel keeps the lock.
+    """A context in which the folder at `path` belongs to this process alone.
 
-    The lock is flock's. On NFS it holds between machines from Linux 2.6.12 on; on a file system without it, opening fails.
+    The lock is flock's: the kernel gives it back however the process ends. On NFS it holds between machines from Linux 2.6.12 on; on a file system without it, opening fails.
     """
 
     def __init__(self, path: Path) -> None:
@@ -133,8 +133,8 @@ class RunFolder:
             say(f"note: the run goes on at commit {_short(str(now))}; it was at {_short(str(then))} until now")
         self._write_config(settings, config["made"], [*config["continued"], made])
 
-    def name_elsewhere(self) -> str:
-        """Under which the run is mirrored, however often it is continued."""
+    def wandb_id(self) -> str:
+        """The run's id at Weights & Biases, the same however often it is continued."""
         return str(self._config()["made"].get("wandb") or secrets.token_hex(4))
 
     def commits(self) -> dict[str, list[str]]:
@@ -185,7 +185,7 @@ def beside(folder: Path) -> dict[str, str]:
 def require_untouched(folder: Path, score: dict[str, Any]) -> None:
     """UserError if what lies beside the whole `score` in `folder` is not as it was when that was written.
 
-    Nothing is known of scores from before they had these checksums.
+    A score from before there were such checksums is taken as it is.
     """
     then, now = score.get(BESIDE, {}), beside(folder)
     for name in then:
@@ -204,7 +204,7 @@ def _take(lock: int) -> None:
 
 
 def kept_checkpoint(folder: Path) -> str:
-    """What is said of the checkpoints of a run that has to stop."""
+    """For an error message: where the last checkpoint of the run in `folder` is, or that there is none."""
     path = folder / CHECKPOINT
     return f"the last checkpoint is kept at {path}" if path.exists() else "there is no checkpoint yet"
 

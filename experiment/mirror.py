@@ -25,14 +25,15 @@ def require_key() -> None:
 
 
 def mirrored(mode: str, where: dict[str, str], folder: RunFolder, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """The arguments of wandb.init for the run in `folder`, None if `mode` is off; continued, it goes on under its own name.
+    """The arguments of wandb.init for the run in `folder`, None if `mode` is off. A continued run keeps its id.
 
-    `where` has project, name and perhaps group; WANDB_PROJECT goes before it, WANDB_ENTITY and WANDB_TAGS are wandb's to read.
+    `where` has project, name and perhaps group. The environment's WANDB_PROJECT replaces that project; WANDB_ENTITY and
+    WANDB_TAGS are read by wandb itself.
     """
     if mode == "off":
         return None
     where = where | ({"project": os.environ["WANDB_PROJECT"]} if os.environ.get("WANDB_PROJECT") else {})
-    place = {"id": folder.name_elsewhere(), "resume": "allow", "dir": str(folder.path)}
+    place = {"id": folder.wandb_id(), "resume": "allow", "dir": str(folder.path)}
     return {"mode": mode, **where, **place, "config": settings}
 
 
@@ -70,7 +71,7 @@ class Mirror:
         self._run = run
 
     def _try(self, call: Callable[[], object]) -> BaseException | None:
-        """What `call` raised; but a signal's error goes on."""
+        """The error that `call` raised, None if it raised none. UserError if a signal ends the program."""
         try:
             call()
         except UserError:

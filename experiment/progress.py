@@ -1,4 +1,4 @@
-"""How far a job is and how long it still takes, for a person; where nobody can see it, it is no reason to stop."""
+"""A progress bar, or lines where there is no terminal. A stream that is closed or full never ends the job."""
 
 import contextlib
 import sys
@@ -15,7 +15,7 @@ class Progress:
     """A bar on a terminal, a line at each `note` elsewhere."""
 
     def __init__(self, label: str, total: int, unit: str, done: int = 0, paced: bool = True) -> None:
-        """`paced` False: what comes until `restart_clock` goes at another pace, and tells nothing of the time that is left."""
+        """`paced` False: no remaining time is shown until `restart_clock`, as what comes before goes at another pace."""
         self._label, self._total, self._unit = label, total, unit
         self._done, self._paced = done, paced
         self._bar: tqdm | None = None
@@ -26,7 +26,7 @@ class Progress:
         self._pace = (time.monotonic(), done)  # since when, and from which count on, the speed is taken
 
     def restart_clock(self) -> None:
-        """Take the speed from here on: what comes next goes at another pace, which is that of the rest."""
+        """Measure the speed from here on, and show the remaining time."""
         self._pace, self._paced = (time.monotonic(), self._done), True
         if self._bar is not None:
             self._bar.bar_format = None

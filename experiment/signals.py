@@ -16,7 +16,8 @@ NUMBERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGINT)
 class Signals:
     """A context in which these signals end the program with one line and its exit status; SIGHUP not if nohup has it ignored.
 
-    At once, or, within `patient`, when the program finds in `asked` that it should. A second Ctrl-C never waits.
+    At once; but within `patient` a signal is only noted in `asked`, and ends the program at the end of that. A second Ctrl-C
+    never waits.
     """
 
     def __init__(self) -> None:

@@ -44,9 +44,9 @@ def arguments(cell: Run, flags: Sequence[str]) -> list[str]:
 
 
 def side_by_side(tasks: Sequence[int], at_most: int) -> dict[int, list[int]]:
-    """`tasks` put together to `at_most` following seeds of one game: number of runs -> first tasks, every task in one of them.
+    """Groups of up to `at_most` consecutive seeds of one game, to share a GPU: size of a group -> the first task of each.
 
-    So runs that share a GPU are equally long, and none is run that was not asked for.
+    Every task is in one group; the runs of a group are equally long, and none is run that was not asked for.
     """
     left = set(tasks)
     firsts: dict[int, list[int]] = {}

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -47,9 +48,15 @@ def sources() -> list[Path]:
     return files + [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text())
+
+
 def imported(path: Path) -> Iterator[str]:
     """The modules that a file imports, inside functions too."""
-    return imported_by(ast.parse(path.read_text()))
+    return imported_by(parsed(path))
 
 
 def imported_by(tree: ast.AST) -> Iterator[str]:
@@ -84,7 +91,7 @@ def test_no_two_files_import_each_other() -> None:
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_stand_at_the_top(path: Path) -> None:
     """So that all the code of a run is loaded before it begins, and a reader finds them."""
-    for function in ast.walk(ast.parse(path.read_text())):
+    for function in ast.walk(parsed(path)):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             inner = {name.split(".")[0] for name in imported_by(function)}
             late = {module for file, module in LATE if file == ".".join(path.relative_to(ROOT).with_suffix("").parts)}
@@ -102,7 +109,7 @@ def test_files_and_functions_are_small() -> None:
     for path in [*sources(), *(ROOT / "tests").glob("*.py")]:
         text = path.read_text()
         assert text.count("\n") <= 250, f"{path} has more than 250 lines"
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef):
                 arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
                 count = len([a for a in arguments if a.arg not in ("self", "cls")])
