@@ -29,7 +29,8 @@ LOOKS = 10  # times that a held lock is tried again, 50 ms apart
 class RunFolder:
     """A context in which the folder at `path` belongs to this process alone.
 
-    The lock is flock's: the kernel gives it back however the process ends. On NFS it holds between machines from Linux 2.6.12 on; on a file system without it, opening fails.
+    The lock is flock's: the kernel gives it back however the process ends. On NFS it holds between machines from Linux 2.6.12
+    on; on a file system without it, opening fails.
     """
 
     def __init__(self, path: Path) -> None:

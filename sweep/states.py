@@ -41,7 +41,7 @@ class Look:
 
 
 def look(run: Run) -> Look:
-    """What has become of `run`, by its folder. It raises nothing, whatever that holds, and keeps no lock from a run that starts."""
+    """What has become of `run`, by its folder. Raises nothing, whatever that holds, and keeps no lock from a run that starts."""
     folder = RunFolder(run.folder)
     try:
         held = folder.held()  # asked first: a run that ends meanwhile is then found finished
@@ -77,7 +77,7 @@ def recent(looks: Sequence[Look]) -> int:
 
 
 def hours_left(looks: Sequence[Look]) -> float | None:
-    """Hours that the unfinished cells need one after another, each as long as the mean finished one; None if none is finished."""
+    """Hours that the unfinished cells need one after another, at the mean of the finished ones; None if none is."""
     took = [look.hours for look in looks if look.hours is not None]
     if not took:
         return None
