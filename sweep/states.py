@@ -41,7 +41,7 @@ class Look:
 
 
 def look(run: Run) -> Look:
-    """What has become of `run`, by its folder. Raises nothing, whatever that holds, and keeps no lock from a run that starts."""
+    """What has become of `run`, by its folder: whatever that holds, nothing is raised, and a run that starts gets its lock."""
     folder = RunFolder(run.folder)
     try:
         held = folder.held()  # asked first: a run that ends meanwhile is then found finished

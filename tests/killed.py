@@ -94,10 +94,10 @@ def _moments() -> dict[str, Any]:
         "between two renames": at("pathlib", "Path", "replace", 4, True),
         "after a save": at("experiment.session", "Session", "save", 2, True),
         "while playing again": at("train", "Training", "remember", 20, False),
-        "in the evaluation": at("eval", None, "summary", 1, False),
+        "in the evaluation": at("train", None, "summary", 1, False),
         "before the score is written": at("experiment.folder", "RunFolder", "write_score", 1, False),
         "slow updates": slow("agents.agent", "Agent", "update"),
-        "slow evaluation": slow("eval", None, "evaluate"),
+        "slow evaluation": slow("train", None, "evaluate"),
     }
 
 

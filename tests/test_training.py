@@ -1,5 +1,6 @@
 """Whole runs: agents learn what can be learnt, the same seed gives the same run, and a diverged run stops."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,16 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     assert state["env_step"] == 100
     assert all(value.isfinite().all() for value in state["agent"]["hare"].values())
     assert not list(tmp_path.rglob("score.json"))
+
+
+@pytest.mark.parametrize("look", [7, 8])
+def test_a_run_that_stops_has_saved_whenever_it_is_asked_to(look: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal may come between any two lines: what decides about the checkpoint decides about the end, too."""
+    looks = itertools.count()
+    monkeypatch.setattr(Session, "stopping", property(lambda _: next(looks) >= look))
+    argv = ["--agent", "der", *SHORT, "--eval-episodes", "0", "--checkpoint-every", "1000", "--out", str(tmp_path)]
+    train.main(argv)
+    assert load_checkpoint(read_command_line(argv).folder / "checkpoint.pt", "cpu")["env_step"] == look + 1
 
 
 def test_a_mirror_without_a_network(tmp_path: Path) -> None:
