@@ -8,78 +8,90 @@ from its folder, and refused if it is of another length.
 """
 
 import os
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from analysis.curves import CURVES, PLASTICITY, Course, add, read_metrics
-from analysis.folders import runs_below
-from analysis.labels import AGENTS, LONGEST, identity, rows_of
-from analysis.labels import COLUMNS as SETTINGS
-from analysis.scores import not_negative, read_run, read_table, table_rows, unique
+from analysis.read import courses
+from analysis.read.courses import CURVES, PLASTICITY, read_metrics
+from analysis.read.folders import runs_below
+from analysis.read.scores import Key, is_number, not_negative, read_run, read_table, table_rows, unique
+from analysis.read.settings import AGENTS, LONGEST, identity, rows_of
+from analysis.read.settings import COLUMNS as SETTINGS
 from experiment import sums
-from experiment.command import UserError, run
-from experiment.files import csv_text, header, locked, number, read_json, shown, whole
+from experiment.command import UserError
+from experiment.command import run as run_program
+from experiment.files import csv_text, header, locked, read_json, shown, whole
 from experiment.folder import CONFIG, METRICS, SCORE
 from experiment.parser import Parser, user_path
 
-WHO = ("agent", "flags", "game", "seed")  # what names a run
-SCORES = (*WHO, "env_steps", "episodes", "score", "standard_error", "hns", "commit", "device", "hours")
+SCORES = (
+    "agent",
+    "flags",
+    "game",
+    "seed",
+    "env_steps",
+    "episodes",
+    "score",
+    "standard_error",
+    "hns",
+    "commit",
+    "device",
+    "hours",
+)
 
 FORMULA = ("=", "+", "@", "-")  # what a spreadsheet would run, if it is no number; flags are ours
 
-Who = tuple[str, str, str, int]
+Row = dict[str, Any]
+Run = tuple[str, str, str, int]  # agent, flags, game, seed
 
 
-def score_row(run: Path) -> dict[str, Any]:
-    """The row of scores.csv for the run folder `run`. UserError, naming the file, if it could not be read again."""
-    read_run(run, None)
-    row = identity(run) | {"standard_error": None} | read_json(run / SCORE)
-    not_negative(row["standard_error"], f"{run / SCORE}: standard_error")
-    counts = {name: whole(row[name], name) for name in ("seed", "env_steps", "episodes")}
-    return checked({name: row[name] for name in SCORES} | identity(run) | counts, str(run / SCORE))
+def score_row(folder: Path) -> Row:
+    """The row of scores.csv for the run in `folder`. UserError, naming the file, if it could not be read again."""
+    read_run(folder, None)
+    row = {"standard_error": None} | read_json(folder / SCORE) | identity(folder)
+    not_negative(row["standard_error"], f"{folder / SCORE}: standard_error")
+    row |= {name: whole(row[name], name) for name in ("seed", "env_steps", "episodes")}
+    return writable({name: row[name] for name in SCORES}, str(folder / SCORE))
 
 
-def course_rows(run: Path, kind: str) -> list[dict[str, Any]]:
-    """A row for each row of metrics of `kind` in the run folder `run`: a game finished in training, or a measurement.
+def course_rows(folder: Path, kind: str) -> list[Row]:
+    """A row for each row of metrics of `kind` of the run in `folder`: a game finished in training, or a measurement.
 
     UserError, naming file and line, for one that could not be read again.
     """
-    who, course, found = identity(run), Course(), []
-    for row, where in read_metrics(run / METRICS, (kind,)):
-        add(course, row, where)
-        if kind == "episode":
-            not_negative(row.get("length"), f"{where}: length")
-            row = {name: row.get(name) for name in CURVES}
-        found.append(checked({name: value for name, value in row.items() if name != "kind"} | who, where))
-    return found
+    run, rows = identity(folder), read_metrics(folder / METRICS, (kind,))
+    if kind == "episode":
+        rows = [({name: row.get(name) for name in CURVES}, where) for row, where in rows]
+    _check(rows, (run["agent"], run["game"], run["seed"]))
+    return [writable({name: value for name, value in row.items() if name != "kind"} | run, where) for row, where in rows]
 
 
-def checked(row: dict[str, Any], where: str) -> dict[str, Any]:
+def _check(rows: list[tuple[Row, str]], run: Key | None) -> None:
+    """UserError, naming file and line, for a course that could not be read again, of one `run` or as its rows say."""
+    for row, where in rows:
+        for name in {"standard_error", "length"} & row.keys():
+            not_negative(row[name], f"{where}: {name}")
+    if rows and ("env_step" in rows[0][0] or run):
+        list(courses.checked(rows, run))
+
+
+def writable(row: Row, where: str) -> Row:
     """`row`, if a CSV file of it can be read again, by a spreadsheet too. UserError, beginning with `where`, if not."""
     for name, cell in row.items():
         texts = [name, cell] if isinstance(cell, str) else [name]
         bad = any(len(text) > LONGEST or not text.isprintable() for text in texts)
-        runs = any(text.startswith(FORMULA) and not _is_number(text) for text in texts) and name != "flags"
+        runs = any(text.startswith(FORMULA) and not is_number(text) for text in texts) and name != "flags"
         if bad or runs or not isinstance(cell, str | int | float | None):
             raise UserError(f"{where}: {shown(name)} is {shown(cell)}, which no table can hold")
     return row
 
 
-def _is_number(text: str) -> bool:
-    try:
-        number(text, "", finite=False)
-    except UserError:
-        return False
-    return True
-
-
-def who(row: dict[str, Any]) -> Who:
+def run_of(row: Row) -> Run:
     """The run that a row of a table is of, in the tables' order."""
     return row["agent"], row["flags"], row["game"], whole(row["seed"], "seed")
 
 
-def earlier_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+def earlier_rows(path: Path, columns: tuple[str, ...]) -> list[Row]:
     """The rows of the table `path`, none if it is not there. UserError, naming file and line, for what cannot be read again."""
     if not path.exists():
         return []
@@ -88,18 +100,9 @@ def earlier_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         raise UserError(f"{path} has columns of others, which would be lost: {', '.join(map(shown, more))}")
     if columns == SCORES:
         unique(read_table(path, None))
-    rows, courses = list(table_rows(path, columns)), defaultdict[Who, Course](Course)
-    for row, where in rows:
-        for name in {"standard_error", "length"}.intersection(columns):
-            not_negative(row[name], f"{where}: {name}")
-        if "env_step" in columns:
-            add(courses[who(row)], row, where)
+    rows = list(table_rows(path, columns))
+    _check(rows, None)
     return [row for row, _ in rows]
-
-
-def measurements(rows: list[dict[str, Any]]) -> tuple[str, ...]:
-    """The columns of the table of the measurements `rows`, which of old runs may be fewer."""
-    return tuple(dict.fromkeys((*PLASTICITY, *(name for row in rows for name in row if name != "kind"))))
 
 
 def unique_runs(folders: list[Path]) -> list[Path]:
@@ -107,9 +110,9 @@ def unique_runs(folders: list[Path]) -> list[Path]:
     for folder in folders:
         if not os.path.isdir(folder):
             raise UserError(f"there is no folder {folder}")
-    found: dict[str, Path] = {}
+    found: dict[Run, Path] = {}
     for path in (path for folder in folders for path in runs_below(folder)):
-        other = found.setdefault(str(sorted(identity(path).items())), path)
+        other = found.setdefault(run_of(identity(path)), path)
         if other != path:
             raise UserError(f"{other} and {path} are of one agent, game and seed; collect one of them")
     if not found:
@@ -117,14 +120,13 @@ def unique_runs(folders: list[Path]) -> list[Path]:
     return list(found.values())
 
 
-def require_same_protocol(earlier: list[dict[str, str]], new: list[dict[str, Any]], out: Path) -> None:
+def require_same_protocol(earlier: dict[Run, Row], new: dict[Run, Row], out: Path) -> None:
     """UserError if a run of the tables in `out` would be replaced by one with other env steps or games of evaluation."""
-    known = {who(row): row for row in earlier}
-    for row in new:
+    for run in sorted(new.keys() & earlier.keys()):
         for name in ("env_steps", "episodes"):
-            was = int(known.get(who(row), row)[name])
-            if was != row[name]:
-                told = f"{row['agent']} on {row['game']}, seed {row['seed']}, with {was:,} {name}, not {row[name]:,}"
+            was, now = int(earlier[run][name]), new[run][name]
+            if was != now:
+                told = f"{run[0]} on {run[2]}, seed {run[3]}, with {was:,} {name}, not {now:,}"
                 raise UserError(f"{out} holds {told}; collect this run into another --out")
 
 
@@ -140,23 +142,25 @@ def collect(found: list[Path], out: Path) -> list[str]:
     }
     sums.check(out, [])
     earlier = {name: earlier_rows(out / name, columns) for name, (columns, _) in tables.items()}
-    settings = {(row["agent"], row["flags"], row["setting"]): row for row in earlier_rows(out / AGENTS, SETTINGS)}
-    rows = rows_of(run / CONFIG for run in found)
-    settings |= {(row["agent"], row["flags"], row["setting"]): checked(row, AGENTS) for row in rows}
-    require_same_protocol(earlier["scores.csv"], tables["scores.csv"][1], out)
-    new = {who(row): row["score"] for row in tables["scores.csv"][1]}
-    old = {who(row): float(row["score"]) for row in earlier["scores.csv"]}
-    # What explains scores is written before them: whoever reads meanwhile finds it.
-    texts = {AGENTS: csv_text(SETTINGS, [row for _, row in sorted(settings.items())])}
-    for name, (columns, rows) in reversed(tables.items()):
-        rows = sorted([row for row in earlier[name] if who(row) not in new] + rows, key=who)
-        texts[name] = csv_text(columns if columns is not PLASTICITY else measurements(rows), rows)
-    sums.write(out, texts)
-    changed = [one for one in sorted(new.keys() & old.keys()) if new[one] != old[one]]
-    more = f", {len(old.keys() - new.keys())} more of earlier tables" if old.keys() - new.keys() else ""
-    return [f"{' '.join(map(str, one))}: {old[one]:g} is now {new[one]:g}" for one in changed] + [
-        f"{len(found)} finished runs in {out}{more}: {', '.join((*tables, AGENTS))}"
+    settings = [
+        *earlier_rows(out / AGENTS, SETTINGS),
+        *(writable(row, AGENTS) for row in rows_of(run / CONFIG for run in found)),
     ]
+    new, old = ({run_of(row): row for row in rows} for rows in (tables["scores.csv"][1], earlier["scores.csv"]))
+    require_same_protocol(old, new, out)
+    # What explains scores is written before them: whoever reads meanwhile finds it.
+    latest = {(row["agent"], row["flags"], row["setting"]): row for row in settings}
+    texts = {AGENTS: csv_text(SETTINGS, [row for _, row in sorted(latest.items())])}
+    for name, (columns, rows) in reversed(tables.items()):
+        rows = sorted([row for row in earlier[name] if run_of(row) not in new] + rows, key=run_of)
+        if columns is PLASTICITY:  # measurements of old runs may be fewer
+            columns = tuple(dict.fromkeys((*PLASTICITY, *(name for row in rows for name in row))))
+        texts[name] = csv_text(columns, rows)
+    sums.write(out, texts)
+    scores = [(run, float(old[run]["score"]), new[run]["score"]) for run in sorted(new.keys() & old.keys())]
+    changed = [f"{' '.join(map(str, run))}: {was:g} is now {now:g}" for run, was, now in scores if was != now]
+    more = f", {len(old.keys() - new.keys())} more of earlier tables" if old.keys() - new.keys() else ""
+    return [*changed, f"{len(found)} finished runs in {out}{more}: {', '.join((*tables, AGENTS))}"]
 
 
 def main(argv: list[str]) -> None:
@@ -172,4 +176,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_program(main)

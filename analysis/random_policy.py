@@ -10,7 +10,7 @@ with our standard deviation.
 from math import sqrt
 from pathlib import Path
 
-from analysis.scores import not_negative, read_table, table_rows
+from analysis.read.scores import not_negative, read_table, table_rows
 from envs.games import GAMES
 from experiment.command import UserError, run
 from experiment.files import whole

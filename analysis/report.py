@@ -10,24 +10,25 @@ Intervals are of 95 %, and those that are drawn have a seed of their own for eac
 import argparse
 import os
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
-from analysis import tables
-from analysis.curves import read_courses
-from analysis.grid import Grid, build_grid
-from analysis.page import LONG, Section, page
-from analysis.request import Runs, read_command_line, read_runs
-from analysis.scores import Score
-from analysis.standing import standing
-from analysis.statistics import RESAMPLES
-from analysis.tables import CURVE_RESAMPLES, Table
+import pandas as pd
+
+from analysis.compute import curves, tables
+from analysis.compute.comparison import Comparison, compare
+from analysis.compute.ranks import ranks
+from analysis.compute.rounding import as_text
+from analysis.compute.statistics import RESAMPLES
+from analysis.draw import canvas, figures
+from analysis.draw.page import LONG, Section, page
+from analysis.draw.sentences import sentences
+from analysis.request import Answer, answer, read_command_line
 from experiment import sums
-from experiment.command import UserError, run
+from experiment.command import run
 from experiment.files import csv_text, locked, write_text
 from experiment.folder import commit
 
-# Name, title, words, and which rows are shown of a long table.
+# Title and words of each part.
 WORDS: dict[str, tuple[str, str]] = {
     "aggregates": (
         "Aggregates",
@@ -53,7 +54,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Raw scores. Bars begin at the random score (dotted line); the solid line is the human's, and an arrow says that it "
         "lies beyond the scale. Hollow marks are published means.",
     ),
-    "standing": (
+    "ranks": (
         "Among published runs",
         "The share of published runs of the same game that each run is above. If ours came from the same distribution as the "
         "published ones, every share would be equally likely: the mean of n shares would be 0.5 ± 0.57 / root of n, and, with "
@@ -76,75 +77,91 @@ WORDS: dict[str, tuple[str, str]] = {
     "missing": ("Missing", "Runs that other games have, and runs that are not finished."),
 }
 
-ABSENT = {"missing": "Nothing.", "standing": "--per-run adds published scores of single runs."}
+ABSENT = {"missing": "Nothing.", "ranks": "--per-run adds published scores of single runs."}
+THRESHOLDS = (0.25, 0.5, 1, 2, 4)  # of profiles, that the page shows
 
 
-def compute(asked: argparse.Namespace) -> tuple[dict[str, Table], Grid, Runs]:
+def compute(asked: argparse.Namespace) -> tuple[dict[str, pd.DataFrame], Comparison, Answer]:
     """Every table of the report by its name."""
-    runs = read_runs(asked)
-    scores = runs.scores
-    grid = build_grid(scores, asked.games, asked.incomplete)
-    known = {(score.label, score.game, score.seed) for score in scores}
-    courses = read_courses(runs.in_folders, runs.courses, known)
-    learning, learning_games = tables.returns(courses, grid, asked.env_steps)
-    files = {score.label: f"published runs, {Path(score.where).name}" for score in scores if not score.ours}
-    found = {
-        "aggregates": tables.agents(grid, files),
-        "profiles": tables.profiles(grid),
-        "improvement": tables.improvements(grid),
-        "pairs": tables.pairs(grid),
-        "games": tables.games(grid),
-        "standing": standing(scores),
+    found = answer(asked)
+    runs = found.runs.runs
+    compared = compare(runs, asked.games, asked.incomplete)
+    learning, learning_games = curves.returns(found.runs.curves, compared, asked.env_steps)
+    theirs = runs[~runs["ours"]].drop_duplicates("label")
+    files = {row.label: f"published runs, {Path(row.where).name}" for row in theirs.itertuples()}
+    made = {
+        "aggregates": tables.aggregates(compared, files),
+        "profiles": tables.profiles(compared),
+        "improvement": tables.improvements(compared),
+        "pairs": tables.pairs(compared),
+        "games": tables.games(compared),
+        "ranks": ranks(runs),
         "learning": learning,
         "learning_games": learning_games,
-        "plasticity": tables.plasticity(courses, grid, asked.env_steps),
-        "cost": tables.cost(scores),
-        "runs": tables.runs(scores),
-        "missing": tables.missing(grid, runs.unfinished),
+        "plasticity": curves.plasticity(found.runs.plasticity, compared, asked.env_steps),
+        "cost": tables.cost(runs),
+        "runs": tables.runs(runs),
+        "missing": tables.missing(compared, found.unfinished),
     }
-    return found, grid, runs
+    return made, compared, found
 
 
-def in_short(name: str, table: Table) -> Table | None:
-    """The rows that the page shows of a long table: the last point of each curve, a few thresholds. None for all."""
-    if len(table.rows) <= LONG:
-        return None
-    if name == "profiles":
-        return Table(table.columns, tuple(row for row in table.rows if row[1] in ("0.250", "0.500", "1.000", "2.000", "4.000")))
-    if "env_step" in table.columns and name != "runs":
-        index = table.columns.index("env_step")
-        last: dict[tuple[str, ...], tuple[str, ...]] = {row[:index]: row for row in table.rows}
-        return Table(table.columns, tuple(last.values()))
-    return None
+def in_short(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that the page shows: of a long table the last point of each curve, or a few thresholds."""
+    if len(table) > LONG and name == "profiles":
+        return table[table["threshold"].isin(THRESHOLDS)]
+    if len(table) > LONG and "env_step" in table:
+        return table.groupby(list(table.columns[: table.columns.get_loc("env_step")]), sort=False).tail(1)
+    return table
 
 
-def sections(found: dict[str, Table], grid: Grid, scores: list[Score], folder: Path) -> list[Section]:
+def sections(made: dict[str, pd.DataFrame], compared: Comparison, folder: Path) -> list[Section]:
     """Write every table and figure to `folder`; the parts of the page."""
-    from analysis import canvas, drawings  # takes a second to import
-
-    families = {score.label: tables.without_ht(score.agent) or score.agent for score in scores}
+    agents = compared.runs.drop_duplicates("label")
+    families = {row.label: tables.without_ht(row.agent) or row.agent for row in agents.itertuples()}
     looks = canvas.styles(families)
-    drawn: dict[str, Callable[[Table, drawings.Looks], canvas.Canvas]] = {
-        "aggregates": drawings.aggregates,
-        "profiles": drawings.profiles,
-        "improvement": drawings.improvements,
-        "pairs": drawings.pairs,
-        "games": drawings.games,
-        "standing": drawings.standing,
-        "learning": drawings.learning,
-        "learning_games": drawings.learning_games,
-        "plasticity": drawings.plasticity,
-        "cost": drawings.cost,
+    drawers = {
+        "aggregates": figures.aggregates,
+        "profiles": figures.profiles,
+        "improvement": figures.improvements,
+        "pairs": figures.pairs,
+        "games": figures.games,
+        "ranks": figures.ranks,
+        "learning": figures.learning,
+        "learning_games": figures.learning_games,
+        "plasticity": figures.plasticity,
+        "cost": figures.cost,
     }
     parts = []
-    sums.write(folder, {f"{name}.csv": csv_text(table.columns, table.where()) for name, table in found.items()})
-    for name, table in found.items():
-        figure = drawn[name](table, looks) if name in drawn and table.rows else None
-        panels, width = (figure.save(folder / name, grid.note), figure.cell[0]) if figure else ((), 0)
+    texts = {f"{name}.csv": csv_text(list(table), as_text(table).to_dict("records")) for name, table in made.items()}
+    sums.write(folder, texts)
+    for name, table in made.items():
         title, words = WORDS[name]
-        absent = "" if table.rows else ABSENT.get(name, "No runs here have such data.")
-        parts.append(Section(name, title, words, table, panels, width, in_short(name, table), absent))
+        if table.empty:
+            parts.append(Section(name, title, ABSENT.get(name, "No runs here have such data."), table, table))
+            continue
+        figure = drawers[name](table, looks) if name in drawers else None
+        panels, width = (figure.save(folder / name, compared.note), figure.width) if figure else ((), 0)
+        key = [(text, canvas.sample(style, f"{name} {text}")) for text, style in figure.key.items()] if figure else ()
+        parts.append(Section(name, title, words, table, in_short(name, table), panels, width, key))
     return parts
+
+
+def facts(asked: argparse.Namespace, argv: list[str], compared: Comparison, notes: list[str]) -> dict[str, str]:
+    """What a report is of and how it was made."""
+    return {
+        "Agents": ", ".join(compared.labels),
+        "Games": f"{len(asked.games)}; aggregates over {len(compared.shared)}",
+        "Runs": f"{compared.runs['ours'].sum():,}",
+        "Protocol": f"{asked.env_steps:,} env steps of training, {asked.episodes} games of evaluation, no sticky actions"
+        + "; of published runs their files do not tell it" * bool(asked.per_run),
+        "Intervals": "95 %, over the runs of each game. Means, optimality gaps and differences: Student's t. IQM: Student's t "
+        f"times the standard error of a stratified bootstrap of {RESAMPLES:,} draws ({curves.RESAMPLES} for curves). Medians: "
+        f"{RESAMPLES:,} draws of each game's mean from Student's t. Profiles and probabilities of improvement: Wilson's, with "
+        "the variance between runs and between their placements. Comparisons of single runs are over games instead",
+        "Made by": f"python -m analysis.report {shlex.join(argv)}",
+        **({"Notes": "; ".join(notes)} if notes else {}),
+    }
 
 
 def main(argv: list[str]) -> None:
@@ -153,28 +170,12 @@ def main(argv: list[str]) -> None:
     folder = asked.out.with_name(f"{asked.out.stem}_files")
     if os.path.isdir(folder):
         sums.listed(folder)  # a damaged list is told of before anything is computed
-    made_by = commit()  # before its own figures differ from the committed ones
-    found, grid, runs = compute(asked)
-    facts = {
-        "Agents": ", ".join(grid.scores),
-        "Games": f"{len(asked.games)}; aggregates over {len(grid.shared)}",
-        "Runs": f"{len(found['runs'].rows):,}",
-        "Protocol": f"{asked.env_steps:,} env steps of training, {asked.episodes} games of evaluation, no sticky actions"
-        + "; of published runs their files do not tell it" * bool(asked.per_run),
-        "Intervals": "95 %, over the runs of each game. Means, optimality gaps and differences: Student's t. IQM: Student's t "
-        f"times the standard error of a stratified bootstrap of {RESAMPLES:,} draws ({CURVE_RESAMPLES} for curves). Medians: "
-        f"{RESAMPLES:,} draws of each game's mean from Student's t. Profiles and probabilities of improvement: Wilson's, with "
-        "the variance between runs and between their placements. Comparisons of single runs are over games instead",
-        "Made by": f"python -m analysis.report {shlex.join(argv)}",
-        "Commit": made_by,
-        **({"Notes": "; ".join(runs.notes)} if runs.notes else {}),
-    }
+    made_by = {"Commit": commit()}  # before its own figures differ from the committed ones
+    made, compared, found = compute(asked)
+    said = sentences(made, compared, len(found.unfinished))
     with locked(folder):
-        try:
-            parts = sections(found, grid, runs.scores, folder)
-        except ModuleNotFoundError as error:
-            raise UserError("the report needs matplotlib: pip install -e '.[report]'") from error
-        write_text(asked.out, page(facts, grid.note, parts, folder.name))
+        parts = sections(made, compared, folder)
+        write_text(asked.out, page(said, facts(asked, argv, compared, found.notes) | made_by, parts, folder.name))
     print(f"{asked.out}, and its figures in {folder}")
 
 

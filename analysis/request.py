@@ -3,30 +3,26 @@
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from analysis.folders import find
-from analysis.labels import identity, printable
-from analysis.perrun import read_per_run
-from analysis.scores import Protocol, Score, read_run, read_table, unique
-from analysis.tables import Unfinished
+from analysis.read.folders import find
+from analysis.read.load import Loaded, loaded, read_scores
+from analysis.read.scores import Protocol, Score, unique
+from analysis.read.settings import identity, printable
+from analysis.read.single_runs import read_single_runs
 from envs.games import GAMES, find_game
 from experiment.command import UserError, nearest, say
 from experiment.parser import Parser, user_path
 
 
-@dataclass(frozen=True)
-class Runs:
-    """All scores that are asked for; those of run folders with their folders; tables of their courses; what lacks a score.
-
-    `notes` say what was left out.
+class Answer(NamedTuple):
+    """What is asked for: runs and their courses; label and game, "" if not known, of runs without a score and how that shows;
+    and what was left out.
     """
 
-    scores: list[Score]
-    in_folders: list[tuple[Score, Path]]
-    courses: list[Path]
-    unfinished: list[Unfinished]
+    runs: Loaded
+    unfinished: list[tuple[str, str, str]]
     notes: list[str]
 
 
@@ -63,13 +59,11 @@ def read_command_line(argv: Sequence[str], description: str | None) -> argparse.
     return asked
 
 
-def read_runs(asked: argparse.Namespace) -> Runs:
+def answer(asked: argparse.Namespace) -> Answer:
     """All that is asked for; what was left out is said. UserError, naming the file, for what cannot be read."""
-    protocol = Protocol(asked.env_steps, asked.episodes)
-    found = find(asked.paths)
-    in_folders = [(read_run(folder, protocol), folder) for folder in found.finished]
-    scores = [score for score, _ in in_folders] + [score for file in found.scores for score in read_table(file, protocol)]
-    notes = [found.note()]
+    contents = find(asked.paths)
+    files = read_scores(contents, Protocol(asked.env_steps, asked.episodes))
+    scores, notes = [score for score, _ in files], [contents.note()]
     for text in asked.per_run:
         name, _, file = text.partition("=")
         if not (name and file):
@@ -77,7 +71,7 @@ def read_runs(asked: argparse.Namespace) -> Runs:
         name = printable(os.fsencode(name).decode(errors="replace"))  # whatever the locale
         if any(score.label == name for score in scores):
             raise UserError(f"--per-run: there is an agent {name} already; choose another name")
-        published = read_per_run(name, user_path(file))
+        published = read_single_runs(name, user_path(file))
         scores += published.scores
         notes.append(published.note)
     notes = [note for note in notes if note]
@@ -87,27 +81,27 @@ def read_runs(asked: argparse.Namespace) -> Runs:
     for agent in asked.agents:
         if known and agent not in known:
             raise UserError(f"--agents: there is no run of {agent!r}; {nearest(agent, known)}")
-    begun = [run for run in map(_unfinished, found.unfinished) if _wanted(run, asked)]
-    return Runs(unique(_asked(scores, asked)), in_folders, found.courses, begun, notes)
+    begun = [run for run in map(_unfinished, contents.unfinished) if _is_wanted(asked, *run[:2])]
+    return Answer(loaded(unique(_wanted(scores, asked)), files, contents.courses), begun, notes)
 
 
-def _asked(scores: list[Score], asked: argparse.Namespace) -> list[Score]:
+def _wanted(scores: list[Score], asked: argparse.Namespace) -> list[Score]:
     """The scores of the agents and games that are asked for. UserError for a game outside the benchmark that is not."""
     for score in scores:
         if score.game not in GAMES and score.game not in asked.games:
             raise UserError(f"{score.where}: {score.game} is no game of Atari-100k; --games {score.game} reports it alone")
-    wanted = asked.agents or {score.label for score in scores}
-    return [score for score in scores if score.game in asked.games and (score.label in wanted or not score.ours)]
+    return [score for score in scores if _is_wanted(asked, score.label if score.ours else "", score.game)]
 
 
-def _unfinished(folder: Path) -> Unfinished:
-    """A run that is begun and not finished; who it is is not known if its configuration is damaged."""
+def _unfinished(folder: Path) -> tuple[str, str, str]:
+    """A run that is begun and not finished; which it is is not known if its configuration is damaged."""
     try:
-        who = identity(folder)
+        run = identity(folder)
     except UserError as error:
-        return Unfinished("", "", str(error))
-    return Unfinished(f"{who['agent']} {who['flags']}".strip(), who["game"], f"{folder} is not finished")
+        return "", "", str(error)
+    return f"{run['agent']} {run['flags']}".strip(), run["game"], f"{folder} is not finished"
 
 
-def _wanted(run: Unfinished, asked: argparse.Namespace) -> bool:
-    return not run.label or (run.game in asked.games and run.label in (asked.agents or (run.label,)))
+def _is_wanted(asked: argparse.Namespace, label: str, game: str) -> bool:
+    """Whether a run of an agent on a game, "" for any, is asked for."""
+    return (not game or game in asked.games) and (not label or label in (asked.agents or (label,)))

@@ -6,7 +6,9 @@ python -m analysis.summary results/report_files --into README.md
 import os
 from pathlib import Path
 
-from analysis.tables import Table
+import pandas as pd
+
+from analysis.compute.rounding import ends
 from experiment import sums
 from experiment.command import UserError, run
 from experiment.files import read_table, read_text, write_text
@@ -17,13 +19,13 @@ BEGIN = "<!-- results: python -m analysis.summary results/report_files --into RE
 END = "<!-- end of results -->"
 
 
-def read(path: Path) -> Table:
-    """The table in a CSV file of a report. UserError if it is not there, or not as the report wrote it."""
+def read(path: Path) -> pd.DataFrame:
+    """The text of a CSV file of a report. UserError if it is not there, or not as the report wrote it."""
     if not os.path.isfile(path):
         raise UserError(f"there is no {path}; analysis.report writes it")
     sums.check(path.parent, [path.name])
-    found = read_table(path)
-    return Table(found.columns, tuple(tuple(row.values()) for row, _ in found.rows))
+    columns, rows = read_table(path)
+    return pd.DataFrame([row for row, _ in rows], columns=columns, dtype=str)
 
 
 def plain(text: str) -> str:
@@ -32,69 +34,70 @@ def plain(text: str) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{round(value, 3) + 0.0:.4g}"
 
 
-def banded(row: dict[str, str], name: str) -> str:
-    """A value and, if it has one, its interval."""
-    value, *ends = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
-    return f"{plain(value)} [{', '.join(map(plain, ends))}]" if all(ends) else plain(value)
+def banded(rows: pd.DataFrame, name: str) -> str:
+    """A number in the first of `rows` and, if it has one, its interval; "" if there are no rows."""
+    if rows.empty:
+        return ""
+    value, low, high = rows.iloc[0][ends(name)]
+    return f"{plain(value)} [{plain(low)}, {plain(high)}]" if low and high else plain(value)
 
 
-def by_game(games: Table, standing: Table, published: list[str]) -> list[list[str]]:
+def share(rows: pd.DataFrame) -> str:
+    """The mean of the shares of published runs below, "-" for no rows."""
+    return f"{rows['below'].astype(float).mean():.2f}" if len(rows) else "-"
+
+
+def by_game(games: pd.DataFrame, ranks: pd.DataFrame, agents: list[str], published: list[str]) -> list[list[str]]:
     """A row for each game with published runs: scores, the shares of these runs below each, and what is published."""
-    agents = standing.values("agent")
-    rows = [
-        ["game", *(f"`{agent}`" for agent in agents), *(f"{name}: median, 95 % of its runs" for name in published), AUTHORS]
-    ]
-    for game in (game for game in games.values("game") if standing.where(game=game)):
+    rows = []
+    for game in (game for game in games["game"].unique() if game in set(ranks["game"])):
+        scores, placed = games[games["game"] == game].set_index("agent", drop=False), ranks[ranks["game"] == game]
         cells = []
         for agent in agents:
-            score = games.where(game=game, agent=agent)
-            places = [standing.where(game=game, published=name, agent=agent) for name in published]
-            shares = ", ".join(map(mean, places))
-            cells.append(f"{banded(score[0], 'score')} ({shares})" if score else "")
-        theirs = [standing.where(game=game, published=name) for name in published]
-        authors = games.where(game=game, agent=AUTHORS)
-        cells += [banded(found[0], "published_median") if found else "" for found in theirs]
-        rows.append([game, *cells, plain(authors[0]["score"]) if authors else ""])
+            ours = placed[placed["agent"] == agent]
+            shares = ", ".join(share(ours[ours["published"] == name]) for name in published)
+            score = banded(scores[scores.index == agent], "score")
+            cells.append(f"{score} ({shares})" if score else "")
+        cells += [banded(placed[placed["published"] == name], "published_median") for name in published]
+        rows.append([game, *cells, plain(scores.loc[AUTHORS, "score"]) if AUTHORS in scores.index else ""])
     return rows
 
 
-def mean(rows: list[dict[str, str]]) -> str:
-    """Mean of the shares of published runs below, "-" for no rows."""
-    return f"{sum(float(row['below']) for row in rows) / len(rows):.2f}" if rows else "-"
-
-
-def over_games(aggregates: Table, games: Table, standing: Table, published: list[str]) -> list[list[str]]:
+def over_games(aggregates: pd.DataFrame, ranks: pd.DataFrame, agents: list[str], published: list[str]) -> list[list[str]]:
     """The rows below the games: aggregates over those that all have, and the mean share of published runs below."""
-    labels = standing.values("agent")
-    found = {label: aggregates.where(agent=label) for label in (*labels, *published)}
-    runs = aggregates.where(kind="run")
-    shared = [g for g in games.values("game") if runs and all(games.where(game=g, agent=row["agent"]) for row in runs)]
+    games = aggregates["games"].iloc[0] if len(aggregates) else 0
+    found = [aggregates[aggregates["agent"] == name] for name in (*agents, *published)]
     rows = [
-        [f"{name} of {len(shared)} games, hns", *(banded(rows[0], measure) if rows else "" for rows in found.values()), ""]
-        for name, measure in (("IQM", "iqm"), ("mean", "mean"))
+        [f"{title} of {games} games, hns", *(banded(one, measure) for one in found), ""]
+        for title, measure in (("IQM", "iqm"), ("mean", "mean"))
     ]
+    means = ranks[ranks["game"] == "all"]
     for name in published:
-        shares = [mean(standing.where(game="all", published=name, agent=agent)) for agent in labels]
+        shares = [share(means[(means["published"] == name) & (means["agent"] == agent)]) for agent in agents]
         rows.append([f"mean share of {name}'s runs below ours", *shares, *[""] * len(published), ""])
     return rows
 
 
-def differences(pairs: Table, improvement: Table) -> list[str]:
+def differences(pairs: pd.DataFrame, improvement: pd.DataFrame) -> list[str]:
     """A line for each Hare & Tortoise agent and its base."""
     lines = []
-    for row in pairs.where(game="all"):
-        chance = improvement.where(agent=row["agent"], over=row["base"])
-        value = (
-            f"{banded(row, 'difference')}{over(row)} human-normalised, mean of {row['pairs']} pairs, better in {row['better']}"
+    for row in pairs[pairs["game"] == "all"].to_dict("records"):
+        one, chance = (
+            pd.DataFrame([row]),
+            improvement[improvement[["agent", "over"]].eq([row["agent"], row["base"]]).all(axis=1)],
         )
-        told = f"; probability of improvement {banded(chance[0], 'probability')}{over(chance[0])}" if chance else ""
+        value = (
+            f"{banded(one, 'difference')}{over(one)} human-normalised, mean of {row['pairs']} pairs, better in {row['better']}"
+        )
+        told = f"; probability of improvement {banded(chance, 'probability')}{over(chance)}" if len(chance) else ""
         lines.append(f"`{row['agent']}` - `{row['base']}`: {value}{told}.")
     return lines
 
 
-def over(row: dict[str, str]) -> str:
-    """What an interval is over, if there is one."""
-    return f" (over {row['drawn']})" if row["drawn"] else ""
+def over(rows: pd.DataFrame) -> str:
+    """What the interval in the first of `rows` is over, if there is one."""
+    sample = rows["interval_over"].iloc[0]
+    return f" (over {sample})" if sample else ""
 
 
 def summary(folder: Path) -> str:
@@ -106,14 +109,15 @@ def summary(folder: Path) -> str:
 
 
 def _summary(folder: Path) -> str:
-    names = ("games", "standing", "aggregates", "pairs", "improvement")
-    games, standing, aggregates, pairs, improvement = (read(folder / f"{name}.csv") for name in names)
-    if not standing.rows:
+    names = ("games", "ranks", "aggregates", "pairs", "improvement")
+    games, ranks, aggregates, pairs, improvement = (read(folder / f"{name}.csv") for name in names)
+    if ranks.empty:
         raise UserError(f"{folder} is of a report without --per-run")
-    theirs = standing.values("published")
-    rows = by_game(games, standing, theirs) + over_games(aggregates, games, standing, theirs)
-    rows.insert(1, ["---"] * len(rows[0]))
-    cells = ([cell.replace("|", "\\|") for cell in row] for row in rows)
+    agents, published = (list(ranks[name].unique()) for name in ("agent", "published"))
+    medians = (f"{name}: median, 95 % of its runs" for name in published)
+    head = ["game", *(f"`{agent}`" for agent in agents), *medians, AUTHORS]
+    body = by_game(games, ranks, agents, published) + over_games(aggregates, ranks, agents, published)
+    cells = ([cell.replace("|", "\\|") for cell in row] for row in (head, ["---"] * len(head), *body))
     return "\n".join([*(f"| {' | '.join(row)} |" for row in cells), "", *differences(pairs, improvement)])
 
 

@@ -16,7 +16,7 @@ from itertools import combinations_with_replacement, product
 
 import numpy as np
 
-from analysis import statistics as s
+from analysis.compute import statistics as s
 from experiment.command import UserError, run
 from experiment.parser import Parser
 

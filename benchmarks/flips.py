@@ -62,7 +62,8 @@ def flipped(files: Sequence[Path], count: int, use: Callable[[], Any], seed: int
 
 def reported(folder: Path, flags: Sequence[str]) -> Any:
     """Every table of a report of `folder`."""
-    return report.compute(report.read_command_line([str(folder), "--incomplete", *flags], None))[0]
+    made = report.compute(report.read_command_line([str(folder), "--incomplete", *flags], None))[0]
+    return {name: table.to_csv() for name, table in made.items()}
 
 
 def collected(runs: Path, out: Path) -> dict[str, bytes]:

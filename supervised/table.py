@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import stdtrit
 
 from experiment import sums
 from experiment.command import UserError
 from experiment.files import csv_text, locked, number, read_table, read_text, shown
 from experiment.files import whole as integer
 from experiment.folder import SCORE
-from experiment.student import quantile
 from supervised.finished import SETTING, Finished, check_accuracies, check_names, read_finished
 
 FINAL = (*SETTING, "method", "seed", "images", "held_out", "judged", "task", "update", "test", "test_hare", "test_tortoise")
@@ -57,7 +57,7 @@ def summary(values: Sequence[float]) -> Mean:
     found = np.asarray(values, np.float64)
     if len(found) < 2:
         return Mean(float(found.mean()), None, len(found))
-    half = quantile(len(found) - 1) * found.std(ddof=1) / len(found) ** 0.5
+    half = stdtrit(len(found) - 1, 0.975) * found.std(ddof=1) / len(found) ** 0.5
     return Mean(float(found.mean()), float(half), len(found))
 
 

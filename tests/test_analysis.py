@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import collect, curves, random_policy
-from analysis.folders import find
-from analysis.scores import Protocol, read_run, read_table
+from analysis import collect, load, random_policy
+from analysis.compute import curves
+from analysis.read.courses import read_metrics
+from analysis.read.folders import find
 from experiment import sums
 from experiment.command import UserError
 from tests.fake_runs import fake_run
@@ -150,25 +151,6 @@ def test_runs_of_the_supervised_study_are_left_alone(tmp_path: Path) -> None:
     assert ([path.parts[-3] for path in found.finished], found.unfinished) == (["der"], [])
 
 
-def test_what_is_read_from_tables_is_what_is_read_from_folders(tmp_path: Path) -> None:
-    protocol = Protocol(100, 2)
-    folders = [fake_run(tmp_path / "runs", "der", "Pong", seed, -10.0 + seed) for seed in range(2)]
-    collect.main([str(tmp_path / "runs"), "--out", str(tmp_path / "results")])
-    scores = [read_run(folder, protocol) for folder in folders]
-    again = read_table(tmp_path / "results/scores.csv", protocol)
-    assert [(s.label, s.game, s.seed, s.score, s.hours) for s in scores] == [
-        (s.label, s.game, s.seed, s.score, s.hours) for s in again
-    ]
-    known = {(s.label, s.game, s.seed) for s in scores}
-    tables = find([tmp_path / "results"]).courses
-    assert [table.name for table in tables] == ["curves.csv", "plasticity.csv"]
-    from_folders = curves.read_courses(list(zip(scores, folders, strict=True)), [], known)
-    assert from_folders == curves.read_courses([], tables, known)
-    assert from_folders == curves.read_courses(list(zip(scores, folders, strict=True)), tables, known)
-    assert curves.read_courses([], tables, {("der", "Pong", 1)}).keys() == {("der", "Pong", 1)}
-    assert curves.read_courses([], [*tables, *tables], known) == from_folders  # as of results and a copy of it
-
-
 @pytest.mark.parametrize(
     ("score", "error", "z", "verdict"),
     [
@@ -192,8 +174,8 @@ def test_curves_are_sampled_as_a_naive_reader_would() -> None:
     for window in (1, 3, 10):
         naive = [[value for step, value in points if step <= place][-window:] for place in places]
         expected = [np.mean(values) if values else np.nan for values in naive]
-        np.testing.assert_allclose(curves.sampled(points, places, window), expected)
-    assert np.isnan(curves.sampled([], places, 1)).all()
+        np.testing.assert_allclose(curves.sampled(*np.array(points).T, places, window), expected)
+    assert np.isnan(curves.sampled(np.array([]), np.array([]), places, 1)).all()
 
 
 def test_one_value_spoils_no_later_mean() -> None:
@@ -219,7 +201,7 @@ def test_a_half_written_log_is_refused(line: str, told: str, tmp_path: Path) -> 
     path = fake_run(tmp_path, "der", "Pong", 0, -10.0) / "metrics.jsonl"
     path.write_text(path.read_text() + line)
     with pytest.raises(UserError, match=rf"metrics.jsonl, line 31 {told}|metrics.jsonl, line 31 holds .*{told}"):
-        curves.read_metrics(path, ("episode",))
+        read_metrics(path, ("episode",))
 
 
 def test_a_return_that_is_no_number_is_refused(tmp_path: Path) -> None:
@@ -227,4 +209,4 @@ def test_a_return_that_is_no_number_is_refused(tmp_path: Path) -> None:
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "episode", "env_step": 100, "return": NaN}\n')
     with pytest.raises(UserError, match="return is nan"):
-        curves.read_courses([(read_run(run, Protocol(100, 2)), run)], [], {("der", "Pong", 0)})
+        load(run)

@@ -23,14 +23,20 @@ pytestmark = [
 TAB = "\ue004"  # as selenium writes the key
 TABLES = """Object.fromEntries([...document.querySelectorAll("table")].map(table =>
   [table.dataset.file, [...table.tBodies[0].rows].map(row => [...row.cells].map(cell => cell.textContent))]))"""
-FLAT = """[...document.querySelectorAll("figure svg")].filter(svg => {
+FLAT = """[...document.querySelectorAll(".panels svg")].filter(svg => {
   const box = svg.getBoundingClientRect(), drawn = svg.querySelectorAll("path, use").length;
   return box.width < 100 || box.height < 30 || drawn < 2;
-}).map(svg => svg.getAttribute("aria-label"))"""
-CUT = """[...document.querySelectorAll("figure svg text")].filter(text => {
+}).map(svg => svg.parentElement.getAttribute("aria-label"))"""
+CUT = """[...document.querySelectorAll(".panels svg text")].filter(text => {
   const box = text.getBoundingClientRect(), frame = text.closest("svg").getBoundingClientRect();
   return box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1 || box.bottom > frame.bottom + 1;
-}).map(text => text.closest("svg").getAttribute("aria-label") + ": " + text.textContent)"""
+}).map(text => text.closest("div").getAttribute("aria-label") + ": " + text.textContent)"""
+OVERLAPS = """[...document.querySelectorAll(".panels svg")].flatMap(svg => {
+  const texts = [...svg.querySelectorAll("text")].map(text => [text.textContent.trim(), text.getBoundingClientRect()]);
+  return texts.flatMap(([one, a], i) => texts.slice(i + 1).filter(([two, b]) =>
+    a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 4 && b.top < a.bottom - 4
+  ).map(([two]) => svg.parentElement.getAttribute("aria-label") + ": " + one + " | " + two));
+})"""
 COLOURS = """(() => { const text = document.querySelector("#games svg text");
   return [getComputedStyle(document.body).backgroundColor, getComputedStyle(text).fill]; })()"""
 
@@ -100,6 +106,7 @@ def test_the_page_is_whole_at_any_width(width: int, dark: bool, made: Path, brow
     assert browser.value("[...document.querySelectorAll('figure')].length") == len(FIGURES)
     assert browser.value(FLAT) == []
     assert browser.value(CUT) == []
+    assert browser.value(OVERLAPS) == []
     assert browser.value("document.documentElement.scrollWidth") <= width
     paper, ink = map(brightness, browser.value(COLOURS))
     assert (paper < 60 and ink > 180) if dark else (paper > 200 and ink < 80)

@@ -2,9 +2,7 @@
 
 import pytest
 
-pytest.importorskip("matplotlib", reason="figures need matplotlib")
-
-from analysis import canvas
+from analysis.draw import canvas
 
 NAMES = ("der", "der --tortoise.warmup-counts False", "W" * 60, "der --replay.warmup-steps 300 --recycling.tau 0.2")
 
@@ -12,10 +10,9 @@ NAMES = ("der", "der --tortoise.warmup-counts False", "W" * 60, "der --replay.wa
 @pytest.mark.parametrize("left", [52, canvas.margin(["BankHeist"]), 160])
 def test_names_of_the_key_end_within_it(left: float) -> None:
     """Whatever place the labels of the other panels take."""
-    made = canvas.Canvas(["", "Pong"], 300, left)
-    made.key(canvas.styles({name: name for name in NAMES}))
+    made = canvas.Canvas(["Pong"], 300, left, key=canvas.styles({name: name for name in NAMES}))
     made.figure.draw_without_rendering()
-    texts = made.panels[0].get_legend().get_texts()
+    texts = made.figure.legends[0].get_texts()
     ends = [text.get_window_extent().x1 * 72 / made.figure.dpi for text in texts]
     assert len(ends) == len(NAMES)
     assert max(ends) <= canvas.WIDTH

@@ -168,6 +168,6 @@ def test_one_room_reads_and_writes_nothing_but_through_here() -> None:
     """Where others do, add them."""
     elsewhere = re.compile(r"\bopen\(|\.(?:read|write)_(?:text|bytes)\(|^import csv|json\.loads?\((?!json)", re.MULTILINE)
     for room in ("analysis",):
-        for path in sorted((Path(__file__).parent.parent / room).glob("*.py")):
+        for path in sorted((Path(__file__).parent.parent / room).rglob("*.py")):
             found = elsewhere.findall(path.read_text(encoding="utf-8"))
             assert not found, f"{path.name}: {found}"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.folders import find
-from analysis.scores import Protocol, read_table
+from analysis.read.folders import find
+from analysis.read.scores import Protocol, read_table
 from experiment.command import UserError
 from tests.fake_runs import fake_run, score_table
 

@@ -28,7 +28,7 @@ ALLOWED = {
     "analysis": {
         "agents.catalogue",
         "envs.games",
-        *(f"experiment.{name}" for name in ("command", "files", "folder", "parser", "score", "student", "sums")),
+        *(f"experiment.{name}" for name in ("command", "files", "folder", "parser", "score", "sums")),
     },
     "sweep": {"envs.games", "options", *(f"experiment.{name}" for name in ("command", "folder", "interrupt", "rows"))},
     "supervised": {"networks", "experiment"},

@@ -6,8 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis import statistics as s
-from experiment.student import quantile
+from analysis.compute import statistics as s
 
 
 def rng() -> np.random.Generator:
@@ -35,7 +34,7 @@ def test_the_interval_of_improvement_by_placements() -> None:
             known.append(len(ours) - 1)
     freedom = sum(errors) ** 2 / sum(e**2 / k for e, k in zip(errors, known, strict=True))
     share, count, variance = s.improvement(x, y), 8, sum(errors) / 4
-    usual = quantile(freedom) * np.sqrt(variance)
+    usual = s.student(freedom) * np.sqrt(variance)
     half = np.sqrt(usual**2 + 1.96**4 / (4 * count**2))
     low, high = ((share + 1.96**2 / (2 * count) + sign * half) / (1 + 1.96**2 / count) for sign in (-1, 1))
     ends = min(low, share - usual), max(high, share + usual)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from analysis import report
-from analysis.request import read_command_line, read_runs
+from analysis.request import answer, read_command_line
+from analysis.summary import read
 from experiment.command import UserError
 from tests.fake_runs import fake_run, score_table
-from tests.test_report import PROTOCOL, Page, read
+from tests.test_report import PROTOCOL, Page
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,20 +27,18 @@ def test_unfinished_runs_are_of_what_is_asked_for(tmp_path: Path) -> None:
     fake_run(tmp_path, "der", "Pong", 3, finished=False)
     (tmp_path / "der/Pong/seed3/config.json").write_text("{")
     asked = read_command_line([str(tmp_path), *PROTOCOL, "--games", "Pong", "--agents", "der"], None)
-    found = [(run.label, run.game, run.why.removeprefix(f"{tmp_path}/")) for run in read_runs(asked).unfinished]
+    found = [(label, game, why.removeprefix(f"{tmp_path}/")) for label, game, why in answer(asked).unfinished]
     damaged = "der/Pong/seed3/config.json is no JSON (line 1: Expecting property name enclosed in double quotes)"
     assert found == [
         ("der", "Pong", "der/Pong/seed1 is not finished"),
         ("", "", f"{damaged}; is it half-written?"),  # whose it is nobody knows
     ]
     asked = read_command_line([str(tmp_path), *PROTOCOL, "--games", "Pong"], None)
-    found = [run.label for run in read_runs(asked).unfinished]
-    assert found == ["der", "der --tortoise.decay 0.5", "", "spr"]
+    assert [label for label, _, _ in answer(asked).unfinished] == ["der", "der --tortoise.decay 0.5", "", "spr"]
 
 
 def test_what_was_left_out_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On the error stream, and on the page; published runs are said to be of no protocol."""
-    pytest.importorskip("matplotlib", reason="the report needs matplotlib")
     score_table(tmp_path / "results/scores.csv", [("der", "", "Pong", 0, -10.0)])
     (tmp_path / "results/notes.csv").write_text("a,b\n")
     (tmp_path / "bbf.csv").write_text("game,score\npong,19\npong,20\nzaxxon,3\n")
@@ -67,15 +66,14 @@ LABELS = {
 
 def test_labels_are_shown_as_they_are(tmp_path: Path) -> None:
     """Signs that a formula, XML or UTF-8 cannot have kill no figure; what cannot be shown is replaced."""
-    pytest.importorskip("matplotlib", reason="the report needs matplotlib")
     table = score_table(tmp_path / "results/scores.csv", [("der", "--a $_^{", "Pong", 0, -10.0), ("der", "", "Pong", 0, -9.0)])
     table.write_text(table.read_text().replace("CPU, 1 threads", "C\x02PU $\\alpha"))
     (tmp_path / "one.csv").write_text("pong,19\n")
     more = [flag for label in LABELS for flag in ("--per-run", f"{label}={tmp_path}/one.csv")]
     report.main([str(tmp_path / "results"), "--games", "Pong", *PROTOCOL, *more, "--out", str(tmp_path / "a.html")])
     labels = {*LABELS.values(), "der", "der --a $_^{"}
-    rows = read(tmp_path / "a_files/aggregates.csv").where(kind="run")
-    assert {row["agent"] for row in rows} == labels
+    rows = read(tmp_path / "a_files/aggregates.csv")
+    assert set(rows["agent"]) == labels
     assert {row[0] for row in Page((tmp_path / "a.html").read_text()).tables["aggregates.csv"][1:]} == labels
     for name, expected in (("aggregates", labels), ("cost", {"der (C\ufffdPU $\\alpha)"})):
         drawn = ElementTree.parse(tmp_path / f"a_files/{name}.svg").getroot()
@@ -84,7 +82,6 @@ def test_labels_are_shown_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_locale_that_is_not_utf_8_changes_nothing(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="the report needs matplotlib")
     score_table(tmp_path / "results/scores.csv", [("der", "", "Pong", 0, -10.0)])
     (tmp_path / "one.csv").write_text("pong,19\n")
     (tmp_path / "into.md").write_text("ü\n<!-- results: python -m analysis.summary results/report_files --into README.md -->\n")

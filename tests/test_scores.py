@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis import folders, grid, labels, perrun, published, scores
-from analysis.statistics import AGGREGATES
+from analysis.compute.comparison import compare
+from analysis.compute.statistics import AGGREGATES
+from analysis.read import folders, published, scores, settings
+from analysis.read.single_runs import read_single_runs
 from envs.games import GAMES, find_game
 from experiment.command import UserError
 from tests.fake_runs import fake_run, score_table
@@ -45,16 +47,17 @@ def test_published_aggregates_come_out(name: str, method: str, tmp_path: Path) -
         rows = [{"game": game, "seed": seed, "HNS": hns} for game, runs in table.items() for seed, hns in enumerate(runs)]
         path = tmp_path / "runs.json"
         path.write_text(json.dumps(rows))
-    found = grid.build_grid(perrun.read_per_run("theirs", path).scores, tuple(GAMES), incomplete=False)
+    found = compare(scores.as_frame(read_single_runs("theirs", path).scores), tuple(GAMES), incomplete=False)
     values = [float(measure(found.matrix("theirs"))) for measure in AGGREGATES.values()]
     np.testing.assert_allclose(values, EXPECTED[name], atol=0.000501)
-    ours = published.published()[method]
-    assert tuple(float(ours.aggregates[measure]) for measure in AGGREGATES) == EXPECTED[name]
-    for game, score in ours.scores.items():  # the table's means, of one decimal
-        mean = np.mean(list(found.scores["theirs"][game].values()))
+    ours = published.published()
+    ours = ours[ours["method"] == method].set_index(["game", "measure"])["value"]
+    assert tuple(ours[published.ALL][list(AGGREGATES)]) == EXPECTED[name]
+    for game, score in ours[:, "score"].items():  # the table's means, of one decimal
+        mean = found.of("theirs", game)["score"].mean()
         # Runs that are published as normalised scores are rounded, to 6 digits.
         slack = 0.051 + 1e-6 * (GAMES[game].human - GAMES[game].random)
-        assert float(score) == pytest.approx(mean, abs=slack), game
+        assert score == pytest.approx(mean, abs=slack), game
 
 
 def test_normalised_scores_by_hand() -> None:
@@ -67,8 +70,8 @@ def test_normalised_scores_by_hand() -> None:
 def test_published_results_are_whole_and_have_sources() -> None:
     found = published.published()
     for name in ("DER", "OTRainbow", "CURL", "DrQ", "DrQ(eps)", "SPR", "SPR-JAX", "SPR+resets", "SR-SPR RR16", "BBF RR8"):
-        assert name in found
-    assert {"IRIS", "TWM", "DreamerV3", "STORM", "DIAMOND", "EfficientZero"} <= found.keys()
+        assert name in set(found["method"])
+    assert {"IRIS", "TWM", "DreamerV3", "STORM", "DIAMOND", "EfficientZero"} <= set(found["method"])
     with published.FILE.open() as file:
         rows = list(csv.DictReader(file))
     assert len({(row["method"], row["game"], row["measure"]) for row in rows}) == len(rows)
@@ -77,12 +80,14 @@ def test_published_results_are_whole_and_have_sources() -> None:
         assert row["basis"] in ("computed", "recalled")
         assert np.isfinite(float(row["value"]))
         assert row["game"] in GAMES or (row["game"] == published.ALL and row["measure"] in AGGREGATES)
-    for method in found.values():
-        assert len(method.scores) in (0, 26)
-        if method.scores:  # the games' means give the aggregates that are functions of them
-            normalised = [GAMES[game].normalised(float(score)) for game, score in method.scores.items()]
-            assert np.mean(normalised) == pytest.approx(float(method.aggregates["mean"]), abs=0.002)
-            assert np.median(normalised) == pytest.approx(float(method.aggregates["median"]), abs=0.002)
+    for _, rows in found.groupby("method"):
+        games = rows[rows["game"] != published.ALL]
+        aggregates = rows[rows["game"] == published.ALL].set_index("measure")["value"]
+        assert len(games) in (0, 26)
+        if len(games):  # the games' means give the aggregates that are functions of them
+            normalised = [GAMES[row.game].normalised(row.value) for row in games.itertuples()]
+            assert np.mean(normalised) == pytest.approx(aggregates["mean"], abs=0.002)
+            assert np.median(normalised) == pytest.approx(aggregates["median"], abs=0.002)
 
 
 def test_runs_and_tables_are_read(tmp_path: Path) -> None:
@@ -107,15 +112,15 @@ def test_runs_and_tables_are_read(tmp_path: Path) -> None:
 
 def test_the_settings_that_an_agent_has_anyway_are_no_flags(tmp_path: Path) -> None:
     run = fake_run(tmp_path, "spr_ht", "Pong", 0, 0.0)
-    assert labels.flags_of(run / "config.json") == ""
+    assert settings.flags_of(run / "config.json") == ""
     run = fake_run(tmp_path, "der", "Pong", 0, 0.0, config={"replay": {"warmup_steps": 300}, "recycling": {"tau": 0.2}})
     changed = "--recycling.every 1000 --recycling.tau 0.2 --replay.warmup-steps 300"
-    assert labels.flags_of(run / "config.json") == changed
-    settings = json.loads((run / "config.json").read_text())
+    assert settings.flags_of(run / "config.json") == changed
+    content = json.loads((run / "config.json").read_text())
     for execution, told in (({"precision": "bf16", "captured": True}, "--execution.precision bf16 "), ({"captured": True}, "")):
-        settings["settings"]["execution"] = execution
-        (run / "config.json").write_text(json.dumps(settings))
-        assert labels.flags_of(run / "config.json") == f"{told}{changed}"
+        content["settings"]["execution"] = execution
+        (run / "config.json").write_text(json.dumps(content))
+        assert settings.flags_of(run / "config.json") == f"{told}{changed}"
 
 
 @pytest.mark.parametrize(
@@ -166,7 +171,7 @@ def test_a_half_written_table_is_refused(tmp_path: Path) -> None:
 def test_scores_are_in_order_and_published_ones_last(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"Pong": [1.0]}')
     rows = [("spr", "", "Pong", 0, 0.0), ("der", "", "Pong", 1, 0.0), ("der", "", "Pong", 0, 0.0), ("der", "", "Alien", 0, 0.0)]
-    found = perrun.read_per_run("a", tmp_path / "a.json").scores
+    found = read_single_runs("a", tmp_path / "a.json").scores
     found += scores.read_table(score_table(tmp_path / "scores.csv", rows), PROTOCOL)
     assert [(s.label, s.game, s.seed) for s in scores.unique(found)] == [
         ("der", "Alien", 0),

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from analysis import statistics as s
-from analysis import tables
-from analysis.grid import build_grid
-from analysis.scores import Score
+from analysis.compute import statistics as s
+from analysis.compute import tables
+from analysis.compute.comparison import compare
+from analysis.read.scores import Score, as_frame
 
 
 def rng() -> np.random.Generator:
@@ -105,11 +105,12 @@ def test_an_interval_does_not_depend_on_who_else_is_reported() -> None:
         for seed, value in enumerate(rng().normal(shift, 50, 4))
     ]
     two, three = (
-        build_grid([r for r in rows if r.agent in names], ("Alien", "Amidar", "Pong"), incomplete=False)
+        compare(as_frame([r for r in rows if r.agent in names]), ("Alien", "Amidar", "Pong"), incomplete=False)
         for names in (("der_ht", "spr"), ("der", "der_ht", "spr"))
     )
-    for make in (lambda grid: tables.agents(grid, {}), tables.profiles, tables.improvements):
-        assert make(two).where(agent="spr") == [row for row in make(three).where(agent="spr") if row.get("over") != "der"]
+    for make in (lambda compared: tables.aggregates(compared, {}), tables.profiles, tables.improvements):
+        few, many = (table[table["agent"] == "spr"].to_dict("records") for table in (make(two), make(three)))
+        assert few == [row for row in many if row.get("over") != "der"]
     assert s.generator("der", "iqm").random() == pytest.approx(0.325092284241, abs=1e-11)  # in every process
     assert (
         s.generator("der", "iqm").random() != s.generator("der", "median").random() != s.generator("der_ht", "median").random()
@@ -158,6 +159,15 @@ def test_intervals_over_games_cover_the_mean_of_games() -> None:
         draw = rng()
         held = [low <= 0.3 <= high for low, high in (s.over_games(draw.normal(0.3, 1, games)) for _ in range(600))]
         assert 0.93 <= np.mean(held) <= 0.98
+
+
+@pytest.mark.parametrize(
+    ("freedom", "expected"),
+    [(1, 12.7062), (2, 4.30265), (3, 3.18245), (4, 2.77645), (9, 2.26216), (16, 2.11991), (30, 2.04227), (120, 1.97993)],
+)
+def test_students_t_is_that_of_the_tables(freedom: int, expected: float) -> None:
+    assert s.student(np.array(freedom)) == pytest.approx(expected, rel=3e-6)
+    assert s.student(np.array(1e9)) == pytest.approx(1.95996, abs=1e-5)
 
 
 def test_one_run_has_no_interval() -> None:

@@ -19,7 +19,6 @@ PROTOCOL = ["--env-steps", "100", "--episodes", "2"]
 
 def reported(tmp_path: Path, flags: list[str], scores: dict[str, tuple[float, float]]) -> Path:
     """The folder of a report of `scores`, agent -> hns on Alien and Pong, one seed."""
-    pytest.importorskip("matplotlib", reason="the report needs matplotlib")
     games = GAMES["Alien"], GAMES["Pong"]
     rows = [
         (agent, "", game.name, 0, game.random + hns * (game.human - game.random))
@@ -61,7 +60,6 @@ def test_several_published_agents_stand_side_by_side(tmp_path: Path) -> None:
 
 
 def test_published_runs_of_other_games_leave_cells_empty(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="the report needs matplotlib")
     score_table(tmp_path / "results/scores.csv", [("der", "", "Alien", 0, 500.0), ("spr", "", "Pong", 0, -20.0)])
     (tmp_path / "a.json").write_text(json.dumps({"Alien": [100.0, 900.0]}))
     (tmp_path / "b.json").write_text(json.dumps({"Pong": [-21.0, -19.0]}))
@@ -107,17 +105,16 @@ def test_readme_says_what_the_committed_report_says() -> None:
 
 def test_the_committed_report_is_of_the_committed_runs(tmp_path: Path) -> None:
     """Made anew from results/ it has the same numbers; of the published runs, if they are at hand, else of ours."""
-    pytest.importorskip("matplotlib", reason="the report needs matplotlib")
     folder = ROOT / "results/report_files"
-    ours = summary.read(folder / "standing.csv").values("agent")
-    games = summary.read(folder / "games.csv").values("game")
+    ranks = summary.read(folder / "ranks.csv")
+    ours, games = list(ranks["agent"].unique()), summary.read(folder / "games.csv")["game"].unique()
     command = [str(ROOT / "results"), "--incomplete", "--agents", *ours, "--games", *games]
     if FILES is not None:
-        for name in summary.read(folder / "standing.csv").values("published"):
+        for name in ranks["published"].unique():
             command += ["--per-run", f"{name}={FILES}/rl_with_resets/{PUBLISHED[name]}"]
     report.main([*command, "--out", str(tmp_path / "report.html")])
     for path in sorted(folder.glob("*.csv")):
-        again, committed = (summary.read(place / path.name).where() for place in (tmp_path / "report_files", folder))
+        again, committed = (summary.read(place / path.name).to_dict("records") for place in (tmp_path / "report_files", folder))
         if FILES is None:  # `over` is the other of two agents
             again, committed = ([row for row in rows if ours_alone(row, ours)] for rows in (again, committed))
         assert again == committed, path.name
@@ -129,7 +126,6 @@ def ours_alone(row: dict[str, str], ours: list[str]) -> bool:
 
 
 def test_a_report_among_the_results_is_not_read_as_results(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="the report needs matplotlib")
     results = tmp_path / "results"
     score_table(results / "scores.csv", [("der", "", "Pong", 0, -1 / 3)])  # which a report rounds
     command = [str(results), "--games", "Pong", *PROTOCOL, "--out", str(results / "report.html")]

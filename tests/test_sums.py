@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis import collect
-from analysis.scores import Protocol, read_table
+from analysis.read.scores import Protocol, read_table
 from experiment import sums
 from experiment.command import UserError
 from tests.fake_runs import fake_run

@@ -1,4 +1,4 @@
-"""Statistics over runs and games that a reviewer trusts: those of Agarwal et al. (2021), in NumPy alone.
+"""Statistics over runs and games that a reviewer trusts: those of Agarwal et al. (2021), ours.
 
 `scores` are human-normalised, float64 [..., runs, games]. Intervals are of 95 % and about these games: runs are the sample.
 Means have Student's t (`mean_interval`), shares that and Wilson's interval (`share_interval`), the IQM the standard error of a
@@ -11,8 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-
-from experiment.student import quantile
+from scipy.special import stdtrit
 
 RESAMPLES = 2000
 LEVEL = (2.5, 97.5)  # percentiles
@@ -43,6 +42,11 @@ def mean(scores: np.ndarray) -> np.ndarray:
 def optimality_gap(scores: np.ndarray) -> np.ndarray:
     """By how much runs miss the human score on average, those above it counted as 0. Lower is better. float64 [...]."""
     return 1 - np.minimum(scores, 1).mean((-2, -1))
+
+
+def student(freedom: np.ndarray) -> np.ndarray:
+    """The 97.5 % point of Student's t with `freedom` degrees of freedom."""
+    return stdtrit(freedom, 0.975)
 
 
 AGGREGATES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -94,7 +98,7 @@ def iqm_interval(scores: np.ndarray, label: str, count: int = RESAMPLES) -> Inte
     low, high = flat[flat.size // 4], flat[-1 - flat.size // 4]
     inside = ((scores >= low) & (scores <= high)).sum(0)
     _, freedom = _errors(_columns(scores.clip(low, high)), np.maximum(inside - 1, 1))
-    half = quantile(freedom[0]) * draws.std() * np.sqrt(runs / (runs - 1))
+    half = student(freedom[0]) * draws.std() * np.sqrt(runs / (runs - 1))
     middle = float(iqm(scores))
     return middle - float(half), middle + float(half)
 
@@ -135,7 +139,7 @@ def mean_interval(values: Sequence[np.ndarray]) -> np.ndarray:
         return np.full((2, values[0].shape[1]), np.nan)
     middle = np.mean([game.mean(0) for game in values], 0)
     total, freedom = _errors(values)
-    half = np.array([quantile(f) for f in freedom]) * np.sqrt(total) / len(values)
+    half = student(freedom) * np.sqrt(total) / len(values)
     return np.stack((middle - half, middle + half))
 
 
@@ -163,7 +167,7 @@ def share_interval(share: np.ndarray, variance: np.ndarray, freedom: np.ndarray,
     variance. Where all answers are yes the variance found is 0, and only Wilson's has a width. Where answers vary less than
     independent ones would, Wilson's lies too near to one half to hold a share near 1, and only the other one does.
     """
-    spread = np.array([quantile(f) for f in freedom]) * np.sqrt(variance)
+    spread = student(freedom) * np.sqrt(variance)
     low, high = _wilson_ends(share, spread, count)
     return np.stack((np.minimum(low, share - spread), np.maximum(high, share + spread))).clip(0, 1)
 

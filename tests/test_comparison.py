@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis import grid
-from analysis.scores import Score
+from analysis.compute.comparison import Comparison, compare
+from analysis.read.scores import Score, as_frame
 from envs.games import GAMES, find_game
 from experiment.command import UserError
 
@@ -15,6 +15,10 @@ def score(agent: str, game: str, seed: int, hns: float) -> Score:
     return Score(agent, "", game, seed, 100, 2, raw, "", "", 0.1, "file")
 
 
+def compared(rows: list[Score], games: tuple[str, ...], incomplete: bool) -> Comparison:
+    return compare(as_frame(rows), games, incomplete)
+
+
 def test_a_matrix_holds_each_game_in_its_column_and_seeds_in_order() -> None:
     rows = [
         score("der", "Pong", 1, 0.4),
@@ -22,15 +26,15 @@ def test_a_matrix_holds_each_game_in_its_column_and_seeds_in_order() -> None:
         score("der", "Alien", 0, 0.1),
         score("der", "Alien", 1, 0.2),
     ]
-    found = grid.build_grid(rows, ("Alien", "Pong"), incomplete=False)
+    found = compared(rows, ("Alien", "Pong"), incomplete=False)
     np.testing.assert_allclose(found.matrix("der"), [[0.1, 0.3], [0.2, 0.4]])
     assert "Not the benchmark's 26 games but Alien, Pong" in found.note
 
 
 def test_a_complete_benchmark_needs_no_note() -> None:
-    found = grid.build_grid([score("der", game, 0, 0.1) for game in GAMES], tuple(GAMES), incomplete=False)
+    found = compared([score("der", game, 0, 0.1) for game in GAMES], tuple(GAMES), incomplete=False)
     assert found.note == ""
-    assert found.missing() == []
+    assert found.missing.empty
     assert found.shared == tuple(GAMES)
 
 
@@ -42,35 +46,35 @@ def test_an_incomplete_grid_is_refused_or_told() -> None:
         score("spr", "Pong", 0, 1.0),
     ]
     with pytest.raises(UserError, match=r"1 of 2 runs of der on Alien missing \(1 more such cells\); --incomplete"):
-        grid.build_grid(rows, ("Alien", "Pong"), incomplete=False)
-    found = grid.build_grid(rows, ("Alien", "Pong"), incomplete=True)
+        compared(rows, ("Alien", "Pong"), incomplete=False)
+    found = compared(rows, ("Alien", "Pong"), incomplete=True)
     assert found.shared == ("Pong",)
-    assert found.missing() == [("der", "Alien", 1), ("spr", "Alien", 1)]
+    assert found.missing.to_dict() == {("der", "Alien"): 1, ("spr", "Alien"): 1}
     assert "der has all its runs on 1 of 2 games; spr has all its runs on 1 of 2 games" in found.note
     assert "Aggregates are over Pong that all agents have" in found.note
 
 
 def test_games_count_the_same_where_one_has_more_runs() -> None:
     rows = [score("der", "Pong", seed, seed / 10) for seed in range(3)] + [score("der", "Alien", seed, 1.0) for seed in (5, 4)]
-    found = grid.build_grid(rows, ("Alien", "Pong"), incomplete=True)
+    found = compared(rows, ("Alien", "Pong"), incomplete=True)
     np.testing.assert_allclose(found.matrix("der"), [[1, 0], [1, 0.1]], atol=1e-12)
 
 
 def test_no_game_that_all_agents_have() -> None:
-    found = grid.build_grid([score("der", "Pong", 0, 0.3), score("spr", "Alien", 0, 0.1)], ("Alien", "Pong"), incomplete=True)
+    found = compared([score("der", "Pong", 0, 0.3), score("spr", "Alien", 0, 0.1)], ("Alien", "Pong"), incomplete=True)
     assert found.shared == ()
-    assert found.runs("der") == 0
+    assert found.count("der") == 0
     assert "no game" in found.note
 
 
 def test_nothing_at_all_is_refused() -> None:
     with pytest.raises(UserError, match="no finished run"):
-        grid.build_grid([], tuple(GAMES), incomplete=True)
+        compared([], tuple(GAMES), incomplete=True)
 
 
 def test_differences_are_of_the_same_game_and_seed() -> None:
     rows = [score("der", "Pong", 0, 0.1), score("der", "Pong", 1, 0.2), score("der", "Alien", 0, 0.5)]
     rows += [score("der_ht", "Pong", 1, 0.7), score("der_ht", "Pong", 2, 0.9), score("der_ht", "Alien", 1, 0.9)]
-    found = grid.build_grid(rows, ("Alien", "Pong"), incomplete=True).differences("der_ht", "der")
+    found = compared(rows, ("Alien", "Pong"), incomplete=True).differences("der_ht", "der")
     assert list(found) == ["Pong"]
     np.testing.assert_allclose(found["Pong"], [0.5])

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from agents.catalogue import find_agent
-from analysis.labels import flags_now, identity, printable
+from analysis.read.settings import flags_now, identity, printable
 from envs.games import GAMES, find_game
 from experiment import sums
 from experiment.command import UserError
@@ -17,6 +19,11 @@ from experiment.folder import SCORE, require_untouched
 from experiment.score import read_score
 
 COLUMNS = ("agent", "game", "seed", "env_steps", "episodes", "score", "hns", "commit", "device", "hours")  # of a score table
+
+
+KEY = ("label", "game", "seed")  # names a run in every frame
+
+Key = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,11 @@ class Score:
     def label(self) -> str:
         """Agent and flags: runs with other settings are another agent and are never averaged with it."""
         return f"{self.agent} {self.flags}".strip()
+
+    @property
+    def key(self) -> Key:
+        """What names the run."""
+        return self.label, self.game, self.seed
 
     @property
     def hns(self) -> float:
@@ -138,13 +150,29 @@ def not_negative(value: Any, where: str) -> float:
     return found
 
 
+def is_number(value: Any) -> bool:
+    """Whether `value` is a number, finite or not, or its text."""
+    try:
+        number(value, "", finite=False)
+    except UserError:
+        return False
+    return True
+
+
 def unique(scores: Iterable[Score]) -> list[Score]:
     """One score a run, in order. UserError if two files disagree on one."""
-    found: dict[tuple[str, str, int], Score] = {}
+    found: dict[Key, Score] = {}
     for score in scores:
-        other = found.setdefault((score.label, score.game, score.seed), score)
+        other = found.setdefault(score.key, score)
         if other.score != score.score:
             told = f"{score.label} on {score.game}, seed {score.seed}: {other.score:g} and {score.score:g}"
             raise UserError(f"{other.where} and {score.where} hold different scores of {told}")
     order = {game: index for index, game in enumerate(GAMES)}
     return sorted(found.values(), key=lambda s: (not s.ours, s.label, order.get(s.game, -1), s.seed))
+
+
+def as_frame(scores: Iterable[Score]) -> pd.DataFrame:
+    """A row for each score: label, its fields, and hns."""
+    columns = ["label", *(field.name for field in fields(Score)), "hns"]
+    rows = [{"label": s.label, **vars(s), "hns": s.hns} for s in scores]
+    return pd.DataFrame(rows, columns=columns).astype({"env_steps": "Int64", "episodes": "Int64"})

@@ -22,8 +22,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from analysis.labels import printable
-from analysis.scores import Score
+from analysis.read.scores import Score, is_number
+from analysis.read.settings import printable
 from envs.games import GAMES, Game, find_game
 from experiment.command import UserError
 from experiment.files import number, parse_json, read_lines, read_table, read_text, shown, whole
@@ -39,7 +39,7 @@ BESIDE = ("", "unnamed_0", "xs", "max_hns")  # the number of a line, the steps o
 COLUMNS = {*GAME, *SCORE, *NORMALISED, *RUN, *METHOD, *STEP, *BESIDE}
 LARGEST = 1e12  # no game gives such a score, and its square is a number still
 NAMED = 4  # games that a note names
-SHAPES = "analysis/perrun.py has the shapes that are read"
+SHAPES = "analysis/read/single_runs.py has the shapes that are read"
 
 
 class Value(NamedTuple):
@@ -60,7 +60,7 @@ class Runs(NamedTuple):
     note: str
 
 
-def read_per_run(name: str, path: Path) -> Runs:
+def read_single_runs(name: str, path: Path) -> Runs:
     """The runs in the file `path`, as an agent called `name`. UserError, naming the file, if it is of another shape."""
     found: dict[str, list[float]] = defaultdict(list)
     others, steps, told = set(), set(), set()
@@ -165,7 +165,7 @@ def _record(row: dict[str, Any], where: str) -> Value:
     score = _one(row, (*SCORE, *NORMALISED) if normalised else SCORE, where)
     at = next((row[name] for name in STEP if row.get(name) not in (None, "")), None)
     others = {name: value for name, value in row.items() if name not in COLUMNS and value not in ("", None)}
-    if numbers := [name for name, value in others.items() if not _is_text(value)]:
+    if numbers := [name for name, value in others.items() if not isinstance(value, str | bool) or is_number(value)]:
         told = "write a line for each run, and delete what is no score"
         raise UserError(f"{where} has numbers that are not read: {', '.join(numbers)}; {told}")
     notes = [f"not read: {', '.join(others)}"] if others else []
@@ -198,14 +198,6 @@ def _run(row: dict[str, Any], where: str) -> tuple[str, ...]:
     if not found:
         raise UserError(f"{where} does not tell its run: {', '.join(name for name in RUN if name in row)} is empty")
     return tuple(found)
-
-
-def _is_text(value: Any) -> bool:
-    try:
-        number(value, "", finite=False)
-    except UserError:
-        return isinstance(value, (str, bool))
-    return False
 
 
 def _one(row: dict[str, Any], names: tuple[str, ...], where: str) -> Any:

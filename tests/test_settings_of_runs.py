@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from agents.catalogue import find_agent
-from analysis import collect, curves, labels
-from analysis.scores import Protocol, read_table
+from analysis import collect
+from analysis.read import courses, settings
+from analysis.read.scores import Protocol, read_table
 from experiment import sums
 from experiment.command import UserError
 from options import read_command_line
@@ -22,17 +23,16 @@ def test_a_default_that_changes_does_not_make_two_agents_one(tmp_path: Path, mon
     fake_run(tmp_path / "old", "der_ht", "Pong", 1, -9.0, config={"tortoise": {"decay": 0.5}})
     collect.main([str(tmp_path / "old"), "--out", str(results)])
     assert {row["flags"] for row in rows_of(results / "agents.csv")} == {"", "--tortoise.decay 0.5"}
-    settings = {row["setting"]: json.loads(row["value"]) for row in rows_of(results / "agents.csv") if not row["flags"]}
-    assert settings == labels.flat(json.loads(json.dumps(asdict(before))))
+    stored = {row["setting"]: json.loads(row["value"]) for row in rows_of(results / "agents.csv") if not row["flags"]}
+    assert stored == settings.flat(json.loads(json.dumps(asdict(before))))
 
     after = replace(before, tortoise=replace(before.tortoise, decay=0.5))
-    monkeypatch.setattr(labels, "find_agent", lambda _: after)
-    monkeypatch.setattr(labels, "_catalogue", labels._catalogue.__wrapped__)  # uncached
+    monkeypatch.setattr(settings, "find_agent", lambda _: after)
+    monkeypatch.setattr(settings, "_catalogue", settings._catalogue.__wrapped__)  # uncached
     kept = f"--tortoise.decay {before.tortoise.decay}"
     assert [score.flags for score in read_table(results / "scores.csv", Protocol(100, 2))] == [kept, ""]
-    assert {key[0] for key in curves.read_courses([], [results / "curves.csv"], {(f"der_ht {kept}", "Pong", 0)})} == {
-        f"der_ht {kept}"
-    }
+    found = courses.read_courses({(f"der_ht {kept}", "Pong", 0)}, {}, [results / "curves.csv"]).curves
+    assert set(found["label"]) == {f"der_ht {kept}"}
     collect.main([str(tmp_path / "old"), "--out", str(results)])
     assert [row["flags"] for row in rows_of(results / "scores.csv")] == ["", kept]
     assert {row["flags"] for row in rows_of(results / "agents.csv")} == {"", kept}
@@ -69,13 +69,13 @@ def test_an_agent_that_there_is_no_more_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"scores.csv, line 2: .*dar"):
         read_table(results / "scores.csv", Protocol(100, 2))
     with pytest.raises(UserError, match=r"config.json: .*dar"):
-        labels.flags_of(folder / "config.json")
+        settings.flags_of(folder / "config.json")
 
 
 @pytest.mark.parametrize(
     ("path", "value"), [("tortoise.warmup-counts", False), ("tortoise.acts", True), ("tortoise.decay", 0.5)]
 )
 def test_a_label_can_be_typed(path: str, value: object) -> None:
-    flag = labels._flag(path, value)
+    flag = settings._flag(path, value)
     config = read_command_line(["--agent", "der", *flag.split()]).config
     assert getattr(config.tortoise, path.split(".")[1].replace("-", "_")) == value

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analysis.curves import PLASTICITY
-from analysis.labels import AGENTS
-from analysis.scores import COLUMNS
+from analysis.read.courses import PLASTICITY
+from analysis.read.scores import COLUMNS
+from analysis.read.settings import AGENTS
 from experiment import sums
 from experiment.command import UserError
 from experiment.files import header, read_json
@@ -19,7 +19,7 @@ NAMED = 3  # files that a note names
 
 
 @dataclass
-class Found:
+class Contents:
     """Folders of finished and unfinished runs, tables of scores and of courses, and why files were `left` out."""
 
     finished: list[Path] = field(default_factory=list)
@@ -35,24 +35,24 @@ class Found:
         return f"not taken: {named}{more}" if named else ""
 
 
-def find(paths: Iterable[Path]) -> Found:
+def find(paths: Iterable[Path]) -> Contents:
     """What `paths` are or hold. UserError for one that is not there, and for a table that is not as its folder lists it.
 
     A file that is named must be a table of scores. In a folder, hidden files, other tables and those of an earlier report are
     left out.
     """
-    found = Found()
+    contents = Contents()
     for path in paths:
         if os.path.isdir(path):  # unlike Path.is_dir it bears any name
-            found.finished += runs_below(path)
+            contents.finished += runs_below(path)
             configs = [file for file in _below(path, CONFIG) if of_agent(file.parent)]
-            found.unfinished += [file.parent for file in configs if not (file.parent / SCORE).exists()]
-            _sort_tables(path, found)
+            contents.unfinished += [file.parent for file in configs if not (file.parent / SCORE).exists()]
+            _sort_tables(path, contents)
         elif os.path.exists(path):
-            found.scores.append(path)
+            contents.scores.append(path)
         else:
             raise UserError(f"there is no {path}")
-    return found
+    return contents
 
 
 def runs_below(folder: Path) -> list[Path]:
@@ -76,7 +76,7 @@ def _hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
-def _sort_tables(folder: Path, found: Found) -> None:
+def _sort_tables(folder: Path, contents: Contents) -> None:
     for file in sorted(folder.rglob("*.csv")):
         if all((file.parent / name).exists() for name in REPORT):
             continue
@@ -84,12 +84,12 @@ def _sort_tables(folder: Path, found: Found) -> None:
             names = set() if _hidden(file, folder) else set(header(file))
         except UserError as error:
             sums.check(file.parent, [file.name])
-            found.left[file] = str(error)
+            contents.left[file] = str(error)
             continue
         sums.check(file.parent, [file.name])
         if names >= set(COLUMNS):
-            found.scores.append(file)
+            contents.scores.append(file)
         elif names >= set(PLASTICITY) and "score" not in names:
-            found.courses.append(file)
+            contents.courses.append(file)
         elif file.name != AGENTS and not names >= SUPERVISED:
-            found.left[file] = "is hidden" if _hidden(file, folder) else "is no table of runs"
+            contents.left[file] = "is hidden" if _hidden(file, folder) else "is no table of runs"

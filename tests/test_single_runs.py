@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.perrun import read_per_run
+from analysis.read.single_runs import read_single_runs
 from envs.games import GAMES, find_game
 from experiment.command import UserError
 
@@ -51,7 +51,7 @@ def test_every_shape_gives_the_same_runs(shape: str, tmp_path: Path) -> None:
     (tmp_path / "theirs").write_bytes(SAME[shape].encode())
     (tmp_path / "theirs.gz").write_bytes(gzip.compress(SAME[shape].encode()))
     for name in ("theirs", "theirs.gz"):
-        found, note = read_per_run("theirs", tmp_path / name)
+        found, note = read_single_runs("theirs", tmp_path / name)
         scores = {game: [run.score for run in found if run.game == game] for game in ("Pong", "MsPacman")}
         assert scores == {"Pong": pytest.approx(PONG), "MsPacman": pytest.approx(MS_PACMAN)}
         assert [run.seed for run in found if run.game == "Pong"] == [0, 1]
@@ -64,13 +64,13 @@ def test_every_shape_gives_the_same_runs(shape: str, tmp_path: Path) -> None:
 
 def test_three_runs_of_one_game_are_three(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("alien,700\nalien,900\nalien,1100\n")
-    assert [run.score for run in read_per_run("a", tmp_path / "a.csv").scores] == [700, 900, 1100]
+    assert [run.score for run in read_single_runs("a", tmp_path / "a.csv").scores] == [700, 900, 1100]
 
 
 def test_other_games_are_left_out_and_named(tmp_path: Path) -> None:
     others = "".join(f"{i},{i},{game},1,1\n" for i, game in enumerate(("zaxxon", "asteroids", "venture", "atlantis", "tennis")))
     (tmp_path / "bbf.csv").write_text(SAME["BBF"] + others)
-    found, note = read_per_run("a", tmp_path / "bbf.csv")
+    found, note = read_single_runs("a", tmp_path / "bbf.csv")
     assert len(found) == 4
     assert note == f"{tmp_path}/bbf.csv: left out, as no games of Atari-100k: asteroids, atlantis, tennis, venture and 1 more"
 
@@ -88,7 +88,7 @@ def test_other_games_are_left_out_and_named(tmp_path: Path) -> None:
 )
 def test_what_is_not_read_or_not_known_is_told(text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(text)
-    found, note = read_per_run("a", tmp_path / "a.csv")
+    found, note = read_single_runs("a", tmp_path / "a.csv")
     assert [run.score for run in found] == [1, 2]
     assert note == f"{tmp_path}/a.csv: {told}"
 
@@ -141,7 +141,7 @@ def test_what_is_not_read_or_not_known_is_told(text: str, told: str, tmp_path: P
 def test_published_runs_that_cannot_be_read(text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "a").write_text(text)
     with pytest.raises(UserError, match=told) as error:
-        read_per_run("theirs", tmp_path / "a")
+        read_single_runs("theirs", tmp_path / "a")
     assert str(tmp_path / "a") in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -150,6 +150,6 @@ def test_published_runs_that_cannot_be_read(text: str, told: str, tmp_path: Path
 def test_the_authors_files_are_read_whole() -> None:
     expected = {"twm/scores.json": 5, "diamond/DIAMOND.json": 5, "bbf/RR2_BBF_26games_14seeds.csv": 14}
     for name, runs in expected.items():
-        found, note = read_per_run("theirs", Path(FILES or "") / name)
+        found, note = read_single_runs("theirs", Path(FILES or "") / name)
         assert {game: sum(run.game == game for run in found) for game in GAMES} == dict.fromkeys(GAMES, runs)
         assert note == ""

@@ -1,0 +1,1 @@
+"""Numbers from frames: statistics, and every table of the report."""
