@@ -85,7 +85,7 @@ def flip_tables(folder: Path, run: Path, count: int, seed: int, flags: Sequence[
 def flip_study(folder: Path, count: int, seed: int) -> Counter[str]:
     """Outcomes of the supervised report's tables after flips in what `folder` has of the supervised study."""
     files = [*sorted(folder.glob("*.csv")), folder / sums.FILE]
-    return flipped(files, count, lambda: table.by_setting(table.read(folder, table.TASKS)), seed)
+    return flipped(files, count, lambda: table.read(folder).to_csv(), seed)
 
 
 def flip_run(run: Path, count: int, seed: int) -> dict[str, Counter[str]]:

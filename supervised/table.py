@@ -1,15 +1,14 @@
 """From run folders to two small tables, and from these to means with intervals over seeds. No torch here."""
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from scipy.special import stdtrit
+import pandas as pd
 
+from analysis.compute.statistics import mean_interval
 from experiment import sums
 from experiment.command import UserError
 from experiment.files import csv_text, locked, number, read_table, read_text, shown
@@ -34,7 +33,8 @@ TASKS = "tasks.csv"  # a row for the end of each task of each run
 CURVES = "curves.csv"  # a row for each evaluation
 NOTES = "notes.md"  # what is known to be mistaken in a table of tasks, after a line with the checksum of that
 COURSE = (*SETTING, "method", "seed", "task", "update", "test_hare", "test_tortoise", "train_hare")
-WHO = (*SETTING, "method", "seed")  # what names a run
+RUN = (*SETTING, "method", "seed")  # what names a run
+COUNTS = ("seed", "task", "update", "held_out")
 LARGEST = 10**12  # of whole numbers in a table
 
 Row = dict[str, str]
@@ -52,13 +52,10 @@ class Mean(NamedTuple):
         return f"{100 * self.mean:.2f}" + (f" ± {100 * self.half:.2f}" if self.half is not None else "")
 
 
-def summary(values: Sequence[float]) -> Mean:
+def summary(values: pd.Series) -> Mean:
     """The mean of `values`, one for each seed, with its interval."""
-    found = np.asarray(values, np.float64)
-    if len(found) < 2:
-        return Mean(float(found.mean()), None, len(found))
-    half = stdtrit(len(found) - 1, 0.975) * found.std(ddof=1) / len(found) ** 0.5
-    return Mean(float(found.mean()), float(half), len(found))
+    low, high = mean_interval([values.to_numpy(float)[:, None]])[:, 0]
+    return Mean(float(values.mean()), None if len(values) < 2 else float(high - low) / 2, len(values))
 
 
 def collect(runs: Path, out: Path) -> int:
@@ -71,7 +68,7 @@ def collect(runs: Path, out: Path) -> int:
     seen: dict[tuple[Any, ...], Path] = {}
     settings: dict[tuple[Any, ...], tuple[Any, Path]] = {}
     for run in filter(None, map(read_finished, sorted(runs.rglob(SCORE)))):
-        other = seen.setdefault(tuple(str(run.about[name]) for name in WHO), run.folder)
+        other = seen.setdefault(tuple(str(run.about[name]) for name in RUN), run.folder)
         if other != run.folder:  # flags that differ are not in the key, and a mean over them would be of nothing
             raise UserError(f"{other} and {run.folder} are two runs of one method and seed; collect them apart")
         about = run.about | {"held_out": run.protocol["held_out"]}
@@ -81,11 +78,11 @@ def collect(runs: Path, out: Path) -> int:
         curves += [_cells(COURSE, about | row) for row in run.evaluations]
     if not seen:
         raise UserError(f"there is no finished run in {runs}")
-    _require_whole_runs(finals, str(runs))
+    _require_whole_runs(_frame(finals), str(runs))
     with locked(out):
         sums.check(out, [])
         if (out / TASKS).exists():
-            more = {tuple(row[name] for name in WHO) for row in _read(out / TASKS)} - seen.keys()
+            more = set(_read(out / TASKS)[list(RUN)].astype(str).itertuples(index=False, name=None)) - seen.keys()
             if more:
                 raise UserError(f"{out} holds {len(more)} more runs, which are not in {runs}; collect into another folder")
         sums.write(out, {TASKS: csv_text((*FINAL, *MEASURED, "commit"), finals), CURVES: csv_text(COURSE, curves)})
@@ -116,12 +113,15 @@ def _plain(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def read(folder: Path, name: str) -> list[Row]:
-    """The rows of a table that `collect` wrote into `folder` or into its subfolder supervised. UserError if it is not whole."""
-    for place in (folder / name, folder / "supervised" / name):
+def read(folder: Path) -> pd.DataFrame:
+    """The table of tasks that `collect` wrote into `folder` or into its subfolder supervised. UserError if it is not whole.
+
+    Seeds, tasks and updates are whole numbers, accuracies and measurements floats, nan if a run has them not.
+    """
+    for place in (folder / TASKS, folder / "supervised" / TASKS):
         if place.exists():
             return _read(place)
-    raise UserError(f"there is no {name} in {folder}; --collect makes it from runs")
+    raise UserError(f"there is no {TASKS} in {folder}; --collect makes it from runs")
 
 
 def notes(folder: Path) -> str:
@@ -132,13 +132,20 @@ def notes(folder: Path) -> str:
     return text.strip() if about == f"Of {TASKS} with the SHA-256 {sums.checksum(folder / TASKS)}:" else ""
 
 
-def _read(path: Path) -> list[Row]:
-    """The rows of the table of tasks at `path`. UserError, naming file and line, if it is not whole or not as listed."""
+def _read(path: Path) -> pd.DataFrame:
+    """The table of tasks at `path`. UserError, naming file and line, if it is not whole or not as listed."""
     needed = tuple(name for name in FINAL if name != "held_out")  # which older tables do not have
     sums.check(path.parent, [path.name])
-    found = _checked(read_table(path, (*needed, *MEASURED, "commit")).rows)
+    found = _frame(_checked(read_table(path, (*needed, *MEASURED, "commit")).rows))
     _require_whole_runs(found, str(path))
     return found
+
+
+def _frame(rows: list[Row]) -> pd.DataFrame:
+    """Checked `rows` with numbers in place of their text."""
+    floats = ("test", "test_hare", "test_tortoise", *MEASURED)
+    typed = [row | {n: int(row[n]) for n in COUNTS} | {n: float(row[n] or "nan") for n in floats} for row in rows]
+    return pd.DataFrame(typed, columns=[*FINAL, *MEASURED, "commit"])
 
 
 def _checked(rows: Iterable[tuple[Row, str]]) -> list[Row]:
@@ -149,12 +156,12 @@ def _checked(rows: Iterable[tuple[Row, str]]) -> list[Row]:
         row.setdefault("held_out", "0")
         check_names(row, where)
         check_accuracies(row, where)
-        for name in ("seed", "task", "update", "held_out", *(["images"] if row["images"] else [])):
+        for name in (*COUNTS, *(["images"] if row["images"] else [])):
             if not 0 <= integer(row[name], f"{where}: {name}") < (1 << 63 if name == "seed" else LARGEST):
                 raise UserError(f"{where}: {name} cannot be {shown(row[name])}")
         for name in (name for name in MEASURED if row[name]):
             number(row[name], f"{where}: {name}")
-        key = tuple(row[name] for name in (*WHO, "task"))
+        key = tuple(row[name] for name in (*RUN, "task"))
         if key in seen:
             raise UserError(f"{where} is the second of one run and task")
         seen.add(key)
@@ -162,44 +169,25 @@ def _checked(rows: Iterable[tuple[Row, str]]) -> list[Row]:
     return found
 
 
-def _require_whole_runs(rows: Iterable[Row], where: str) -> None:
+def _require_whole_runs(found: pd.DataFrame, where: str) -> None:
     """UserError, beginning with `where`, unless each run has the last task of its setting, and all before it or none."""
-    for setting, inside in by_setting(rows).items():
-        runs: dict[tuple[str, str], set[int]] = defaultdict(set)
-        for row in inside:
-            runs[row["method"], row["seed"]].add(int(row["task"]))
-        last = max(map(max, runs.values()))
-        for (method, seed), tasks in runs.items():
+    for setting, rows in found.groupby(list(SETTING), sort=False):
+        last = rows["task"].max()
+        for (method, seed), run in rows.groupby(["method", "seed"], sort=False):
+            tasks = set(run["task"])
             if tasks != {last} and len(tasks) <= last:
                 lost = next(task for task in count() if task not in tasks)
                 told = f"{' '.join(setting)}, {method}, seed {seed} has no row of task {lost}"
                 raise UserError(f"{where}: {told}, which others have; are rows lost?")
 
 
-def by_setting(rows: Iterable[Row]) -> dict[tuple[str, ...], list[Row]]:
-    """`rows` by data set, model, study and point, in the order in which these come."""
-    found: dict[tuple[str, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        found[tuple(row[name] for name in SETTING)].append(row)
-    return dict(found)
+def final(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of one setting at the end of the last task, by method and, within, by seed."""
+    last = rows[rows["task"] == rows["task"].max()].set_index("seed")
+    return dict(iter(last.groupby("method", sort=False)))
 
 
-def accuracies(rows: Iterable[Row], column: str = "test") -> dict[str, dict[int, dict[int, float]]]:
-    """Method -> task -> seed -> what `column` holds."""
-    found: dict[str, dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-    for row in rows:
-        if row[column]:
-            found[row["method"]][int(row["task"])][int(row["seed"])] = float(row[column])
-    return {method: dict(tasks) for method, tasks in found.items()}
-
-
-def final(rows: Sequence[Row], column: str = "test") -> dict[str, dict[int, float]]:
-    """Method -> seed -> what `column` of `rows` of one setting holds at the end of the last task."""
-    last = max(int(row["task"]) for row in rows)
-    return {method: tasks[last] for method, tasks in accuracies(rows, column).items() if last in tasks}
-
-
-def against(values: dict[int, float], base: dict[int, float]) -> Mean | None:
+def against(values: pd.Series, base: pd.Series) -> Mean | None:
     """Mean difference of two methods over the seeds that both have, seed by seed; None if there are none."""
-    seeds = sorted(values.keys() & base.keys())
-    return summary([values[seed] - base[seed] for seed in seeds]) if seeds else None
+    differences = (values - base).dropna()
+    return summary(differences) if len(differences) else None

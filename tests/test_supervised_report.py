@@ -5,32 +5,33 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from experiment.command import UserError
 from supervised import report
 from supervised.studies import STUDIES
-from supervised.table import TASKS, accuracies, against, by_setting, collect, final, notes, read, summary
+from supervised.table import TASKS, against, collect, final, notes, read, summary
 
 
 def test_an_interval_by_hand() -> None:
-    found = summary([0.80, 0.82, 0.84])
+    found = summary(pd.Series([0.80, 0.82, 0.84]))
     assert found.mean == pytest.approx(0.82)
     assert found.half == pytest.approx(4.3027 * 0.02 / 3**0.5, rel=1e-4)  # t of 2 degrees of freedom, deviation 0.02
     assert str(found) == "82.00 ± 4.97"
-    assert summary([0.5]).half is None
-    assert str(summary([0.5])) == "50.00"
-    five = [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert summary(pd.Series([0.5])).half is None
+    assert str(summary(pd.Series([0.5]))) == "50.00"
+    five = pd.Series([0.1, 0.2, 0.3, 0.4, 0.5])
     assert summary(five).half == pytest.approx(2.7764 * 0.025**0.5 / 5**0.5, rel=1e-4)
 
 
 def test_a_difference_is_seed_by_seed() -> None:
-    found = against({0: 0.5, 1: 0.7, 2: 0.9}, {0: 0.4, 1: 0.6, 3: 0.0})
+    found = against(pd.Series({0: 0.5, 1: 0.7, 2: 0.9}), pd.Series({0: 0.4, 1: 0.6, 3: 0.0}))
     assert found is not None
     assert found.mean == pytest.approx(0.1)
     assert found.half == pytest.approx(0.0, abs=1e-9)  # both gain the same
     assert found.count == 2
-    assert against({0: 0.5}, {1: 0.5}) is None
+    assert against(pd.Series({0: 0.5}), pd.Series({1: 0.5})) is None
 
 
 def write_run(root: Path, study: str, point: str, method: str, seed: int, **flags: float | None) -> None:
@@ -97,13 +98,13 @@ def test_fresh_networks_have_all_images_whatever_others_remember(tmp_path: Path)
 
 def test_tables_hold_what_runs_left(runs: Path, tmp_path: Path) -> None:
     assert collect(runs, tmp_path / "results" / "supervised") == 3 * (2 * 3 + 2 * 4 * 2)
-    rows = read(tmp_path / "results", TASKS)
-    settings = by_setting(rows)
-    plain = settings["fashion_mnist", "mlp", "warm_start", "plain"]
-    test = accuracies(plain)
-    assert final(plain)["none"] == {0: 0.7, 1: 0.71, 2: 0.72}
-    assert test["none"][0] == {0: 0.5, 1: 0.51, 2: 0.52}
-    assert set(test["fresh"]) == {1}
+    rows = read(tmp_path / "results")
+    assert set(map(tuple, rows[["dataset", "model"]].values)) == {("fashion_mnist", "mlp")}
+    plain = rows[(rows["study"] == "warm_start") & (rows["point"] == "plain")]
+    assert final(plain)["none"]["test"].to_dict() == {0: 0.7, 1: 0.71, 2: 0.72}
+    first = plain[(plain["method"] == "none") & (plain["task"] == 0)]
+    assert first.set_index("seed")["test"].to_dict() == {0: 0.5, 1: 0.51, 2: 0.52}
+    assert set(plain.loc[plain["method"] == "fresh", "task"]) == {1}
     before = (tmp_path / "results" / "supervised" / TASKS).read_bytes()
     collect(runs, tmp_path / "results" / "supervised")
     assert (tmp_path / "results" / "supervised" / TASKS).read_bytes() == before
@@ -176,7 +177,7 @@ def test_runs_from_before_a_setting_was_added_go_with_later_ones(tmp_path: Path)
     write_run(tmp_path / "runs", "warm_start", "plain", "none", 0)
     write_run(tmp_path / "runs", "warm_start", "plain", "none", 1, held_out=0)
     assert collect(tmp_path / "runs", tmp_path) == 2
-    assert [row["held_out"] for row in read(tmp_path, TASKS)] == ["0"] * 4
+    assert list(read(tmp_path)["held_out"]) == [0] * 4
 
 
 def test_accuracies_on_held_out_images_are_called_so(tmp_path: Path) -> None:
