@@ -1,4 +1,7 @@
-"""Every agent of the catalogue plays a little of a real game, and can learn a batch by heart."""
+"""Every agent of the catalogue plays a little of a real game, and can learn a batch by heart.
+
+By default every base, and every method on `der`; the other pairs are slow. All agents are in test_trace.py.
+"""
 
 import json
 import math
@@ -12,15 +15,17 @@ import torch
 
 import train
 from agents.agent import Agent
+from agents.bases import BASES
 from agents.catalogue import AGENTS
 from agents.config import AgentConfig
+from agents.methods import METHODS
 from tests.fake_replay import FakeReplay, random_batch, small
 
-STEPS = 300
+STEPS = 120
 GAME = ["--game", "Pong", "--device", "cpu", "--eval-episodes", "0", "--env-steps", str(STEPS)]
 GAME += ["--log-every", str(STEPS), "--measure-every", str(STEPS)]
 # 3 updates in the 20 env steps after the warm-up. Fewer hidden units: a checkpoint would else have up to 140 MB.
-LITTLE = ["--replay.warmup-steps", "280", "--replay.ratio", "0.15", "--replay.batch-size", "2", "--head.hidden", "64"]
+LITTLE = ["--replay.warmup-steps", "100", "--replay.ratio", "0.15", "--replay.batch-size", "2", "--head.hidden", "64"]
 
 PLASTICITY = {"dormant", "dead", "zero_activations", "srank", "entropy_rank", "weight_norm", "initial_distance"}
 PLASTICITY |= {"tortoise_distance", "zero_gradients"}
@@ -28,7 +33,13 @@ PLASTICITY |= {"tortoise_distance", "zero_gradients"}
 LEARNERS = [name for name in AGENTS if name != "random"]
 
 
-@pytest.mark.parametrize("name", list(AGENTS))
+def every(names: list[str]) -> list[Any]:
+    """`names` for `parametrize`; only bases and what is made of `der` are run by default."""
+    default = {"random", *BASES, *(name for name in names if name.startswith("der_") and name.removeprefix("der_") in METHODS)}
+    return [name if name in default else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", every(list(AGENTS)))
 def test_it_plays_a_game_and_learns(name: str, tmp_path: Path) -> None:
     arguments = ["--agent", name, *GAME, "--out", str(tmp_path), *(LITTLE if name in LEARNERS else [])]
     arguments += ["--injection.at", "1"] if name.endswith("_inject") else []
@@ -70,7 +81,7 @@ def pupil(name: str) -> AgentConfig:
     )
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", every(LEARNERS))
 def test_it_learns_a_batch_by_heart(name: str) -> None:
     """The discount is 0, so that the targets are the returns alone and stay where they are.
 
