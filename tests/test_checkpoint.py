@@ -14,7 +14,8 @@ from experiment.checkpoint import MARK, load_checkpoint, save_checkpoint
 from experiment.command import UserError
 from experiment.folder import older
 from experiment.past import Past
-from tests.test_command_line import TOY, refuse
+from tests.test_command_line import refuse
+from tests.toy_run import TOY
 
 SHORT = [*TOY, "--checkpoint-every", "10", "--device", "cpu"]
 

@@ -11,11 +11,11 @@ import torch
 import eval as evaluation
 import train
 from experiment import command
-from experiment.folder import RunFolder
+from experiment.folder import RunFolder, older
 from options import read_command_line
+from tests.toy_run import TOY, run_folder
 
 ROOT = Path(__file__).parent.parent
-TOY = ["--game", "Catch", "--agent", "der", "--env-steps", "60", "--replay.warmup-steps", "40", "--eval-episodes", "2"]
 
 
 def refuse(
@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_written_is_refused(
 def test_a_folder_that_is_held_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with RunFolder(tmp_path / "der" / "Catch" / "seed0") as holder:  # flock holds between two opens even of one process
+    with RunFolder(run_folder(tmp_path)) as holder:  # flock holds between two opens even of one process
         told = refuse(train.main, [*TOY, "--out", str(tmp_path)], capsys, monkeypatch)
     assert told.count("\n") == 0
     assert "another process" in told
@@ -126,12 +126,9 @@ def test_a_folder_that_is_held_is_refused(
 
 
 def test_another_configuration_is_refused_and_nothing_is_lost(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = ["--out", str(tmp_path)]
-    train.main([*TOY, *out])
-    capsys.readouterr()
-    folder = tmp_path / "der" / "Catch" / "seed0"
+    out, folder = ["--out", str(tmp_path)], finished
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     told = refuse(train.main, [*TOY, "--tortoise.decay", "0.5", *out], capsys, monkeypatch)
     assert told.count("\n") == 0
@@ -151,7 +148,7 @@ def test_an_evaluation_can_be_asked_for_later(
 ) -> None:
     out = ["--out", str(tmp_path)]
     train.main([*TOY, *out, "--eval-episodes", "0"])
-    folder = tmp_path / "der" / "Catch" / "seed0"
+    folder = run_folder(tmp_path)
     assert not (folder / "score.json").exists()
     capsys.readouterr()
     told = refuse(evaluation.main, [str(folder)], capsys, monkeypatch)
@@ -202,18 +199,15 @@ def test_an_evaluation_computes_as_the_run_did(settings: dict[str, object], devi
 
 @pytest.mark.parametrize("content", [None, b"", b"not a checkpoint", b"PK\x03\x04 cut short"])
 def test_a_bad_checkpoint_is_refused(
-    content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    content: bytes | None, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = refuse(evaluation.main, [str(tmp_path)], capsys, monkeypatch)
-    assert "no run folder" in told
-    train.main([*TOY, "--out", str(tmp_path)])
-    capsys.readouterr()
-    folder = tmp_path / "der" / "Catch" / "seed0"
+    assert "no run folder" in refuse(evaluation.main, [str(tmp_path)], capsys, monkeypatch)
+    older(finished / "checkpoint.pt").unlink()
     if content is None:
-        (folder / "checkpoint.pt").unlink()
+        (finished / "checkpoint.pt").unlink()
     else:
-        (folder / "checkpoint.pt").write_bytes(content)
-    told = refuse(evaluation.main, [str(folder)], capsys, monkeypatch)
+        (finished / "checkpoint.pt").write_bytes(content)
+    told = refuse(evaluation.main, [str(finished)], capsys, monkeypatch)
     assert told.count("\n") == 0
     assert "checkpoint" in told
 

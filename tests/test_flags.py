@@ -12,7 +12,8 @@ from options import read_command_line
 from supervised import sweep as supervised_sweep
 from supervised import train as supervised_train
 from sweep import grid
-from tests.test_command_line import TOY, refuse
+from tests.test_command_line import refuse
+from tests.toy_run import TOY
 
 ROOT = Path(__file__).parent.parent
 

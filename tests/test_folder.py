@@ -11,28 +11,23 @@ import eval as evaluation
 import train
 from experiment.checkpoint import load_checkpoint, save_checkpoint
 from experiment.folder import older
-from tests.test_command_line import TOY, refuse
+from tests.test_command_line import refuse
+from tests.toy_run import TOY, run_folder
 
 SHORT = [*TOY, "--checkpoint-every", "10", "--device", "cpu"]
 
 
-def run_folder(out: Path) -> Path:
-    return out / "der" / "Catch" / "seed0"
-
-
-def unfinished(out: Path) -> Path:
-    """A run that was interrupted before its score."""
-    train.main([*SHORT, "--out", str(out)])
-    (run_folder(out) / "score.json").unlink()
-    return run_folder(out)
+@pytest.fixture
+def unfinished(finished: Path) -> Path:
+    """The folder of a run that was interrupted before its score."""
+    (finished / "score.json").unlink()
+    return finished
 
 
 def test_a_run_of_another_type_of_device_is_played_but_not_continued(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = ["--out", str(tmp_path)]
-    train.main([*SHORT, *out])
-    folder = run_folder(tmp_path)
+    out, folder = ["--out", str(tmp_path)], finished
     score = json.loads((folder / "score.json").read_text())["score"]
     state = load_checkpoint(folder / "checkpoint.pt", "cpu")
     state["device"] = "cuda"
@@ -49,10 +44,9 @@ def test_a_run_of_another_type_of_device_is_played_but_not_continued(
 
 @pytest.mark.parametrize("what", ["format", "settings", "hash", "hash again", "metrics", "both damaged"])
 def test_a_checkpoint_that_does_not_fit_is_refused(
-    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    what: str, unfinished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = unfinished(tmp_path)
-    path = folder / "checkpoint.pt"
+    folder, path = unfinished, unfinished / "checkpoint.pt"
     state = load_checkpoint(older(path), "cpu")
     del state["format"]
     words = {
@@ -82,19 +76,17 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
     assert {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix == ".pt"} == before
 
 
-@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("over", [True, False])
 def test_a_run_from_before_a_setting_was_added_is_recognised(
-    finished: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    over: bool, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = unfinished(tmp_path) if not finished else run_folder(tmp_path)
-    line = [*SHORT, "--out", str(tmp_path)]
-    train.main(line)
+    folder, line = finished, [*SHORT, "--out", str(tmp_path)]
     for path, state in ((folder / "config.json", json.loads), (folder / "checkpoint.pt", None)):
         values = state(path.read_text()) if state else load_checkpoint(path, "cpu")
         del values["settings"]["config"]["penalties"], values["settings"]["config"]["replay"]["alpha"]
         values.pop("format", None)
         path.write_text(json.dumps(values)) if state else save_checkpoint(path, values)
-    if not finished:
+    if not over:
         (folder / "score.json").unlink()
     capsys.readouterr()
     train.main(line)
@@ -103,8 +95,8 @@ def test_a_run_from_before_a_setting_was_added_is_recognised(
     assert "another config.replay.alpha" in told
 
 
-def test_fresh_starts_over_and_only_then(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = unfinished(tmp_path)
+def test_fresh_starts_over_and_only_then(unfinished: Path, tmp_path: Path) -> None:
+    folder = unfinished
     first = json.loads((folder / "config.json").read_text())
     train.main([*SHORT, "--out", str(tmp_path)])
     second = json.loads((folder / "config.json").read_text())
@@ -118,10 +110,9 @@ def test_fresh_starts_over_and_only_then(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_a_lost_configuration_is_made_again_from_the_checkpoint(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    unfinished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = [*SHORT, "--out", str(tmp_path)]
-    folder = unfinished(tmp_path)
+    line, folder = [*SHORT, "--out", str(tmp_path)], unfinished
     settings = json.loads((folder / "config.json").read_text())["settings"]
     (folder / "config.json").unlink()
     kept = {file.name: file.read_bytes() for file in folder.iterdir()}
@@ -141,20 +132,19 @@ def test_a_lost_configuration_is_made_again_from_the_checkpoint(
 
 
 def test_a_damaged_configuration_of_a_run_that_can_go_on_says_how(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    unfinished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = unfinished(tmp_path)
     for text in ("[]", '{"settings": {}}', '{"settings": {}, "made": {}, "continued": [0]}', "{"):
-        (folder / "config.json").write_text(text)
+        (unfinished / "config.json").write_text(text)
         told = refuse(train.main, [*SHORT, "--out", str(tmp_path)], capsys, monkeypatch).splitlines()[-1]
         assert told.endswith("config.json cannot be read; delete it, and the run goes on with its checkpoint's settings")
 
 
 @pytest.mark.parametrize("at", [3, 40, -2])
 def test_metrics_that_are_not_what_was_written_are_refused(
-    at: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    at: int, unfinished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = unfinished(tmp_path) / "metrics.jsonl"
+    path = unfinished / "metrics.jsonl"
     state = load_checkpoint(path.with_name("checkpoint.pt"), "cpu")
     whole = path.read_bytes()
     flipped = bytearray(whole[: state["metrics"]["bytes"]])
@@ -194,10 +184,10 @@ def test_an_evaluation_is_of_the_checkpoints_own_settings(
 @pytest.mark.parametrize("name", ["config.json", "score.json", "checkpoint.pt", "metrics.jsonl"])
 @pytest.mark.parametrize("kind", ["pipe", "folder"])
 def test_what_is_no_file_is_one_line(
-    name: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    name: str, kind: str, unfinished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And is not waited for."""
-    folder = unfinished(tmp_path)
+    folder = unfinished
     (folder / name).unlink(missing_ok=True)
     older(folder / name).unlink(missing_ok=True)
     os.mkfifo(folder / name) if kind == "pipe" else (folder / name).mkdir()

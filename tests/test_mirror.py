@@ -11,8 +11,8 @@ import wandb
 import train
 from experiment.metrics import Metrics
 from experiment.mirror import KEY, PATIENCE, Mirror, mirrored, require_key
-from tests.test_command_line import TOY, refuse
-from tests.test_folder import run_folder
+from tests.test_command_line import refuse
+from tests.toy_run import TOY, run_folder
 
 LINE = [*TOY, "--device", "cpu"]
 NO_KEY = ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_PROJECT", "WANDB_INIT_TIMEOUT", "WANDB_MODE")

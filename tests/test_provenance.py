@@ -11,7 +11,7 @@ import pytest
 
 import train
 from experiment import folder, provenance
-from tests.test_command_line import TOY
+from tests.toy_run import TOY
 
 ROOT = Path(__file__).parent.parent
 # Commits a change to eval.py when training is about to begin.

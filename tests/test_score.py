@@ -10,7 +10,8 @@ import pytest
 import train
 from experiment.command import UserError
 from experiment.score import read_score, sealed
-from tests.test_command_line import TOY, refuse
+from tests.test_command_line import refuse
+from tests.toy_run import TOY
 
 WHOLE = {"agent": "der", "game": "Catch", "seed": 0, "score": 1.5, "hns": 0.25, "episodes": 2, "returns": [1.0, 2.0]}
 WHOLE |= {"hours": 0.5, "evaluation_hours": 0.25, "standard_error": 0.5, "commit": "abc", "device": "CPU, 1 threads"}

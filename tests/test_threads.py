@@ -12,9 +12,10 @@ from benchmarks.kills import difference, left_by
 from experiment.checkpoint import load_checkpoint, save_checkpoint
 from experiment.device import keep_threads
 from experiment.session import Session
-from tests.test_command_line import TOY
+from tests.toy_run import TOY
 
 LINE = [*TOY, "--checkpoint-every", "10", "--device", "cpu"]
+LINE += ["--replay.batch-size", "32", "--replay.ratio", "0.2"]  # where fewer are summed, threads change no digit
 NOTE = "note: 2 threads compute, as in the run so far, and not 1: another number gives other last digits\n"
 
 
