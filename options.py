@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from agents.catalogue import AGENTS, find_agent, help_text
-from agents.checks import require
 from agents.config import AgentConfig
 from agents.execution import Execution
-from agents.schedules import resets_planned, updates_due
+from agents.schedules import updates_due
 from envs.games import find_game
 from experiment.command import UserError, parse, say
 from experiment.start import start
+from hare_tortoise.settings import require
 
 LARGEST = 10**8  # of what is counted in env steps, games or rounds: a thousand times the benchmark, twice 200 million frames
 LANES = 1024  # side by side, at most
@@ -86,7 +86,7 @@ class Run:
                 replay.warmup_steps < self.env_steps,
                 f"--replay.warmup-steps must be less than --env-steps, not {replay.warmup_steps} of {self.env_steps}",
             )
-            first = (self.config.horizon + 5) * self.num_lanes  # a window with its stack, in each lane
+            first = (self.config.reach + 5) * self.num_lanes  # a window with its stack, in each lane
             require(replay.warmup_steps >= first, f"--replay.warmup-steps must be at least {first} for such windows")
             rows = self.config.steps_needed * self.num_lanes
             require(replay.capacity >= rows, f"--replay.capacity must be at least {rows} for such windows")
@@ -102,7 +102,7 @@ class Run:
         c, planned = self.config, updates_due(self.config, self.env_steps)
         plans = {"resets": c.resets, "recycling": c.recycling}
         recycled = planned // c.recycling.every if c.recycling is not None else 0
-        comes = {"resets": resets_planned(c, planned), "recycling": recycled}
+        comes = {"resets": c.resets.count(planned, c.missed) if c.resets is not None else 0, "recycling": recycled}
         return [
             f"--{name}.every {plan.every} is too long for a run of {planned} updates: none comes"
             for name, plan in plans.items()

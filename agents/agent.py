@@ -8,17 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.config import AgentConfig, Resets
-from agents.engine import Recorded, build_optimizer, casting, clip_gradient_, prepare
+from agents.config import AgentConfig
+from agents.engine import Captured, casting, prepare
 from agents.execution import Execution
-from agents.objective import objective
-from agents.schedules import anneal, follow_due, horizon, reset_due
+from agents.objective import Objective, objective
+from agents.schedules import anneal, annealed
 from agents.tally import Tally
+from hare_tortoise.network import check
+from hare_tortoise.step import GradientStep, build_optimizer
+from hare_tortoise.upkeep import Upkeep
 from networks.augment import observe
 from networks.qnetwork import QNetwork
-from networks.recycle import UNITS_OF, recycle_
-from networks.weights import pull_gradient_, zero_moments_
-from replay.batch import Batch, Source, first_frames
+from replay.batch import Batch, Sampler, first_frames
 
 
 class Agent:
@@ -38,8 +39,8 @@ class Agent:
         execution: Execution = Execution(),
         planned: int | None = None,
     ) -> None:
-        """`planned`: updates of the whole run, if known. No reset comes when too few of them are left (`reset_due`)."""
-        self.config, self.planned = config, planned
+        """`planned`: updates of the whole run, if known. No reset comes when too few of them are left (`Resets.due`)."""
+        self.config = config
         self.num_actions = num_actions
         self.device = torch.device(device)
         self.execution = execution
@@ -49,29 +50,37 @@ class Agent:
         self._fresh = torch.Generator().manual_seed(self._origin)  # on the CPU: the same weights on every device
         self._learning = torch.Generator(self.device).manual_seed(draw[1])
         self._acting = torch.Generator(self.device).manual_seed(draw[2])
-        self.hare = self._new_network()
-        self.tortoise = deepcopy(self.hare).requires_grad_(False)
-        self.initial = deepcopy(self.tortoise)
-        self.updates = self.resets = 0
+        check(self._build())
+        hare, c = self._new_network(), config
+        self.optimizer = build_optimizer(c.optimizer, hare, execution.captured) if c.optimizer is not None else None
+        self.upkeep = Upkeep(hare, self.optimizer, self._new_network, c.plans(planned))
+        self.hare, self.tortoise, self.initial = hare, self.upkeep.pair.tortoise, self.upkeep.initial
+        self._step = GradientStep(hare, self.initial, c.optimizer, c.penalties) if c.optimizer is not None else None
+        self.updates = 0
         self._first = first_frames(config.jumps, self.device)
-        self._restarted = 0  # the update at which n and gamma were last started
         self._n = torch.tensor(config.target.n, device=self.device)
         self._gamma = torch.tensor(config.target.gamma, device=self.device)
         self._beta = torch.tensor(config.replay.beta.start, device=self.device)
         self.epsilon = config.exploration.epsilon.start
-        self._recycled = torch.zeros((), dtype=torch.int64, device=self.device)  # units, since the start
         self._tally = Tally(self.device)
-        self.optimizer = build_optimizer(config.optimizer, list(self.hare.parameters()), execution)
         self._objective = prepare(objective, execution, self.device)
-        self._graphs: dict[Hashable, Recorded] = {}
+        self._graphs: dict[Hashable, Captured] = {}
         self._seen: dict[torch.Size, Tensor] = {}  # where a graph reads the frames to act on
 
-    def _new_network(self) -> QNetwork:
+    def _build(self) -> QNetwork:
         c = self.config
         with torch.random.fork_rng(devices=[]):  # modules draw from the global generator when they are made
-            network = QNetwork(c.encoder, c.head, c.prediction, self.num_actions, injectable=c.injection is not None)
-        network.initialise_(self._fresh, c.initialisation)
+            return QNetwork(c.encoder, c.head, c.prediction, self.num_actions, injectable=c.injection is not None)
+
+    def _new_network(self) -> QNetwork:
+        network = self._build()
+        network.initialise_(self._fresh, self.config.initialisation)
         return network.to(self.device, memory_format=torch.channels_last)
+
+    @property
+    def resets(self) -> int:
+        """How many there were."""
+        return self.upkeep.pair.resets
 
     @property
     def actor(self) -> QNetwork:
@@ -118,80 +127,46 @@ class Agent:
         if not self.execution.captured:
             return function()
         if key not in self._graphs:
-            self._graphs[key] = Recorded(function, generators)
+            self._graphs[key] = Captured(function, generators)
         return self._graphs[key]()
 
-    def update(self, replay: Source) -> None:
+    def update(self, replay: Sampler) -> None:
         """One gradient step on one batch from `replay`, then the tortoise's, then whatever is planned for this update."""
         key = "learn", id(replay), self.hare.injected, self.tortoise.injected
         states = self._carry_out(partial(self._learn, replay), [self._learning, replay.generator], key)
         self.updates += 1
-        self._change_weights(states)
+        self.upkeep.after_update(self.updates, states)
         if self.config.target.end is not None:
-            self._set_horizon()
+            self._anneal_target_()
 
-    def _change_weights(self, states: Tensor) -> None:
-        """What is planned behind this update, in this order: recycle, by what units do on `states`, follow, reset, inject.
-
-        A part of the network that the reset makes wholly new or sets wholly back is not recycled before.
-        """
-        c = self.config
-        resets = c.resets if reset_due(c, self.updates, self.planned) else None
-        if c.recycling is not None and self.updates % c.recycling.every == 0:
-            parts = [part for part in UNITS_OF if resets is None or resets.keep[part] > 0]
-            if parts:
-                self._recycled += recycle_(self.hare, self._new_network(), states, c.recycling.tau, self.optimizer, parts)
-        if follow_due(c, self.updates):
-            self.tortoise.follow_(self.hare, c.tortoise.decay)
-        if resets is not None:
-            self._reset(resets)
-        if c.injection is not None and self.updates == c.injection.at:
-            # From here on only a change to the head's output is learnt; for this moment it is 0.
-            self.hare.set_injected_(True)
-            self.tortoise.set_injected_(True)
-
-    def draw(self, replay: Source, size: int, generator: torch.Generator | None = None) -> Batch:
+    def draw(self, replay: Sampler, size: int, generator: torch.Generator | None = None) -> Batch:
         """A batch of `size` windows as an update gets them, from `generator` or else the replay's own."""
         return replay.sample(size, self._n, self._gamma, self._beta, generator)
 
-    def _learn(self, replay: Source) -> Tensor:
+    def _learn(self, replay: Sampler) -> Tensor:
         """One gradient step on one batch, which gets new priorities; its states s_t, float32 [B, 4, 84, 84]."""
-        assert self.optimizer is not None, "this agent does not learn"
+        assert self._step is not None, "this agent does not learn"
+        assert self.optimizer is not None
         batch = self.draw(replay, self.config.replay.batch_size)
         states = observe(batch.frames, batch.visible, self._first, self.config.augmentation, self._learning)
         noise = self.hare.draw_noise(self._learning), self.tortoise.draw_noise(self._learning)
-        with casting(self.execution, self.device):
-            found = self._objective(self.config, self.hare, self.tortoise, batch, states, noise)
-        self.optimizer.zero_grad(set_to_none=True)
-        found.loss.backward()
-        if self.config.penalties.initial:
-            pull_gradient_(list(self.hare.parameters()), list(self.initial.parameters()), self.config.penalties.initial)
-        norm = clip_gradient_(self.hare, self.config.optimizer)
-        self.optimizer.step()
-        self._tally.add_(found, norm)
-        replay.reprioritise_(batch.index, found.priority)
+        passes: list[Objective] = []
+
+        def loss() -> Tensor:
+            with casting(self.execution, self.device):
+                passes.append(self._objective(self.config, self.hare, self.tortoise, batch, states, noise))
+            return passes[-1].loss
+
+        norm = self._step(loss, [self.optimizer], self.hare.clipped_together())
+        self._tally.add_(passes[0], norm)
+        replay.reprioritise_(batch.index, passes[0].priority)
         return states[0]
 
-    def _set_horizon(self) -> None:
+    def _anneal_target_(self) -> None:
         """Set n and gamma for the next update."""
-        n, gamma = horizon(self.config.target, self.updates - self._restarted)
+        n, gamma = annealed(self.config.target, self.updates - self.upkeep.restarted)
         self._n.fill_(n)
         self._gamma.fill_(gamma)
-
-    def _reset(self, resets: Resets) -> None:
-        """Apply the reset rule to the hare, and to the tortoise with its own draw if told so."""
-        for network in (self.hare, self.tortoise) if resets.tortoise_too else (self.hare,):
-            network.reset_(self._source(resets), resets.keep)
-        if resets.moments == "zero" and self.optimizer is not None:
-            zero_moments_(self.optimizer, self.hare.parameters())
-        self.resets += 1
-        if resets.restart:
-            self._restarted = self.updates
-
-    def _source(self, resets: Resets) -> QNetwork:
-        if resets.source == "tortoise":
-            return self.tortoise
-        return self.initial if resets.source == "initial" else self._new_network()
 
     def broken(self) -> int | None:
         """The number of the first update whose loss was not finite, or None. Waits for the device."""
@@ -203,7 +178,7 @@ class Agent:
         if means and self.config.prediction is None:
             del means["spr_loss"]
         if means and self.config.recycling is not None:
-            means["recycled"] = float(self._recycled)  # units, since the start
+            means["recycled"] = float(self.upkeep.recycled)  # units, since the start
         return means
 
     @property
@@ -220,10 +195,10 @@ class Agent:
             "generators": {name: generator.get_state() for name, generator in self._generators.items()},
             "updates": self.updates,
             "resets": self.resets,
-            "restarted": self._restarted,
+            "restarted": self.upkeep.restarted,
             "epsilon": self.epsilon,
             "beta": self._beta,
-            "recycled": self._recycled,
+            "recycled": self.upkeep.recycled,
             "tally": self._tally.state_dict(),
         }
 
@@ -240,10 +215,9 @@ class Agent:
             self.optimizer.load_state_dict(deepcopy(state["optimizer"]))  # torch would keep some of these tensors
         for name, generator in self._generators.items() if streams else ():
             generator.set_state(state["generators"][name])
-        self.updates, self.resets, self.epsilon = state["updates"], state["resets"], state["epsilon"]
-        self._restarted = state["restarted"]
+        self.updates, self.epsilon = state["updates"], state["epsilon"]
+        self.upkeep.load_counts(state["resets"], state["restarted"], state["recycled"])
         self._beta.copy_(state["beta"])
-        self._recycled.copy_(state["recycled"])
         self._tally.load_state_dict(state["tally"])
         self._graphs.clear()  # they hold the moments that the optimizer had
-        self._set_horizon()
+        self._anneal_target_()

@@ -11,17 +11,9 @@ where we differ from them.
 from dataclasses import replace
 from typing import NamedTuple
 
-from agents.config import (
-    AgentConfig,
-    Anneal,
-    Exploration,
-    Optimizer,
-    Replay,
-    Resets,
-    Target,
-    TargetEnd,
-    Tortoise,
-)
+from agents.config import AgentConfig, Anneal, Exploration, Replay, Target, TargetEnd
+from hare_tortoise.methods import SR_SPR_RESETS
+from hare_tortoise.settings import Optimizer, Tortoise
 from networks.settings import Augmentation, Encoder, Head, SelfPrediction
 
 HALF = Anneal(0.5, 0.5, 0)  # the importance exponent of Dopamine and all that comes from it
@@ -120,24 +112,11 @@ SPR_JAX = AgentConfig(
     prediction=SelfPrediction(jumps=5, weight=5.0, batch_norm=False),
 )
 
-# Encoder a fifth of the way to a new draw, all else new, every 40,000 updates: 20,000 env steps at ratio 2.
-RESETS = Resets(
-    "fresh",
-    every=40_000,
-    keep_body=0.8,
-    keep_neck=0.0,
-    keep_head=0.0,
-    tortoise_too=True,
-    moments="zero",
-    restart=True,
-    warmup_counts=True,
-)
-
 # BBF's SR_SPR.gin, with the noisy layers that its comment says the paper had: shrink and perturb, and a new head.
 SR_SPR = replace(
     SPR_JAX,
     tortoise=Tortoise(decay=0.995, every=1, acts=True),
-    resets=RESETS,
+    resets=SR_SPR_RESETS,
 )
 
 # BBF's BBF.gin: a larger encoder, more of it perturbed, n and gamma annealed after every reset, weights that decay.
@@ -147,7 +126,7 @@ BBF = replace(
     head=Head(dueling="last", hidden=2048, noise=None, atoms=51, support=10.0),
     target=Target(n=10, gamma=0.97, end=TargetEnd(n=3, gamma=0.997, updates=10_000)),
     optimizer=Optimizer(learning_rate=1e-4, epsilon=1.5e-4, clip=None, weight_decay=0.1),
-    resets=replace(RESETS, keep_body=0.5),
+    resets=replace(SR_SPR_RESETS, keep_body=0.5),
 )
 
 BASES: dict[str, Base] = {

@@ -5,12 +5,16 @@ python -m agents.catalogue     writes the tables of agents into README
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from agents.bases import BASES, RANDOM
 from agents.config import AgentConfig
-from agents.methods import METHODS, changed
+from hare_tortoise.methods import METHODS as ALL_METHODS
+from hare_tortoise.methods import Use
+
+METHODS: dict[str, Use] = {name: method.agents for name, method in ALL_METHODS.items() if method.agents is not None}
 
 
 def compose(base: str, methods: Sequence[str]) -> AgentConfig:
@@ -27,6 +31,21 @@ def compose(base: str, methods: Sequence[str]) -> AgentConfig:
             claimed[field] = method
         config = METHODS[method].apply(config)
     return config
+
+
+def changed(before: AgentConfig, after: AgentConfig) -> set[str]:
+    """Which fields differ: a piece that may be None as a whole, of any other piece the fields in it."""
+    differing: set[str] = set()
+    for field in fields(AgentConfig):
+        old, new = getattr(before, field.name), getattr(after, field.name)
+        if old == new:
+            continue
+        optional = field.default is None
+        if optional or not (is_dataclass(old) and is_dataclass(new)):
+            differing.add(field.name)
+        else:
+            differing |= {f"{field.name}.{f.name}" for f in fields(new) if getattr(old, f.name) != getattr(new, f.name)}
+    return differing
 
 
 def find_agent(name: str) -> AgentConfig:
@@ -74,7 +93,7 @@ def tables() -> str:
         ratio = f"{base.config.replay.ratio:g}"
         bases.append([f"`{name}`", base.what, base.source, encoder, ratio, f"{base.gflop:.3g}"])
     methods = [["method", "what changes", "source", "added to an update"], ["---"] * 4]
-    methods += [[f"`_{name}`", how.changes, how.source, how.cost] for name, how in METHODS.items()]
+    methods += [[f"`_{name}`", how.changes, how.source, ALL_METHODS[name].cost] for name, how in METHODS.items()]
     return "\n\n".join("\n".join(f"| {' | '.join(row)} |" for row in table) for table in (bases, methods))
 
 
@@ -94,7 +113,7 @@ def help_text() -> str:
         lines += _entry(name, facts)
     lines += [*_entry("random", "the policy of the published random scores"), "", "Methods"]
     for name, how in METHODS.items():
-        lines += _entry(f"_{name}", f"{how.changes} ({how.source}); adds to an update: {how.cost}")
+        lines += _entry(f"_{name}", f"{how.changes} ({how.source}); adds to an update: {ALL_METHODS[name].cost}")
     return "\n".join(lines)
 
 

@@ -1,10 +1,12 @@
 """What an agent is, as values: frozen, typed, orthogonal. A feature that is off is None. No torch here."""
 
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, get_args, get_type_hints
 
-from agents.checks import check_config, require
+from hare_tortoise.settings import MOST, Injection, Optimizer, Penalties, Plans, Recycling, Resets, Tortoise, require
 from networks.settings import Augmentation, Encoder, Head, SelfPrediction
+
+BENCHMARK = 100_000  # env steps
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,11 @@ class Anneal:
     steps: int
     """env steps from start to end; 0 changes at once"""
 
-    def check(self, name: str, low: float, high: float) -> None:
-        """ValueError unless both values lie in low .. high and the length is not negative."""
-        require(low <= self.start <= high, f"--{name}.start must lie in {low:g}..{high:g}, not {self.start:g}")
-        require(low <= self.end <= high, f"--{name}.end must lie in {low:g}..{high:g}, not {self.end:g}")
-        require(self.steps >= 0, f"--{name}.steps must not be negative, not {self.steps}")
+    def check(self, flag: str) -> None:
+        """ValueError, naming the flag, unless both values are shares and the length is not negative."""
+        require(0 <= self.start <= 1, f"{flag}.start must lie in 0..1, not {self.start:g}")
+        require(0 <= self.end <= 1, f"{flag}.end must lie in 0..1, not {self.end:g}")
+        require(self.steps >= 0, f"{flag}.steps must not be negative, not {self.steps}")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,17 @@ class Target:
         """The longest return there will be."""
         return max(self.n, self.end.n) if self.end is not None else self.n
 
+    def check(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        require(1 <= self.n <= 1000, f"--target.n must lie in 1..1000, not {self.n}")
+        require(0 <= self.gamma <= 1, f"--target.gamma must lie in 0..1, not {self.gamma:g}")
+        end = self.end
+        if end is not None:
+            require(1 <= end.n <= 1000, f"--target.end.n must lie in 1..1000, not {end.n}")
+            require(0 <= end.gamma < 1, f"--target.end.gamma must lie in [0, 1), not {end.gamma:g}")
+            require(self.gamma < 1, f"--target.gamma must be below 1 to be annealed, not {self.gamma:g}")
+            require(end.updates >= 1, f"--target.end.updates must be at least 1, not {end.updates}")
+
 
 @dataclass(frozen=True)
 class Replay:
@@ -77,29 +90,14 @@ class Replay:
     priority: Literal["loss", "kl"] = "loss"
     """what a row's priority is before the exponent: its value loss, or that less the target's own entropy"""
 
-
-@dataclass(frozen=True)
-class Optimizer:
-    """Adam (Kingma and Ba 2015), and clipping before it."""
-
-    learning_rate: float = 1e-4
-    epsilon: float = 1.5e-4
-    beta1: float = 0.9
-    beta2: float = 0.999
-    clip: float | None = 10.0
-    """largest norm of the gradient of encoder and head together, and of the transition model; the predictor is not clipped"""
-    weight_decay: float = 0.0
-    """decoupled (AdamW), times the learning rate; of everything but vectors, that is biases and gains"""
-
-
-@dataclass(frozen=True)
-class Penalties:
-    """What the loss holds beside the values and the self-prediction; 0 is off."""
-
-    initial: float = 0.0
-    """times the sum over all parameters of the squared distance to their initial values (L2 Init)"""
-    logits: float = 0.0
-    """times the mean square of the head's outputs (spectral decoupling)"""
+    def check(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        require(0 < self.ratio <= 1024, f"--replay.ratio must be above 0 and at most 1024, not {self.ratio:g}")
+        require(1 <= self.batch_size <= 1 << 16, f"--replay.batch-size must lie in 1..{1 << 16}, not {self.batch_size}")
+        require(1 <= self.warmup_steps <= MOST, f"--replay.warmup-steps must lie in 1..{MOST}, not {self.warmup_steps}")
+        require(1 <= self.capacity <= 1 << 20, f"--replay.capacity must lie in 1..{1 << 20}, not {self.capacity}")
+        require(0 <= self.alpha <= 1, f"--replay.alpha must lie in 0..1, not {self.alpha:g}")
+        self.beta.check("--replay.beta")
 
 
 @dataclass(frozen=True)
@@ -111,66 +109,10 @@ class Exploration:
     evaluation: float = 0.001
     """share of random actions while being evaluated"""
 
-
-@dataclass(frozen=True)
-class Tortoise:
-    """The slow network: an exponential moving average of the hare, the source of all targets."""
-
-    decay: float = 0.0
-    """share of the tortoise kept whenever it follows; 0 copies the hare"""
-    every: int = 1
-    """updates from one following to the next"""
-    warmup_counts: bool = False
-    """whether updates are counted as if there had been some in the warm-up, as by the originals' clock of env steps"""
-    acts: bool = False
-    """whether it, and not the hare, chooses the actions, in training and evaluation"""
-
-
-@dataclass(frozen=True)
-class Resets:
-    """hare <- keep * hare + (1 - keep) * source, every so many updates."""
-
-    source: Literal["fresh", "initial", "tortoise"]
-    """a new random draw, the weights at the start of the run, or the tortoise"""
-    every: int
-    """updates from one reset to the next"""
-    keep_body: float = 0.0
-    """share that encoder and transition model keep"""
-    keep_neck: float = 0.0
-    """share that the head's hidden layers and the predictor keep"""
-    keep_head: float = 0.0
-    """share that the output layers keep"""
-    tortoise_too: bool = False
-    """whether the tortoise is reset as well, with its own draw"""
-    moments: Literal["keep", "zero"] = "keep"
-    """what becomes of Adam's moments of all weights, and of its count of updates"""
-    restart: bool = False
-    """whether the annealing of n and gamma starts over"""
-    warmup_counts: bool = False
-    """whether updates are counted from the very first env step, as --tortoise.warmup-counts has it"""
-
-    @property
-    def keep(self) -> dict[str, float]:
-        """The share that each part of a network keeps."""
-        return {"body": self.keep_body, "neck": self.keep_neck, "head": self.keep_head}
-
-
-@dataclass(frozen=True)
-class Recycling:
-    """ReDo (Sokar et al. 2023): units that have gone dormant start anew."""
-
-    every: int = 1_000
-    """updates from one look to the next"""
-    tau: float = 0.1
-    """a unit is dormant if its mean size is at most this share of its layer's"""
-
-
-@dataclass(frozen=True)
-class Injection:
-    """Plasticity injection (Nikishin et al. 2023): once, freeze the head and learn a change to it instead."""
-
-    at: int = 50_000
-    """after how many updates"""
+    def check(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        self.epsilon.check("--exploration.epsilon")
+        require(0 <= self.evaluation <= 1, f"--exploration.evaluation must lie in 0..1, not {self.evaluation:g}")
 
 
 @dataclass(frozen=True)
@@ -183,7 +125,7 @@ class AgentConfig:
     """of weights: uniform in +-1/sqrt(fan_in), biases too (PyTorch); or Xavier's, biases 0 (the JAX agents)"""
     target: Target = Target()
     replay: Replay = Replay()
-    optimizer: Optimizer | None = Optimizer()
+    optimizer: Optimizer | None = Optimizer(learning_rate=1e-4, epsilon=1.5e-4, clip=10.0)
     """None: the agent never learns"""
     penalties: Penalties = Penalties()
     exploration: Exploration = Exploration()
@@ -195,8 +137,20 @@ class AgentConfig:
     injection: Injection | None = None
 
     def __post_init__(self) -> None:
-        """ValueError, naming the flag, if a value is out of its range."""
-        check_config(self)
+        """ValueError, naming the flag, if a value is out of its range or means nothing beside another."""
+        for field in fields(self):
+            piece = getattr(self, field.name)
+            if is_dataclass(piece):
+                piece.check()  # type: ignore[union-attr]
+        s, t = self.resets, self.tortoise
+        if s is not None:
+            require(s.every is not None, "--resets.every None means nothing for an agent: it has no tasks")
+        if s is not None and s.source == "tortoise" and t.decay == 0:
+            apart = self.missed * (t.warmup_counts - s.warmup_counts)  # of the two clocks, in updates
+            told = "--tortoise.decay 0 makes the tortoise a copy: setting the hare back to it would change nothing"
+            require(s.every % t.every != 0 or apart % t.every != 0, told)
+        both = self.recycling is not None and self.injection is not None
+        require(not both, "recycling (redo) and injection (inject) fight for the head: one of them at most")
 
     @property
     def jumps(self) -> int:
@@ -204,20 +158,42 @@ class AgentConfig:
         return self.prediction.jumps if self.prediction is not None else 0
 
     @property
-    def one_body(self) -> bool:
+    def shares_body(self) -> bool:
         """Whether the tortoise's encoder equals the hare's whenever an update begins, so that one may stand for the other."""
         copied = self.tortoise.decay == 0 and self.tortoise.every == 1
         return copied and (self.resets is None or self.resets.keep_body == 1 or self.resets.source == "tortoise")
 
     @property
-    def horizon(self) -> int:
-        """Env steps that a window reaches beyond its first: the longest return's or the self-prediction's."""
+    def reach(self) -> int:
+        """Env steps that a window has beyond its first: the longest return's or the self-prediction's."""
         return max(self.target.n_max, self.jumps)
 
     @property
     def steps_needed(self) -> int:
         """Env steps of a lane that a replay must hold, as replay.batch.Window says."""
-        return 2 * self.horizon + 4
+        return 2 * self.reach + 4
+
+    @property
+    def missed(self) -> int:
+        """The updates that the warm-up leaves out."""
+        return int(self.replay.warmup_steps * self.replay.ratio)
+
+    @property
+    def halfway(self) -> int:
+        """How many updates are half of a run of the benchmark's length."""
+        return int((BENCHMARK - self.replay.warmup_steps) * self.replay.ratio / 2)
+
+    def plans(self, updates: int | None = None) -> Plans:
+        """What is planned behind the updates of a run that has so many."""
+        return Plans(self.tortoise, self.resets, self.recycling, self.injection, self.missed, updates)
+
+    def with_activation(self, kind: Literal["relu", "crelu"]) -> "AgentConfig":
+        """The same with another activation in encoder and head."""
+        return replace(self, encoder=replace(self.encoder, activation=kind), head=replace(self.head, activation=kind))
+
+    def with_layer_norm(self) -> "AgentConfig":
+        """The same with layer normalisation before every activation of encoder and head."""
+        return replace(self, encoder=replace(self.encoder, layer_norm=True), head=replace(self.head, layer_norm=True))
 
 
 def config_from_dict(values: dict[str, Any]) -> AgentConfig:

@@ -10,11 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from agents.config import Optimizer
 from agents.execution import Execution
-from networks.qnetwork import QNetwork
 
 WARMUP = 3  # calls before a function is recorded, so that libraries and Adam have what they allocate once (PyTorch's advice)
 
@@ -48,30 +45,6 @@ def casting(execution: Execution, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=execution.precision == "bf16")
 
 
-def build_optimizer(
-    settings: Optimizer | None, parameters: list[torch.nn.Parameter], execution: Execution
-) -> torch.optim.AdamW | None:
-    """Adam for `parameters`, with decoupled weight decay of all but vectors; None for an agent that does not learn."""
-    if settings is None:
-        return None
-    groups = [
-        {"params": [p for p in parameters if p.ndim != 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
-    ]
-    betas = settings.beta1, settings.beta2
-    return torch.optim.AdamW(
-        groups, lr=settings.learning_rate, betas=betas, eps=settings.epsilon, fused=True, capturable=execution.captured
-    )
-
-
-def clip_gradient_(hare: QNetwork, settings: Optimizer | None) -> Tensor:
-    """Clip the gradient by norm, the transition model's apart from encoder's and head's; the norm of the latter, float32 []."""
-    clip = settings.clip if settings is not None and settings.clip else float("inf")
-    if hare.transition is not None:
-        torch.nn.utils.clip_grad_norm_(hare.transition.parameters(), clip)
-    return torch.nn.utils.clip_grad_norm_([*hare.encoder.parameters(), *hare.learning_head.parameters()], clip)
-
-
 def _missing_compiler(device: torch.device) -> str | None:
     """What torch.compile would look for in vain, or None. A C++ compiler is tried once: later it would fail in 90 lines."""
     if device.type == "cuda":
@@ -90,7 +63,7 @@ def _missing_compiler(device: torch.device) -> str | None:
     return None if made else f"the C++ compiler {found} does not work"
 
 
-class Recorded:
+class Captured:
     """A function without arguments, on a GPU, that turns into one CUDA graph.
 
     It may only change tensors of fixed address, and must not wait for the device. The first calls run it as it is, the next

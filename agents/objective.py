@@ -8,6 +8,7 @@ from torch import Tensor
 
 from agents.config import AgentConfig
 from agents.losses import categorical_td, huber_td, project_categorical, self_prediction
+from hare_tortoise.step import output_penalty
 from networks.qnetwork import QNetwork
 from replay.batch import Batch
 
@@ -49,8 +50,7 @@ def objective(config: AgentConfig, hare: QNetwork, tortoise: QNetwork, batch: Ba
         spr = self_prediction(hare.predict(latent, batch.action), goal, batch.mask)
         total = total + config.prediction.weight * spr
     loss = (batch.weight * total).mean()
-    if config.penalties.logits:
-        loss = loss + config.penalties.logits * logits.square().mean()
+    loss = loss + output_penalty(logits, config.penalties.logits)
     q = hare.values(logits.detach()).amax(1).mean()
     return Objective(loss, td.detach(), spr.detach(), priority.detach(), q)
 
@@ -68,7 +68,7 @@ def targets(
     logits = tortoise.logits(latent[-b:], noise[1])
     chooser = logits
     if config.target.double:
-        chooser = hare.logits(latent[-b:] if config.one_body else hare.encode(later[-1]), noise[0])
+        chooser = hare.logits(latent[-b:] if config.shares_body else hare.encode(later[-1]), noise[0])
     best = hare.values(chooser).argmax(1)
     value = logits[torch.arange(b, device=logits.device), best]
     if config.head.atoms == 1:

@@ -13,9 +13,8 @@ import torch
 
 from agents.agent import Agent
 from agents.bases import BASES
-from agents.catalogue import AGENTS
+from agents.catalogue import AGENTS, METHODS
 from agents.config import AgentConfig
-from agents.methods import METHODS
 from benchmarks.flops import filled
 from benchmarks.timing import circumstances, interleaved, ratio
 from experiment.device import keep_freed_memory

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 import torch
 
 from agents.agent import Agent
-from agents.engine import clip_gradient_
 from agents.objective import objective, targets
 from networks.augment import observe
 from replay.buffer import ReplayBuffer
@@ -53,6 +52,7 @@ def parts(agent: Agent, replay: ReplayBuffer, rounds: int, warmup: int = 3) -> S
 def _timed_update(agent: Agent, replay: ReplayBuffer, watch: Stopwatch) -> None:
     config, hare, tortoise = agent.config, agent.hare, agent.tortoise
     assert agent.optimizer is not None
+    assert config.optimizer is not None
     with watch.time("draw, weights"):
         index = replay.priorities.draw(config.replay.batch_size, replay.generator)
         weight = replay.priorities.weights(index, agent._beta)
@@ -74,7 +74,8 @@ def _timed_update(agent: Agent, replay: ReplayBuffer, watch: Stopwatch) -> None:
     with watch.time("backward"):
         found.loss.backward()
     with watch.time("clip"):
-        norm = clip_gradient_(hare, config.optimizer)
+        for group in hare.clipped_together():
+            norm = torch.nn.utils.clip_grad_norm_(group, config.optimizer.clip or float("inf"))
     with watch.time("Adam"):
         agent.optimizer.step()
     with watch.time("metrics"):
@@ -82,4 +83,4 @@ def _timed_update(agent: Agent, replay: ReplayBuffer, watch: Stopwatch) -> None:
     with watch.time("priorities"):
         replay.reprioritise_(batch.index, found.priority)
     with watch.time("tortoise"):
-        tortoise.follow_(hare, config.tortoise.decay)
+        agent.upkeep.pair.follow()

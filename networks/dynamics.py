@@ -4,7 +4,7 @@ import torch
 from einops import repeat
 from torch import Tensor, nn
 
-from networks.activation import Activation
+from hare_tortoise.activation import Activation
 from networks.encoders import renormalise
 from networks.settings import Encoder
 
@@ -17,13 +17,12 @@ class TransitionModel(nn.Module):
         super().__init__()
         self.num_actions = num_actions
         units = channels // 2 if encoder.activation == "crelu" else channels
-        plain = Encoder(activation=encoder.activation)
         self.first = nn.Conv2d(channels + num_actions, units, 3, padding=1)
-        self.between = Activation(units, plain)
+        self.between = Activation(units, encoder.activation)
         # The model only ever runs in training mode, so running statistics would be kept for nobody.
         self.norm = nn.BatchNorm2d(channels, track_running_stats=False) if batch_norm else nn.Identity()
         self.second = nn.Conv2d(channels, units, 3, padding=1)
-        self.after = Activation(units, plain)
+        self.after = Activation(units, encoder.activation)
 
     def forward(self, latent: Tensor, action: Tensor) -> Tensor:
         """`latent` float32 [B, C, h, w], `action` int64 [B]; the next latent, float32 [B, C, h, w] in [0, 1]."""

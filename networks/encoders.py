@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from networks.activation import Activation, narrowed
-from networks.settings import Encoder
+from hare_tortoise.activation import Activation, narrowed
+from hare_tortoise.network import Layer
+from networks.settings import Encoder, Head
 
 SIDE = 84  # pixels of a frame
 FRAMES = 4
@@ -40,14 +41,19 @@ class Residual(nn.Module):
 
     def __init__(self, width: int, settings: Encoder) -> None:
         super().__init__()
-        self.before = Activation(width, settings, in_place=False)  # the input is carried on
+        self.before = activation(width, settings, in_place=False)  # the input is carried on
         self.first = nn.Conv2d(self.before.width, width, 3, padding=1)
-        self.between = Activation(width, settings)
+        self.between = activation(width, settings)
         self.second = nn.Conv2d(self.between.width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` float32 [M, width, h, w]; the same shape."""
         return x + self.second(self.between(self.first(self.before(x))))
+
+
+def activation(units: int, settings: Encoder | Head, in_place: bool = True) -> Activation:
+    """What stands behind a layer of `units` by `settings`."""
+    return Activation(units, settings.activation, layer_norm=settings.layer_norm, in_place=in_place)
 
 
 def build_encoder(settings: Encoder) -> nn.Sequential:
@@ -60,9 +66,9 @@ def _plain(settings: Encoder) -> nn.Sequential:
     layers: list[nn.Module] = []
     channels, side = FRAMES, SIDE
     for out, kernel, stride in LAYERS[settings.kind]:
-        out = narrowed(settings.width * out, settings)
+        out = narrowed(settings.width * out, settings.activation)
         same = settings.padding == "same"
-        layers += [Convolution(channels, out, kernel, stride, side if same else None), Activation(out, settings)]
+        layers += [Convolution(channels, out, kernel, stride, side if same else None), activation(out, settings)]
         channels, side = layers[-1].width, -(-side // stride) if same else (side - kernel) // stride + 1
     return nn.Sequential(*layers)
 
@@ -72,12 +78,26 @@ def _impala(settings: Encoder) -> nn.Sequential:
     layers: list[nn.Module] = []
     channels, side = FRAMES, SIDE
     for out in IMPALA:
-        out = narrowed(settings.width * out, settings)
+        out = narrowed(settings.width * out, settings.activation)
         # SAME for a window of 3 and a stride of 2: one pixel at the far end of an even side, one at each end of an odd one.
         pool = nn.MaxPool2d(3, 2, padding=1) if side % 2 else nn.MaxPool2d(3, 2, ceil_mode=True)
         layers += [nn.Conv2d(channels, out, 3, padding=1), pool, Residual(out, settings), Residual(out, settings)]
         channels, side = out, -(-side // 2)
-    return nn.Sequential(*layers, Activation(channels, settings))
+    return nn.Sequential(*layers, activation(channels, settings))
+
+
+def encoder_layers(encoder: nn.Sequential, behind: list[nn.Module]) -> list[Layer]:
+    """The hidden layers of `encoder`; `behind` are the layers that read its latent.
+
+    In a residual encoder only those between the two convolutions of a block: the others are carried past layers that would
+    have to change with them.
+    """
+    blocks = [block for block in encoder if isinstance(block, Residual)]
+    if blocks:
+        return [block.between.layer(block.first, [block.second]) for block in blocks]
+    convolutions, activations = list(encoder)[::2], list(encoder)[1::2]
+    listeners = [*[[convolution] for convolution in convolutions[1:]], behind]
+    return [a.layer(c, heard) for c, a, heard in zip(convolutions, activations, listeners, strict=True)]
 
 
 def renormalise(latent: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from networks.activation import Activation, narrowed
+from hare_tortoise.activation import narrowed
+from networks.encoders import activation
 from networks.layers import dense
 from networks.settings import Head
 
@@ -14,9 +15,9 @@ class Stream(nn.Module):
 
     def __init__(self, settings: Head, features: int, outputs: dict[str, int]) -> None:
         super().__init__()
-        units = narrowed(settings.hidden, settings)
+        units = narrowed(settings.hidden, settings.activation)
         self.hidden = dense(features, units, settings)
-        self.activation = Activation(units, settings)
+        self.activation = activation(units, settings)
         self.outputs = nn.ModuleDict({name: dense(self.activation.width, size, settings) for name, size in outputs.items()})
 
     @property

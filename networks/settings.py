@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from hare_tortoise.settings import require
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -20,6 +22,11 @@ class Encoder:
     """crelu: the positive and the negative part side by side, with layers narrower by the root of 2"""
     layer_norm: bool = False
     """normalise each sample before every activation"""
+
+    def check(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range or means nothing beside another."""
+        require(1 <= self.width <= 64, f"--encoder.width must lie in 1..64, not {self.width}")
+        require(self.kind != "impala" or self.padding == "same", "--encoder.kind impala needs --encoder.padding same")
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,14 @@ class Head:
     layer_norm: bool = False
     """as in the encoder"""
 
+    def check(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        require(1 <= self.hidden <= 1 << 16, f"--head.hidden must lie in 1..{1 << 16}, not {self.hidden}")
+        require(1 <= self.atoms <= 1 << 12, f"--head.atoms must lie in 1..{1 << 12}, not {self.atoms}")
+        require(1e-6 <= self.support <= 1e6, f"--head.support must lie in 1e-06..1e+06, not {self.support:g}")
+        require(self.noise is None or 0 <= self.noise <= 1000, f"--head.noise must lie in 0..1000, not {self.noise}")
+        require(0 <= self.gradient_scale <= 1, f"--head.gradient-scale must lie in 0..1, not {self.gradient_scale:g}")
+
 
 @dataclass(frozen=True)
 class SelfPrediction:
@@ -57,6 +72,11 @@ class SelfPrediction:
     batch_norm: bool = True
     """batch normalisation in the transition model"""
 
+    def check(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        require(1 <= self.jumps <= 1000, f"--prediction.jumps must lie in 1..1000, not {self.jumps}")
+        require(0 <= self.weight <= 1e6, f"--prediction.weight must lie in 0..1e+06, not {self.weight:g}")
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -66,3 +86,8 @@ class Augmentation:
     """largest shift, in pixels, in each direction; the edge is repeated"""
     intensity: float = 0.05
     """brightness is multiplied by 1 + intensity * clip(normal, -2, 2)"""
+
+    def check(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        require(0 <= self.pad <= 84, f"--augmentation.pad must lie in 0..84, not {self.pad}")
+        require(0 <= self.intensity < 0.5, f"--augmentation.intensity must lie in [0, 0.5), not {self.intensity:g}")

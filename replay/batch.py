@@ -21,7 +21,7 @@ class Window:
     """height and width of a frame, in pixels"""
 
     @property
-    def horizon(self) -> int:
+    def reach(self) -> int:
         """Env steps from the first row of a window to the last."""
         return max(self.n_max, self.jumps)
 
@@ -29,10 +29,10 @@ class Window:
     def steps_needed(self) -> int:
         """Env steps of a lane that a replay must hold so that there is always a row to draw.
 
-        A row waits for `horizon` more before it may be drawn, a time limit takes as many out, and the oldest rows lack a part
+        A row waits for `reach` more before it may be drawn, a time limit takes as many out, and the oldest rows lack a part
         of their stack. So it is while time limits lie further apart than that, and Atari-100k's are 27,000 env steps long.
         """
-        return 2 * self.horizon + STACK
+        return 2 * self.reach + STACK
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def first_frames(jumps: int, device: torch.device | str = "cpu") -> Tensor:
     return torch.tensor([*range(jumps + 1), jumps + STACK], device=device)
 
 
-class Source(Protocol):
+class Sampler(Protocol):
     """Where a learner draws its batches from."""
 
     generator: torch.Generator
@@ -87,7 +87,7 @@ class Source(Protocol):
     ) -> Batch:
         """A batch of windows. `n` int64 [], `gamma` and `beta` float32 []: return length, discount, importance exponent.
 
-        The draw is from `generator`, or else from the source's own.
+        The draw is from `generator`, or else from the replay's own.
         """
         ...
 

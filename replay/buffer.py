@@ -3,7 +3,7 @@
 One row a lane and env step t: frame o_t, action a_t, clipped reward r_t, terminal_t (game over or life lost by a_t) and
 ended_t (terminal, or cut by the time limit). Frames are stored once and stacks are rebuilt when a row is drawn.
 
-A row may be drawn once its window t .. t + horizon is complete, unless a time limit cuts it before a terminal does; until
+A row may be drawn once its window t .. t + reach is complete, unless a time limit cuts it before a terminal does; until
 then, and from the moment that an older frame of its stack is overwritten, its priority is 0. So no draw is rejected.
 """
 
@@ -26,10 +26,10 @@ class ReplayBuffer:
     ) -> None:
         """Raises ValueError if a lane could come to hold no row that may be drawn."""
         self.steps = capacity // num_lanes
-        self.horizon = window.horizon
+        self.reach = window.reach
         n_max, jumps, side = window.n_max, window.jumps, window.side
         if self.steps < window.steps_needed:
-            needed = f"a window of {self.horizon} needs {window.steps_needed} in each"
+            needed = f"a window of {self.reach} needs {window.steps_needed} in each"
             raise ValueError(f"{capacity} rows in {num_lanes} lanes are too few: {needed}")
         self.num_lanes = num_lanes
         self.jumps = jumps
@@ -45,7 +45,7 @@ class ReplayBuffer:
         self._window = torch.arange(n_max, device=device)
         self._past = torch.arange(1 - STACK, 1, device=device)  # -3 .. 0, the frames of a stack
         self._future = torch.arange(1 - STACK, jumps + 1, device=device)  # -3 .. K
-        self._horizon = torch.arange(self.horizon, device=device)
+        self._ahead = torch.arange(self.reach, device=device)
 
     def append(self, frame: Column, action: Column, reward: Column, terminal: Column, truncated: Column) -> None:
         """Add one row a lane: `frame` uint8 [L, 84, 84], `action` int64 [L], `reward` float32 [L], two bool [L].
@@ -58,13 +58,13 @@ class ReplayBuffer:
             column[:, slot] = upload(values, column.device)
         value = self.priorities.value.view(self.num_lanes, self.steps)
         value[:, (slot + STACK - 1) % self.steps] = 0  # the last row whose stack needs the frame just overwritten
-        if self.time >= self.horizon:
-            value[:, (slot - self.horizon) % self.steps] = self._maturity(slot - self.horizon)
+        if self.time >= self.reach:
+            value[:, (slot - self.reach) % self.steps] = self._maturity(slot - self.reach)
         self.time += 1
 
     def _maturity(self, slot: int) -> Tensor:
         """Priority of the rows that have just got their whole window: a new row's, or 0 if a time limit cuts it; int64 [L]."""
-        rows = (slot + self._horizon) % self.steps
+        rows = (slot + self._ahead) % self.steps
         terminal, ended = self.terminal[:, rows], self.ended[:, rows]
         unfinished = (1 - terminal).cumprod(1)  # 1 up to the first terminal, that one not included
         return self.priorities.new * ((ended * unfinished).amax(1) == 0)

@@ -21,7 +21,7 @@ from analysis.draw.canvas import COLOURS, MUTED, Style, styles, svg
 from experiment.command import run
 from experiment.files import write_text
 from experiment.parser import Parser, user_path
-from supervised.methods import BOUNDS, EVERYTHING
+from supervised.methods import REFERENCES, EVERYTHING
 from supervised.studies import STUDIES
 from supervised.table import SETTING, TASKS, against, collect, final, notes, read, summary
 
@@ -84,8 +84,8 @@ def draw_methods(panel: Axes, points: dict[str, pd.DataFrame]) -> None:
     methods = {name: found for name in EVERYTHING for found in [final(rows).get(name)] if found is not None}
     for i, (method, found) in enumerate(methods.items()):
         value, half = _percent([found["test"]])
-        bound = method == "none" or method in BOUNDS
-        colour = COLOURS[1] if method == "hare_tortoise" else MUTED if bound else COLOURS[0]
+        bound = method == "none" or method in REFERENCES
+        colour = COLOURS[1] if method == "ht" else MUTED if bound else COLOURS[0]
         panel.errorbar([i], value, half, color=colour, marker="o", capsize=3)
         if bound:
             panel.axhline(value[0], color=MUTED, linestyle=":", linewidth=1)

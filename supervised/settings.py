@@ -1,7 +1,11 @@
 """What a supervised run is made of, as values: frozen, typed, orthogonal. A feature that is off is None. No torch here."""
 
-from dataclasses import dataclass
-from typing import Literal
+import copy
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from hare_tortoise import settings
+from hare_tortoise.settings import Penalties, Plans, Recycling, Resets, Tortoise, require
 
 MOST = 10**8  # of what is counted in images or updates
 EPOCHS = 10**6  # of a task
@@ -40,6 +44,24 @@ class Protocol:
             return self.last_epochs
         return max(1, int(self.passes / self.shares[task] + 1e-9))
 
+    def check(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        require(len(self.shares) > 0, "--protocol.shares needs at least one share")
+        require(all(0 < share <= 1 for share in self.shares), "--protocol.shares must each be above 0 and at most 1")
+        require(abs(sum(self.shares) - 1) < 1e-6, f"--protocol.shares must sum to 1, not {sum(self.shares):g}")
+        require(
+            len(self.noise) == len(self.shares),
+            f"--protocol.noise needs a value for each of {len(self.shares)} tasks of --protocol.shares, not {len(self.noise)}",
+        )
+        require(all(0 <= noise <= 1 for noise in self.noise), "--protocol.noise must lie in 0..1")
+        require(0 < self.passes <= 1e5, f"--protocol.passes must be above 0 and at most 100000, not {self.passes:g}")
+        longest = self.passes / min(self.shares)
+        require(longest <= EPOCHS, f"--protocol.passes over a share is {longest:g} epochs; {EPOCHS} are the most")
+        require(self.memory is None or 0 <= self.memory <= MOST, f"--protocol.memory must lie in 0..{MOST}, not {self.memory}")
+        last = self.last_epochs
+        require(last is None or 1 <= last <= EPOCHS, f"--protocol.last-epochs must lie in 1..{EPOCHS}, not {last}")
+        require(0 <= self.held_out <= MOST, f"--protocol.held-out must lie in 0..{MOST}, not {self.held_out}")
+
 
 @dataclass(frozen=True)
 class Network:
@@ -60,22 +82,36 @@ class Network:
     dropout: float = 0.0
     """share of a transformer's embeddings and branch outputs that are zeroed in training"""
 
+    def check(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range or means nothing beside another."""
+        require(1 <= self.width <= 1 << 14, f"--network.width must lie in 1..{1 << 14}, not {self.width}")
+        require(1 <= self.depth <= 1000, f"--network.depth must lie in 1..1000, not {self.depth}")
+        require(1 <= self.stride <= 64, f"--network.stride must lie in 1..64, not {self.stride}")
+        require(self.stride == 1 or self.kind == "resnet", f"--network.stride means nothing with {self.kind}")
+        require(all(1 <= size <= 1 << 14 for size in self.hidden), f"--network.hidden must each lie in 1..{1 << 14}")
+        require(self.kind != "vit" or self.width % 64 == 0, f"--network.width of a vit must divide by 64, not {self.width}")
+        require(self.kind != "vgg" or self.depth == 13, f"--network.depth of a vgg must be 13, not {self.depth}")
+        require(0 <= self.dropout < 1, f"--network.dropout must lie in [0, 1), not {self.dropout:g}")
+        require(self.dropout == 0 or self.kind == "vit", f"--network.dropout means nothing with {self.kind}")
 
-@dataclass(frozen=True)
-class Optimizer:
-    """AdamW (Loshchilov and Hutter 2019), new in each task, and clipping before it."""
 
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-3
-    """decoupled, times the learning rate; of everything but vectors, that is biases and gains"""
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
+@dataclass(frozen=True, kw_only=True)
+class Optimizer(settings.Optimizer):
+    """AdamW (Loshchilov and Hutter 2019), new in each task, and clipping of the whole gradient before it."""
+
     clip: float | None = 0.5
     """largest norm of the whole gradient"""
+    weight_decay: float = 1e-3
+    """decoupled, times the learning rate; of everything but vectors, that is biases and gains"""
     batch_size: int = 256
     warmup: float = 0.1
     """share of a task in which the learning rate rises linearly from 0"""
+
+    def check(self, flag: str = "--optimizer") -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        super().check(flag)
+        require(2 <= self.batch_size <= 1 << 16, f"{flag}.batch-size must lie in 2..{1 << 16}, not {self.batch_size}")
+        require(0 <= self.warmup <= 1, f"{flag}.warmup must lie in 0..1, not {self.warmup:g}")
 
 
 @dataclass(frozen=True)
@@ -87,25 +123,9 @@ class Crop:
     flip: bool = True
     """whether half of the images are mirrored; never for digits"""
 
-
-@dataclass(frozen=True)
-class Penalties:
-    """What the loss holds beside the cross-entropy; 0 is off."""
-
-    logits: float = 0.0
-    """times the mean squared logit (spectral decoupling)"""
-    initial: float = 0.0
-    """times the sum over all parameters of the squared distance to their initial values (Regen, L2 Init)"""
-
-
-@dataclass(frozen=True)
-class Tortoise:
-    """A slow network: an exponential moving average of the hare."""
-
-    decay: float = 0.999
-    """share of the tortoise kept in each update"""
-    judged: bool = True
-    """whether its accuracy, and not the hare's, is the run's"""
+    def check(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        require(0 <= self.pad <= 64, "--augmentation.pad must lie in 0..64")
 
 
 @dataclass(frozen=True)
@@ -116,36 +136,10 @@ class Distillation:
     """times temperature^2 x KL divergence, summed over classes and averaged over the batch"""
     temperature: float = 1.0
 
-
-@dataclass(frozen=True)
-class Resets:
-    """hare <- keep * hare + (1 - keep) * source, buffers too; Adam's moments go on within a task unless told otherwise."""
-
-    source: Literal["fresh", "initial", "tortoise"]
-    """a new random draw, the weights at the start of the run, or the tortoise"""
-    every: int | None = None
-    """updates from one reset to the next, counted over all tasks; None: at the start of each task but the first"""
-    keep_body: float = 0.0
-    """share that the body keeps"""
-    keep_head: float = 0.0
-    """share that the head keeps"""
-    moments: Literal["keep", "zero"] = "keep"
-    """what becomes of Adam's moments of all weights, and of its count of updates"""
-
-    @property
-    def keep(self) -> dict[str, float]:
-        """The share that each part of a network keeps."""
-        return {"body": self.keep_body, "head": self.keep_head}
-
-
-@dataclass(frozen=True)
-class Recycling:
-    """ReDo (Sokar et al. 2023): units that have gone dormant start anew."""
-
-    every: int = 1_000
-    """updates from one look, at that update's batch, to the next"""
-    tau: float = 0.025
-    """a unit is dormant if its mean size is at most this share of its layer's"""
+    def check(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        require(0 < self.temperature <= 1e6, "--distillation.temperature must lie in (0, 1e+06]")
+        require(0 <= self.weight <= 1e6, "--distillation.weight must lie in 0..1e+06")
 
 
 @dataclass(frozen=True)
@@ -163,76 +157,40 @@ class Config:
     recycling: Recycling | None = None
 
     def __post_init__(self) -> None:
-        """ValueError, naming the flag, if a value is out of its range."""
-        _check_protocol(self.protocol)
-        _check_learning(self)
-        _check_weights(self)
+        """ValueError, naming the flag, if a value is out of its range or means nothing beside another."""
+        for field in fields(self):
+            piece = getattr(self, field.name)
+            if piece is not None:
+                piece.check()
+        t, s = self.tortoise, self.resets
+        require(self.distillation is None or t is not None, "distillation needs a tortoise")
+        require(t is None or not t.warmup_counts, "--tortoise.warmup-counts means nothing here: no update is left out")
+        if s is not None:
+            require(t is not None or (s.source != "tortoise" and not s.tortoise_too), "such --resets need a tortoise")
+            require(not s.warmup_counts, "--resets.warmup-counts means nothing here: no update is left out")
+            require(not s.restart, "--resets.restart means nothing here: there is no n or gamma")
+
+    @staticmethod
+    def renewed(values: dict[str, Any]) -> dict[str, Any]:
+        """Settings as `values` with the names that they have today; they may be from before both halves had the same."""
+        values = copy.deepcopy(values)
+        tortoise, resets = values.get("tortoise"), values.get("resets")
+        if tortoise is not None and "judged" in tortoise:
+            tortoise["acts"] = tortoise.pop("judged")
+        if resets is not None:
+            resets.setdefault("keep_neck", resets["keep_head"])
+        return values
 
     @property
     def judged(self) -> Literal["hare", "tortoise"]:
         """Whose accuracy is the run's."""
-        return "tortoise" if self.tortoise is not None and self.tortoise.judged else "hare"
+        return "tortoise" if self.tortoise is not None and self.tortoise.acts else "hare"
 
+    @property
+    def plans(self) -> Plans:
+        """What is planned behind updates."""
+        return Plans(self.tortoise, self.resets, self.recycling)
 
-def require(holds: bool, message: str) -> None:
-    """ValueError with `message` unless `holds`."""
-    if not holds:
-        raise ValueError(message)
-
-
-def _check_protocol(p: Protocol) -> None:
-    require(len(p.shares) > 0, "--protocol.shares needs at least one share")
-    require(all(0 < share <= 1 for share in p.shares), "--protocol.shares must each be above 0 and at most 1")
-    require(abs(sum(p.shares) - 1) < 1e-6, f"--protocol.shares must sum to 1, not {sum(p.shares):g}")
-    require(
-        len(p.noise) == len(p.shares),
-        f"--protocol.noise needs a value for each of the {len(p.shares)} tasks of --protocol.shares, not {len(p.noise)}",
-    )
-    require(all(0 <= noise <= 1 for noise in p.noise), "--protocol.noise must lie in 0..1")
-    require(0 < p.passes <= 1e5, f"--protocol.passes must be above 0 and at most 100000, not {p.passes:g}")
-    longest = p.passes / min(p.shares)
-    require(longest <= EPOCHS, f"--protocol.passes over a share is {longest:g} epochs; {EPOCHS} are the most")
-    require(p.memory is None or 0 <= p.memory <= MOST, f"--protocol.memory must lie in 0..{MOST}, not {p.memory}")
-    last = p.last_epochs
-    require(last is None or 1 <= last <= EPOCHS, f"--protocol.last-epochs must lie in 1..{EPOCHS}, not {last}")
-    require(0 <= p.held_out <= MOST, f"--protocol.held-out must lie in 0..{MOST}, not {p.held_out}")
-
-
-def _check_learning(c: Config) -> None:
-    n, o, a, p = c.network, c.optimizer, c.augmentation, c.penalties
-    require(1 <= n.width <= 1 << 14, f"--network.width must lie in 1..{1 << 14}, not {n.width}")
-    require(1 <= n.depth <= 1000, f"--network.depth must lie in 1..1000, not {n.depth}")
-    require(1 <= n.stride <= 64, f"--network.stride must lie in 1..64, not {n.stride}")
-    require(n.stride == 1 or n.kind == "resnet", f"--network.stride means nothing with {n.kind}")
-    require(all(1 <= size <= 1 << 14 for size in n.hidden), f"--network.hidden must each lie in 1..{1 << 14}")
-    require(n.kind != "vit" or n.width % 64 == 0, f"--network.width of a vit must divide by 64, not {n.width}")
-    require(n.kind != "vgg" or n.depth == 13, f"--network.depth of a vgg must be 13, not {n.depth}")
-    require(0 <= n.dropout < 1, f"--network.dropout must lie in [0, 1), not {n.dropout:g}")
-    require(n.dropout == 0 or n.kind == "vit", f"--network.dropout means nothing with {n.kind}")
-    require(o.learning_rate > 0, f"--optimizer.learning-rate must be above 0, not {o.learning_rate:g}")
-    require(0 <= o.weight_decay <= 1e6, f"--optimizer.weight-decay must lie in 0..1e+06, not {o.weight_decay:g}")
-    require(0 <= o.beta1 < 1, f"--optimizer.beta1 must lie in [0, 1), not {o.beta1:g}")
-    require(0 <= o.beta2 < 1, f"--optimizer.beta2 must lie in [0, 1), not {o.beta2:g}")
-    require(0 < o.epsilon <= 1000, f"--optimizer.epsilon must lie in (0, 1000], not {o.epsilon:g}")
-    require(o.clip is None or o.clip > 0, f"--optimizer.clip must be above 0 or None, not {o.clip}")
-    require(2 <= o.batch_size <= 1 << 16, f"--optimizer.batch-size must lie in 2..{1 << 16}, not {o.batch_size}")
-    require(0 <= o.warmup <= 1, f"--optimizer.warmup must lie in 0..1, not {o.warmup:g}")
-    require(a is None or 0 <= a.pad <= 64, "--augmentation.pad must lie in 0..64")
-    require(0 <= p.logits <= 1e6, f"--penalties.logits must lie in 0..1e+06, not {p.logits:g}")
-    require(0 <= p.initial <= 1e6, f"--penalties.initial must lie in 0..1e+06, not {p.initial:g}")
-
-
-def _check_weights(c: Config) -> None:
-    t, d, s, r = c.tortoise, c.distillation, c.resets, c.recycling
-    require(t is None or 0 <= t.decay < 1, "--tortoise.decay must lie in [0, 1)")
-    require(d is None or t is not None, "distillation needs a tortoise")
-    require(d is None or 0 < d.temperature <= 1e6, "--distillation.temperature must lie in (0, 1e+06]")
-    require(d is None or 0 <= d.weight <= 1e6, "--distillation.weight must lie in 0..1e+06")
-    if s is not None:
-        require(s.source != "tortoise" or t is not None, "--resets.source tortoise needs a tortoise")
-        require(s.every is None or s.every >= 1, f"--resets.every must be at least 1, not {s.every}")
-        require(0 <= s.keep_body <= 1, f"--resets.keep-body must lie in 0..1, not {s.keep_body:g}")
-        require(0 <= s.keep_head <= 1, f"--resets.keep-head must lie in 0..1, not {s.keep_head:g}")
-    if r is not None:
-        require(r.every >= 1, f"--recycling.every must be at least 1, not {r.every}")
-        require(r.tau >= 0, f"--recycling.tau must not be negative, not {r.tau:g}")
+    def with_activation(self, kind: Literal["relu", "crelu"]) -> "Config":
+        """The same with another activation in its network."""
+        return replace(self, network=replace(self.network, activation=kind))

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from supervised.methods import DECAY, EVERY, EVERYTHING
+from hare_tortoise.methods import DECAY, EVERY
+from supervised.methods import EVERYTHING
 from supervised.settings import Config, Crop, Network, Optimizer, Protocol
 
 
@@ -119,7 +120,12 @@ def compose(model: str, point: Point, method: str, flips: bool) -> Config:
     """The settings of a run. `flips`: whether a mirrored image of this data set still is what its label says."""
     chosen = MODELS[model]
     optimizer = Optimizer(
-        chosen.learning_rate, chosen.weight_decay, point.beta1, point.beta2, point.epsilon, batch_size=chosen.batch_size
+        learning_rate=chosen.learning_rate,
+        weight_decay=chosen.weight_decay,
+        beta1=point.beta1,
+        beta2=point.beta2,
+        epsilon=point.epsilon,
+        batch_size=chosen.batch_size,
     )
     c = EVERYTHING[method].apply(Config(point.protocol, chosen.network, optimizer, point.augmentation))
     if c.tortoise is not None:

@@ -4,9 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from networks.activation import Activation, narrowed
-from networks.qnetwork import Units
-from networks.settings import Head
+from hare_tortoise.activation import Activation, Kind, narrowed
+from hare_tortoise.network import Layer
 from supervised.settings import Network
 
 PATCH = 4  # pixels; 64 patches of a CIFAR image
@@ -33,6 +32,8 @@ class Dropout(nn.Module):
 class TokenActivation(Activation):
     """GELU, or CReLU, for tokens: units stand last."""
 
+    last = True
+
     def forward(self, x: Tensor) -> Tensor:
         """`x` float32 [M, T, units]; float32 [M, T, width]."""
         return functional.relu(torch.cat((x, -x), -1)) if self.concatenates else functional.gelu(x)
@@ -41,13 +42,13 @@ class TokenActivation(Activation):
 class Block(nn.Module):
     """Attention, then an MLP, each on a normalised copy of the tokens and added to them."""
 
-    def __init__(self, width: int, dropout: float, settings: Head) -> None:
+    def __init__(self, width: int, dropout: float, kind: Kind) -> None:
         super().__init__()
         self.heads = width // HEAD
         self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.queries_keys_values, self.projection = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        hidden = narrowed(HIDDEN * width, settings)
-        self.first, self.activation = nn.Linear(width, hidden), TokenActivation(hidden, settings)
+        hidden = narrowed(HIDDEN * width, kind)
+        self.first, self.activation = nn.Linear(width, hidden), TokenActivation(hidden, kind)
         self.second = nn.Linear(self.activation.width, width)
         self.dropout = Dropout(dropout)
 
@@ -70,8 +71,7 @@ class VisionTransformer(nn.Module):
         self.patches = nn.Conv2d(channels, network.width, patch, patch)
         self.token = nn.Parameter(torch.empty(1, 1, network.width))
         self.position = nn.Parameter(torch.empty(1, (side // patch) ** 2 + 1, network.width))
-        settings = Head(activation=network.activation)
-        self.blocks = nn.Sequential(*[Block(network.width, network.dropout, settings) for _ in range(network.depth)])
+        self.blocks = nn.Sequential(*[Block(network.width, network.dropout, network.activation) for _ in range(network.depth)])
         self.norm = nn.LayerNorm(network.width)
         self.dropout = Dropout(network.dropout)
 
@@ -81,6 +81,11 @@ class VisionTransformer(nn.Module):
         tokens = torch.cat((self.token.expand(len(x), -1, -1), patches), 1) + self.position
         return self.norm(self.blocks(self.dropout(tokens))[:, 0])
 
-    def units(self, _listener: nn.Module) -> list[Units]:
-        """The hidden units of each block's MLP."""
-        return [Units(block.first, block.activation, [block.second]) for block in self.blocks]
+    def initialise_(self, generator: torch.Generator) -> None:
+        """Draw class token and positions anew: normal with deviation 0.02 (Dosovitskiy et al. 2021)."""
+        for tokens in (self.token, self.position):
+            nn.init.normal_(tokens, 0, 0.02, generator=generator)
+
+    def layers(self, _listener: nn.Module) -> list[Layer]:
+        """The hidden layer of each block's MLP."""
+        return [block.activation.layer(block.first, [block.second]) for block in self.blocks]

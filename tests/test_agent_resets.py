@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from agents.agent import Agent
-from agents.catalogue import AGENTS
+from agents.catalogue import AGENTS, METHODS
 from agents.config import AgentConfig, Optimizer, Resets, Tortoise
-from agents.methods import HARE_TORTOISE_DECAY, HARE_TORTOISE_EVERY, with_hare_tortoise
+from hare_tortoise.methods import AGENTS_DECAY, AGENTS_EVERY
 from networks.qnetwork import QNetwork
 from tests.fake_replay import ACTIONS, fake_replay, small
 
@@ -173,7 +173,7 @@ def test_each_fresh_reset_is_a_new_draw() -> None:
 
 def test_the_hare_set_back_to_the_tortoise_shares_values_and_no_storage() -> None:
     base = small("spr", optimizer=Optimizer(learning_rate=1e-2))
-    config = replace(with_hare_tortoise(base), resets=Resets("tortoise", every=2))
+    config = replace(METHODS["ht"].apply(base), resets=Resets("tortoise", every=2))
     decay = config.tortoise.decay
     agent, replay = agent_of(config), fake_replay(config)
     agent.update(replay)
@@ -196,9 +196,9 @@ def test_the_hare_set_back_to_the_tortoise_shares_values_and_no_storage() -> Non
 def test_hare_and_tortoise_changes_tortoise_and_resets_only(name: str) -> None:
     resets = Resets("fresh", 3, 0.8, 0.6, 0.5, moments="zero")
     base = replace(AGENTS[name], tortoise=Tortoise(decay=0.5, every=7), resets=resets)
-    before, after = asdict(base), asdict(with_hare_tortoise(base))
+    before, after = asdict(base), asdict(METHODS["ht"].apply(base))
     assert {key for key in before if before[key] != after[key]} == {"tortoise", "resets"}
-    assert after["tortoise"]["decay"] == HARE_TORTOISE_DECAY
+    assert after["tortoise"]["decay"] == AGENTS_DECAY
     whole = {"keep_body": 0.0, "keep_neck": 0.0, "keep_head": 0.0, "moments": "keep"}
     off = {"tortoise_too": False, "restart": False, "warmup_counts": False}
-    assert after["resets"] == {"source": "tortoise", "every": HARE_TORTOISE_EVERY, **whole, **off}
+    assert after["resets"] == {"source": "tortoise", "every": AGENTS_EVERY, **whole, **off}

@@ -13,15 +13,18 @@ import torch
 
 from agents.agent import Agent
 from agents.bases import BASES
-from agents.catalogue import AGENTS, find_agent
+from agents.catalogue import AGENTS, METHODS, find_agent
 from agents.config import AgentConfig, config_from_dict
-from agents.methods import HARE_TORTOISE_DECAY, HARE_TORTOISE_EVERY, METHODS, with_hare_tortoise
+from hare_tortoise.methods import AGENTS_DECAY, AGENTS_EVERY
 
 ROOT = Path(__file__).parent.parent
 
 PLAIN = {"width": 1, "activation": "relu", "layer_norm": False}
 STREAMS = {"dueling": "streams", "hidden": 256, "noise_bias": "fan_out", "atoms": 51, "support": 10, "activation": "relu"}
 STREAMS |= {"layer_norm": False}
+
+ADAM = {"learning_rate": 0.0001, "epsilon": 0.00015, "beta1": 0.9, "beta2": 0.999, "clip": 10, "weight_decay": 0}
+ADAM |= {"radius": 0}
 
 # Kaixhin/Rainbow with its data-efficient flags; the importance exponent reaches 1 at the end of 100,000 env steps.
 DER: dict[str, Any] = {
@@ -39,7 +42,7 @@ DER: dict[str, Any] = {
         "beta": {"start": 0.4, "end": 1, "steps": 100_000 - 1600},
         "priority": "loss",
     },
-    "optimizer": {"learning_rate": 0.0001, "epsilon": 0.00015, "beta1": 0.9, "beta2": 0.999, "clip": 10, "weight_decay": 0},
+    "optimizer": ADAM,
     "penalties": {"initial": 0, "logits": 0},
     "exploration": {"epsilon": {"start": 0, "end": 0, "steps": 0}, "evaluation": 0.001},
     "tortoise": {"decay": 0, "every": 2000, "acts": False, "warmup_counts": True},
@@ -66,7 +69,7 @@ SPR: dict[str, Any] = {
         "beta": {"start": 0.4, "end": 1, "steps": 100_000 - 2000},
         "priority": "kl",
     },
-    "optimizer": {"learning_rate": 0.0001, "epsilon": 0.00015, "beta1": 0.9, "beta2": 0.999, "clip": 10, "weight_decay": 0},
+    "optimizer": ADAM,
     "penalties": {"initial": 0, "logits": 0},
     "exploration": {"epsilon": {"start": 1, "end": 0, "steps": 0}, "evaluation": 0.001},
     "tortoise": {"decay": 0, "every": 1, "acts": False, "warmup_counts": False},
@@ -101,11 +104,11 @@ def test_the_random_agent_is_random_and_does_not_learn() -> None:
 @pytest.mark.parametrize("name", ["der", "spr"])
 def test_hare_and_tortoise_variants_are_their_bases_with_two_changes(name: str) -> None:
     base, variant = AGENTS[name], AGENTS[f"{name}_ht"]
-    assert variant == with_hare_tortoise(base)
+    assert variant == METHODS["ht"].apply(base)
     assert replace(variant, tortoise=base.tortoise, resets=None) == base
-    assert (variant.tortoise.decay, variant.tortoise.every) == (HARE_TORTOISE_DECAY, 1)
+    assert (variant.tortoise.decay, variant.tortoise.every) == (AGENTS_DECAY, 1)
     assert variant.resets is not None
-    assert (variant.resets.source, variant.resets.every) == ("tortoise", HARE_TORTOISE_EVERY)
+    assert (variant.resets.source, variant.resets.every) == ("tortoise", AGENTS_EVERY)
     assert (variant.resets.keep_body, variant.resets.keep_head, variant.resets.moments) == (0, 0, "keep")
 
 
@@ -162,14 +165,14 @@ def test_a_configuration_with_other_fields_is_refused() -> None:
 
 
 def test_the_horizon_is_the_longer_of_return_and_jumps() -> None:
-    assert AGENTS["der"].horizon == 20
-    assert AGENTS["spr"].horizon == 10
+    assert AGENTS["der"].reach == 20
+    assert AGENTS["spr"].reach == 10
     spr = AGENTS["spr"]
-    assert replace(spr, target=replace(spr.target, n=3)).horizon == 5
-    assert AgentConfig(target=replace(spr.target, n=3)).horizon == 3
+    assert replace(spr, target=replace(spr.target, n=3)).reach == 5
+    assert AgentConfig(target=replace(spr.target, n=3)).reach == 3
 
 
-@pytest.mark.parametrize("module", ["agents.catalogue", "agents.schedules", "networks.settings"])
+@pytest.mark.parametrize("module", ["agents.catalogue", "agents.schedules", "hare_tortoise.settings", "hare_tortoise.methods"])
 def test_the_command_line_can_be_read_without_torch(module: str) -> None:
     code = f"import sys, {module}; print([m for m in ('torch', 'numpy') if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)

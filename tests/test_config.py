@@ -37,6 +37,7 @@ RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "optimizer.beta2": ([-0.1, 1, NAN], [0, 0.9999]),
     "optimizer.clip": ([0, -10, NAN], [1e-6, None]),
     "optimizer.weight_decay": ([-0.1, NAN], [0]),
+    "optimizer.radius": ([-0.1, NAN], [0]),
     "penalties.initial": ([-1, NAN], [0]),
     "penalties.logits": ([-1, NAN], [0]),
     "head.hidden": ([0, -1], [1]),

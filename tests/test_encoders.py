@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from networks.activation import Activation
+from hare_tortoise.activation import Activation
 from networks.encoders import Convolution, Residual, build_encoder
 from networks.settings import Encoder, Head
 from tests.test_networks import normal
@@ -171,12 +171,12 @@ def test_padded_layers_are_told_the_side_of_their_own_input(kind: str, sides: li
 
 @pytest.mark.parametrize("shape", [(3, 5), (3, 5, 4, 4)])
 def test_crelu_is_both_signs_side_by_side(shape: tuple[int, ...]) -> None:
-    activation, x = Activation(5, Encoder(activation="crelu")), normal(8, *shape)
+    activation, x = Activation(5, "crelu"), normal(8, *shape)
     y = activation(x).numpy()
     np.testing.assert_array_equal(y, np.concatenate((np.maximum(x.numpy(), 0), np.maximum(-x.numpy(), 0)), 1))
     assert activation.units == 5
     assert activation.width == 10
-    plain = Activation(5, Encoder())
+    plain = Activation(5, "relu")
     np.testing.assert_array_equal(plain(x).numpy(), np.maximum(x.numpy(), 0))
     assert plain.width == 5
 
@@ -191,7 +191,7 @@ def normalised(x: np.ndarray, norm: nn.GroupNorm) -> np.ndarray:
 @pytest.mark.parametrize("settings", [Encoder(layer_norm=True), Head(layer_norm=True, activation="crelu")])
 @pytest.mark.parametrize("shape", [(3, 6), (3, 6, 4, 5)])
 def test_layer_norm_is_over_all_features_of_a_sample(shape: tuple[int, ...], settings: Encoder | Head) -> None:
-    activation = Activation(6, settings)
+    activation = Activation(6, settings.activation, layer_norm=settings.layer_norm)
     fill_(activation, 9)
     x = 3 + 2 * normal(10, *shape)  # neither centred nor of unit size
     z = normalised(x.double().numpy(), activation.norm)

@@ -1,4 +1,4 @@
-"""How arithmetic is carried out: eager, compiled, in bfloat16, recorded; equal up to rounding, refused where impossible."""
+"""How arithmetic is carried out: eager, compiled, in bfloat16, outputs_of; equal up to rounding, refused where impossible."""
 
 import weakref
 from collections.abc import Callable, Iterator
@@ -13,16 +13,16 @@ from torch import Tensor
 
 from agents import engine
 from agents.agent import Agent
-from agents.engine import WARMUP, Recorded, check_execution, prepare
+from agents.engine import WARMUP, Captured, check_execution, prepare
 from agents.execution import Execution
-from networks.plasticity import distance
+from hare_tortoise.measure import distance
 from tests.fake_replay import FakeReplay, random_batch, small
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
 class FakeGraph:
-    """Stands for a CUDA graph: replays what was recorded by running it."""
+    """Stands for a CUDA graph: replays what was outputs_of by running it."""
 
     function: Callable[[], Any]
     registered: list[torch.Generator]
@@ -71,7 +71,7 @@ class Gpu:
 
 def test_every_call_of_a_recorded_function_does_its_work_once(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu, generator, done = Gpu(monkeypatch), torch.Generator(), []
-    function = Recorded(lambda: done.append(len(done)), [generator])
+    function = Captured(lambda: done.append(len(done)), [generator])
     for call in range(1, 11):
         function()
         assert len(done) == call
@@ -98,7 +98,7 @@ def test_recording_registers_generators_and_enters_the_graph_once(monkeypatch: p
 
 
 def captured(name: str, monkeypatch: pytest.MonkeyPatch, **changes: object) -> tuple[Agent, Agent, Gpu]:
-    """An eager agent, one whose functions are recorded, and the GPU that the latter believes in."""
+    """An eager agent, one whose functions are outputs_of, and the GPU that the latter believes in."""
     gpu, config = Gpu(monkeypatch), small(name, **changes)
     monkeypatch.setattr(torch.optim.AdamW, "__init__", _uncapturable(torch.optim.AdamW.__init__))
     return (

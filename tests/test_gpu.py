@@ -16,7 +16,7 @@ from agents.config import AgentConfig
 from agents.engine import check_execution
 from agents.execution import Execution
 from benchmarks.flops import filled
-from networks.plasticity import distance
+from hare_tortoise.measure import distance
 from tests.fake_replay import FakeReplay, random_batch, small
 
 pytestmark = [

@@ -10,7 +10,7 @@ from torch import nn
 from agents.bases import BASES
 from agents.catalogue import AGENTS
 from agents.config import AgentConfig
-from networks.activation import Activation
+from hare_tortoise.activation import Activation
 from networks.heads import QHead
 from networks.layers import Dense, NoisyLinear
 from networks.qnetwork import QNetwork

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from agents.bases import BASES
-from agents.catalogue import AGENTS, compose, find_agent, help_text, tables
+from agents.catalogue import AGENTS, METHODS, changed, compose, find_agent, help_text, tables
 from agents.config import AgentConfig, config_from_dict
-from agents.methods import HARE_TORTOISE_DECAY, HARE_TORTOISE_EVERY, METHODS, changed, with_hare_tortoise, with_weight_decay
+from hare_tortoise.methods import AGENTS_DECAY, AGENTS_EVERY
 
 OPTIONAL = ("augmentation", "prediction", "resets", "recycling", "injection")  # these differ as a whole
 NAMES = ("otrainbow", "der", "der_dopamine", "drq", "drq_eps", "spr", "spr_jax", "sr_spr", "bbf")
@@ -88,17 +88,17 @@ def test_hare_and_tortoise_changes_the_tortoise_and_resets_only(base: str) -> No
     assert {"resets"} <= set(found) <= {"resets", *TORTOISE}
     assert changed(start, variant) == set(found)
     assert replace(variant, tortoise=start.tortoise, resets=start.resets) == start
-    assert (variant.tortoise.decay, variant.tortoise.every) == (HARE_TORTOISE_DECAY, 1)
+    assert (variant.tortoise.decay, variant.tortoise.every) == (AGENTS_DECAY, 1)
     assert variant.resets is not None
-    assert (variant.resets.source, variant.resets.every) == ("tortoise", HARE_TORTOISE_EVERY)
+    assert (variant.resets.source, variant.resets.every) == ("tortoise", AGENTS_EVERY)
     assert (variant.resets.keep_body, variant.resets.keep_neck, variant.resets.keep_head) == (0, 0, 0)
     assert (variant.resets.moments, variant.resets.restart, variant.resets.tortoise_too) == ("keep", False, False)
 
 
 def test_methods_are_composed() -> None:
     both = find_agent("der_dopamine_ht_wd")
-    assert both == with_weight_decay(with_hare_tortoise(BASES["der_dopamine"].config))
-    assert both == with_hare_tortoise(with_weight_decay(BASES["der_dopamine"].config))  # they do not meet
+    assert both == METHODS["wd"].apply(METHODS["ht"].apply(BASES["der_dopamine"].config))
+    assert both == METHODS["ht"].apply(METHODS["wd"].apply(BASES["der_dopamine"].config))  # they do not meet
     start = BASES["der_dopamine"].config
     assert differences(AGENTS["der_dopamine_ht"], both) == {"optimizer.weight_decay": 0.1}
     assert differences(AGENTS["der_dopamine_wd"], both) == differences(start, AGENTS["der_dopamine_ht"])

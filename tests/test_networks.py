@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from agents.catalogue import AGENTS
-from networks.activation import Activation
+from hare_tortoise.activation import Activation
+from hare_tortoise.network import parts
 from networks.encoders import Convolution, build_encoder
 from networks.heads import QHead
 from networks.layers import NoisyLinear, factorised_noise
@@ -183,14 +184,14 @@ def test_parameters_of_spr(actions: int) -> None:
 @pytest.mark.parametrize("prediction", [None, SelfPrediction()])
 def test_parts_share_out_every_parameter_once(prediction: SelfPrediction | None) -> None:
     net = network(prediction)
-    parts = net.parts()
-    ids = [id(p) for part in parts.values() for p in part]
+    shares = parts(net)
+    ids = [id(p) for part in shares.values() for p in part]
     assert sorted(ids) == sorted(id(p) for p in net.parameters())
     body = [net.encoder, net.transition] if prediction is not None else [net.encoder]
-    assert set(parts) == {"body", "neck", "head"}
+    assert set(shares) == {"body", "neck", "head"}
     outputs = [layer for stream in net.head.streams for layer in stream.outputs.values()]
-    assert {id(p) for p in parts["head"]} == {id(p) for layer in outputs for p in layer.parameters()}
-    assert {id(p) for p in parts["body"]} == {id(p) for module in body for p in module.parameters()}
+    assert {id(p) for p in shares["head"]} == {id(p) for layer in outputs for p in layer.parameters()}
+    assert {id(p) for p in shares["body"]} == {id(p) for module in body for p in module.parameters()}
 
 
 def test_initial_values_depend_on_their_generator_alone() -> None:

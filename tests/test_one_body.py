@@ -18,7 +18,7 @@ def test_one_body_for_both_networks_is_as_good_as_two(name: str, monkeypatch: py
     for piece, (field, value) in plans.items():
         if getattr(config, piece) is not None:
             config = replace(config, **{piece: replace(getattr(config, piece), **{field: value})})
-    assert config.one_body
+    assert config.shares_body
     batches = [random_batch(config, seed) for seed in range(3)]
     agent, other = (Agent(config, 3, device="cpu", seed=0) for _ in range(2))
     replay, others = FakeReplay(batches), FakeReplay(batches)
@@ -31,6 +31,6 @@ def test_one_body_for_both_networks_is_as_good_as_two(name: str, monkeypatch: py
 
 
 def test_a_body_is_shared_only_where_it_is_a_copy() -> None:
-    shared = {name for name, config in AGENTS.items() if config.one_body}
+    shared = {name for name, config in AGENTS.items() if config.shares_body}
     assert {"spr", "spr_head", "drq", "drq_eps_redo"} <= shared
     assert not {"der", "spr_ht", "spr_sp", "sr_spr", "bbf", "otrainbow", "drq_sp", "spr_ht_redo"} & shared

@@ -8,7 +8,7 @@ import torch
 from agents.agent import Agent
 from agents.catalogue import AGENTS, find_agent
 from agents.config import AgentConfig, Recycling, Resets, Tortoise
-from agents.schedules import follow_due, reset_due, updates_due
+from agents.schedules import updates_due
 from replay.batch import Window
 from tests.fake_replay import ACTIONS, fake_replay, small
 from tests.test_agent_resets import copy, same
@@ -31,7 +31,7 @@ def test_targets_are_copied_at_the_originals_env_steps(name: str, every: int) ->
     for env_step in range(1, 100_001):
         while made < updates_due(config, env_step):
             made += 1
-            at += [env_step] if follow_due(config, made) else []
+            at += [env_step] if config.tortoise.due(made, config.missed) else []
     first = every * (config.replay.warmup_steps // every + 1)
     assert at == list(range(first, 100_001, every))
     assert name != "der" or len(at) == 50
@@ -54,7 +54,7 @@ def test_no_recycling_is_done_that_the_hares_return_would_undo() -> None:
     counts = [int(learnt(config, updates).state_dict()["recycled"]) for updates in (1, 2, 4, 6, 8)]
     once = counts[1]
     assert counts == [0, once, once, 2 * once, 2 * once]
-    assert once == sum(layer.activation.units for layer in learnt(config, 1).hare.units())
+    assert once == sum(layer.activation.units for layer in learnt(config, 1).hare.layers())
 
 
 @pytest.mark.parametrize(("kept", "counted"), [("body", (0, 1)), ("neck", (2, 3)), ("head", ())])
@@ -62,7 +62,7 @@ def test_what_a_reset_leaves_is_recycled_before_it(kept: str, counted: tuple[int
     resets = replace(Resets("fresh", every=2), **{f"keep_{kept}": 1.0})
     config = small("der", recycling=Recycling(every=2, tau=ALL), resets=resets)
     agent = learnt(config, 2)
-    units = [layer.activation.units for layer in agent.hare.units()]
+    units = [layer.activation.units for layer in agent.hare.layers()]
     assert int(agent.state_dict()["recycled"]) == sum(units[i] for i in counted)
 
 
@@ -85,7 +85,7 @@ def test_a_whole_run_loses_no_recycling_that_was_counted(name: str) -> None:
     assert c.recycling is not None
     planned = updates_due(c, 100_000)
     due = range(c.recycling.every, planned + 1, c.recycling.every)
-    undone = [update for update in due if reset_due(c, update, planned)]
+    undone = [update for update in due if c.resets.due(update, planned, c.missed)]
     assert len(due) - len(undone) == (74 if name.startswith("der") else 148)
 
 

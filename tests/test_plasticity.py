@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.functional import hessian
 
-from networks.activation import Activation
-from networks.plasticity import distance, dormancy, effective_ranks, recorded, share, top_eigenvalue
-from networks.settings import Head
-from networks.weights import pull_gradient_
+from hare_tortoise.activation import Activation
+from hare_tortoise.measure import distance, dormancy, effective_ranks, outputs_of, share, top_eigenvalue
+from hare_tortoise.network import Layer
+from hare_tortoise.step import pull_gradient_
 
 
 def normal(seed: int, *shape: int) -> Tensor:
@@ -30,6 +30,15 @@ def naive_scores(activation: Tensor, units: int) -> list[float]:
     return [size / mean if mean > 0 else 0.0 for size in sizes]
 
 
+def layer(copies: int = 1, last: bool = False) -> Layer:
+    return Layer(nn.Identity(), nn.Identity(), [], copies=copies, last=last)
+
+
+def test_tokens_count_as_samples() -> None:
+    tokens = normal(9, 3, 5, 4)
+    assert torch.equal(dormancy(layer(last=True), tokens), dormancy(layer(), tokens.view(15, 4)))
+
+
 @pytest.mark.parametrize("shape", [(5, 6), (3, 6, 2, 4)], ids=["dense", "convolution"])
 @pytest.mark.parametrize("concatenated", [False, True])
 def test_dormancy_equals_a_loop(shape: tuple[int, ...], concatenated: bool) -> None:
@@ -37,7 +46,7 @@ def test_dormancy_equals_a_loop(shape: tuple[int, ...], concatenated: bool) -> N
     activation[:, 2] *= 0.01
     activation[:, 5] = 0
     units = 3 if concatenated else 6
-    found = dormancy(activation, concatenated)
+    found = dormancy(layer(2 if concatenated else 1), activation)
     assert tuple(found.shape) == (units,)
     np.testing.assert_allclose(found.numpy(), naive_scores(activation, units), rtol=1e-5)
     assert found.mean().item() == pytest.approx(1)
@@ -46,12 +55,12 @@ def test_dormancy_equals_a_loop(shape: tuple[int, ...], concatenated: bool) -> N
 
 def test_a_silent_layer_is_dormant_and_no_nan() -> None:
     for shape in ((4, 6), (4, 6, 3, 3)):
-        assert torch.equal(dormancy(torch.zeros(shape)), torch.zeros(6))
-        assert torch.equal(dormancy(torch.zeros(shape), True), torch.zeros(3))
+        assert torch.equal(dormancy(layer(), torch.zeros(shape)), torch.zeros(6))
+        assert torch.equal(dormancy(layer(2), torch.zeros(shape)), torch.zeros(3))
 
 
 def test_a_typed_example_of_dormancy() -> None:
-    assert dormancy(torch.tensor([[1.0, 0.0, 4.0], [3.0, 0.0, 4.0]])).tolist() == pytest.approx([1, 0, 2])
+    assert dormancy(layer(), torch.tensor([[1.0, 0.0, 4.0], [3.0, 0.0, 4.0]])).tolist() == pytest.approx([1, 0, 2])
 
 
 def test_shares_are_pooled_over_elements_and_not_over_tensors() -> None:
@@ -108,10 +117,10 @@ def test_distance_is_that_of_one_long_vector() -> None:
 
 
 def test_recorded_activations_are_those_returned_and_hooks_go_away() -> None:
-    first, second = Activation(4, Head(), in_place=False), Activation(4, Head(activation="crelu"))
+    first, second = Activation(4, "relu", in_place=False), Activation(4, "crelu")
     x = normal(0, 3, 4).requires_grad_()
     alone = second(first(x))
-    with recorded([second, first]) as found:  # whatever the order that is asked for, it is that of the calls
+    with outputs_of([second, first]) as found:  # whatever the order that is asked for, it is that of the calls
         during = second(first(x))
     assert torch.equal(during, alone)
     assert during.requires_grad
@@ -126,12 +135,12 @@ def test_recorded_activations_are_those_returned_and_hooks_go_away() -> None:
 
 
 def fail_within(module: Activation) -> None:
-    with recorded([module]):
+    with outputs_of([module]):
         raise ValueError("within")
 
 
 def test_hooks_go_away_after_an_exception() -> None:
-    module = Activation(4, Head())
+    module = Activation(4, "relu")
     with pytest.raises(ValueError, match="within"):
         fail_within(module)
     assert not module._forward_hooks

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from agents.agent import Agent
 from agents.config import Recycling, Tortoise
+from hare_tortoise.recycle import recycle_
 from networks.qnetwork import QNetwork
-from networks.recycle import recycle_
 from networks.settings import Encoder, Head, SelfPrediction
 from tests.fake_replay import ACTIONS, fake_replay, small
 from tests.test_agent_resets import fresh_draws
@@ -148,7 +148,7 @@ def test_recycling_equals_the_twin(encoder: str, head: str, predicts: bool) -> N
     for layer, units in zip(layers, dormant, strict=True):
         assert 0 < len(units) < net.get_submodule(layer.activation).units
     expected = recycled_one_by_one(before, net, source, layers, dormant)
-    count = recycle_(net, fresh, X, tau, optimizer)
+    count = recycle_(net, lambda: fresh, X, tau, optimizer)
     assert count.dtype == torch.int64
     assert count.item() == sum(len(units) for units in dormant)
     assert_same(state_of(net, optimizer), expected)
@@ -158,7 +158,7 @@ def test_recycling_equals_the_twin(encoder: str, head: str, predicts: bool) -> N
 def test_the_planes_of_the_action_are_left_alone() -> None:
     net, fresh = (network(ENCODERS["data_efficient"], HEADS["streams"], True, seed) for seed in (0, 1))
     before = net.transition.first.weight.detach().clone()
-    recycle_(net, fresh, X, 1e9, optimizer_of(net))
+    recycle_(net, lambda: fresh, X, 1e9, optimizer_of(net))
     assert torch.equal(net.transition.first.weight[:, 64:], before[:, 64:])
     assert torch.all(net.transition.first.weight[:, :64] == 0)
     assert before.shape[1] == 64 + ACTIONS
@@ -166,7 +166,8 @@ def test_the_planes_of_the_action_are_left_alone() -> None:
 
 def test_a_huge_tau_recycles_all_and_an_optimizer_without_moments_is_no_obstacle() -> None:
     net, optimizer = network(ENCODERS["data_efficient"], HEADS["streams"]), torch.optim.AdamW([torch.zeros(1)])
-    assert recycle_(net, network(ENCODERS["data_efficient"], HEADS["streams"], seed=1), X, 1e9, optimizer) == 32 + 64 + 2 * 8
+    fresh = network(ENCODERS["data_efficient"], HEADS["streams"], seed=1)
+    assert recycle_(net, lambda: fresh, X, 1e9, optimizer) == 32 + 64 + 2 * 8
     assert not optimizer.state
 
 
@@ -196,7 +197,7 @@ def test_nothing_notices_that_dead_units_start_anew(encoder: str, head: str) -> 
     noises = [None] if head == "crelu" else [None, net.draw_noise(torch.Generator().manual_seed(2))]  # noise wakes a CReLU
     with torch.no_grad():
         before = [net.logits(net.encode(X), noise) for noise in noises]
-        assert recycle_(net, fresh, X, 0.0, optimizer_of(net)).item() == dead
+        assert recycle_(net, lambda: fresh, X, 0.0, optimizer_of(net)).item() == dead
         for noise, value in zip(noises, before, strict=True):
             torch.testing.assert_close(net.logits(net.encode(X), noise), value, rtol=1e-5, atol=1e-6)
 
@@ -210,7 +211,7 @@ def test_revived_units_are_active_and_learn(encoder: str) -> None:
         for p in fresh.parameters():
             p.abs_()  # weights that fit inputs of at least 0: none of the new units can be dead by chance
     dead = dormant_units(net, layers, X, 0.0)
-    recycle_(net, fresh, X, 0.0, optimizer_of(net))
+    recycle_(net, lambda: fresh, X, 0.0, optimizer_of(net))
     alive = dormant_units(net, layers, X, 0.0)
     for layer, units in zip(layers, dead, strict=True):
         assert set(range(0, net.get_submodule(layer.activation).units, 3)) <= set(units)

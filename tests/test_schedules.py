@@ -7,7 +7,7 @@ import pytest
 from agents.agent import Agent
 from agents.catalogue import AGENTS
 from agents.config import AgentConfig, Resets, TargetEnd
-from agents.schedules import horizon, reset_due, resets_planned, updates_due
+from agents.schedules import annealed, updates_due
 from tests.fake_replay import fake_replay, small
 
 # Updates since the last restart, n, gamma to 6 digits: BBF's n = round(10 * 0.3^u), gamma = 1 - 0.03 * 0.1^u.
@@ -25,7 +25,7 @@ FIXTURES = [
 
 @pytest.mark.parametrize(("elapsed", "n", "gamma"), FIXTURES)
 def test_n_and_gamma_go_as_in_bbf(elapsed: int, n: int, gamma: float) -> None:
-    found = horizon(AGENTS["bbf"].target, elapsed)
+    found = annealed(AGENTS["bbf"].target, elapsed)
     assert found == (n, pytest.approx(gamma, abs=5.1e-7))
     assert isinstance(found[0], int)
 
@@ -33,7 +33,7 @@ def test_n_and_gamma_go_as_in_bbf(elapsed: int, n: int, gamma: float) -> None:
 @pytest.mark.parametrize("elapsed", [0, 1, 10_000, 1_000_000])
 @pytest.mark.parametrize(("name", "n"), [("spr", 10), ("der", 20), ("otrainbow", 3), ("sr_spr", 10)])
 def test_without_an_end_they_stay(name: str, n: int, elapsed: int) -> None:
-    assert horizon(AGENTS[name].target, elapsed) == (n, 0.99)
+    assert annealed(AGENTS[name].target, elapsed) == (n, 0.99)
 
 
 def small_bbf(restart: bool) -> AgentConfig:
@@ -88,7 +88,7 @@ def test_there_are_as_many_resets_as_in_the_originals(name: str, ratio: int, exp
         assert due - made == (ratio if env_step > 2000 else 0)
         while made < due:
             made += 1
-            at += [env_step] if reset_due(config, made, planned) else []
+            at += [env_step] if config.resets.due(made, planned, config.missed) else []
     assert at == list(range(40_000 // ratio, 100_000, 40_000 // ratio))
     assert len(at) == expected
 
@@ -99,7 +99,7 @@ def test_no_agent_is_scored_with_weights_that_are_new(name: str) -> None:
     config = AGENTS[name]
     assert config.resets is not None
     planned = updates_due(config, 100_000)
-    last = max(update for update in range(1, planned + 1) if reset_due(config, update, planned))
+    last = max(update for update in range(1, planned + 1) if config.resets.due(update, planned, config.missed))
     fresh = config.resets.source != "tortoise"
     assert planned - last >= (config.resets.every if fresh else 1)
     assert planned - last < (2 if fresh else 1) * config.resets.every + 1
@@ -124,9 +124,10 @@ def test_updates_in_100_000_env_steps(name: str, updates: int) -> None:
     assert updates_due(AGENTS["random"], 100_000) == 0
 
 
-@pytest.mark.parametrize("agent", ["der", "der_ht", "spr_ht", "sr_spr", "bbf", "der_head", "otrainbow_head"])
+@pytest.mark.parametrize("agent", ["der_ht", "spr_ht", "sr_spr", "bbf", "der_head", "otrainbow_head"])
 def test_planned_resets_are_those_that_are_due(agent: str) -> None:
     config = AGENTS[agent]
     for env_steps in (3_000, 20_000, 79_000, 81_000):
         planned = updates_due(config, env_steps)
-        assert resets_planned(config, planned) == sum(reset_due(config, u, planned) for u in range(1, planned + 1))
+        due = [update for update in range(1, planned + 1) if config.resets.due(update, planned, config.missed)]
+        assert config.resets.count(planned, config.missed) == len(due)

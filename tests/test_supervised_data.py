@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from networks.plasticity import recorded
+from hare_tortoise.measure import outputs_of
 from supervised.data import Batches, Data, crop_flip
 from supervised.learner import Learner
 from supervised.measures import accuracy, measure
@@ -118,7 +118,9 @@ def test_an_update_never_waits(method: str) -> None:
 
 
 def test_bfloat16_is_of_products_only() -> None:
-    config = METHODS["distillation"].apply(Config(network=TINY["resnet18"], optimizer=Optimizer(1e-3, warmup=0.0)))
+    config = METHODS["distillation"].apply(
+        Config(network=TINY["resnet18"], optimizer=Optimizer(learning_rate=1e-3, warmup=0.0))
+    )
     exact, rough = (Learner(config, (3, 32, 10), "cpu", 0) for _ in range(2))
     rough.precision = torch.bfloat16
     kinds: set[torch.dtype] = set()
@@ -151,7 +153,7 @@ def test_measurements_against_their_definitions(kind: str) -> None:
     flat, start = (torch.cat([p.detach().flatten() for p in n.parameters()]) for n in (hare, learner.initial))
     assert found["weight_norm"] == pytest.approx(float(flat.norm()), rel=1e-4)
     assert found["initial_distance"] == pytest.approx(float((flat - start).norm()), rel=1e-3)
-    with recorded([layer.activation for layer in hare.units()]) as activations, torch.no_grad():
+    with outputs_of([layer.activation for layer in hare.layers()]) as activations, torch.no_grad():
         hare(x)
     zeros = [int((a == 0).sum()) for a in activations]
     assert found["zero_activations"] == pytest.approx(sum(zeros) / sum(a.numel() for a in activations), rel=1e-5)

@@ -57,25 +57,25 @@ def test_there_are_thirteen_and_each_changes_what_it_says() -> None:
     assert len(METHODS) == 13
     assert changed == {
         "none": set(),
-        "l2": {"optimizer"},
+        "wd": {"optimizer"},
         "augmentation": {"augmentation"},
         "spectral": {"penalties"},
-        "regen": {"penalties"},
+        "l2init": {"penalties"},
         "redo": {"recycling"},
         "crelu": {"network"},
-        "head_reset": {"resets"},
-        "shrink_perturb": {"resets"},
+        "head": {"resets"},
+        "sp": {"resets"},
         "reinit": {"resets"},
         "ema": {"tortoise"},
         "distillation": {"tortoise", "distillation"},
-        "hare_tortoise": {"tortoise", "resets"},
+        "ht": {"tortoise", "resets"},
         "fresh": {"protocol"},
         "fresh_ema": {"protocol", "tortoise"},
     }
 
 
 def test_no_method_is_a_plain_loop() -> None:
-    made = learner(replace(BASE, optimizer=Optimizer(1e-2, 0.1, clip=0.5, batch_size=8, warmup=0.0)))
+    made = learner(replace(BASE, optimizer=Optimizer(learning_rate=1e-2, weight_decay=0.1, clip=0.5, batch_size=8, warmup=0.0)))
     twin = deepcopy(made.hare)
     matrices = [p for p in twin.parameters() if p.ndim > 1]
     vectors = [p for p in twin.parameters() if p.ndim == 1]
@@ -103,7 +103,7 @@ def test_gradients_do_not_pile_up() -> None:
 
 
 def test_l2_decays_matrices_by_its_share() -> None:
-    plain, decayed = learner(BASE), learner(METHODS["l2"].apply(BASE))
+    plain, decayed = learner(BASE), learner(METHODS["wd"].apply(BASE))
     before = weights(plain.hare)
     plain.update(*batch(0))
     decayed.update(*batch(0))
@@ -211,9 +211,9 @@ def test_augmentation_and_the_bound_are_settings_of_data() -> None:
 def test_crelu_is_both_halves(kind: str) -> None:
     config = METHODS["crelu"].apply(replace(BASE, network=TINY[kind]))
     model = learner(config, updates=1).hare
-    for layer in model.units():
+    for layer in model.layers():
         assert layer.activation.concatenates
-    layer = model.units()[0]
+    layer = model.layers()[0]
     given: list[Tensor] = []
     layer.activation.register_forward_hook(lambda _m, inputs, out: given.extend((inputs[0], out)))
     model(batch(0)[0])
@@ -223,7 +223,7 @@ def test_crelu_is_both_halves(kind: str) -> None:
 
 
 def test_the_learning_rate_rises_over_a_tenth_of_each_task() -> None:
-    made = Learner(replace(BASE, optimizer=Optimizer(1e-2, warmup=0.1)), SHAPE, "cpu", 0)
+    made = Learner(replace(BASE, optimizer=Optimizer(learning_rate=1e-2, warmup=0.1)), SHAPE, "cpu", 0)
     for _ in range(2):
         made.begin_task_(50)
         rates = []

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from networks.activation import Activation
+from hare_tortoise.activation import Activation
 from supervised.models import Classifier
 from supervised.settings import Config, Network
 from supervised.studies import MODELS
@@ -71,14 +71,14 @@ def test_every_model_has_a_body_a_head_and_units(kind: str, activation: str) -> 
     assert model(x).shape == (5, 7)
     assert torch.equal(model.eval()(x), model.head[-1](model.features(x)))
     assert {name.split(".")[0] for name, _ in model.named_parameters()} == {"body", "head"}
-    layers = model.units()
+    layers = model.layers()
     activations = [module for module in model.modules() if isinstance(module, Activation)]
     assert {id(layer.activation) for layer in layers} == {id(module) for module in activations}
     for layer in layers:
         first = next(layer.incoming.parameters())
         assert len(first) == layer.activation.units
         assert layer.activation.concatenates == (activation == "crelu")
-        for listener in layer.outgoing:
+        for listener in layer.listeners:
             assert listener.weight.shape[1] % layer.activation.width == 0
 
 
@@ -179,10 +179,9 @@ def test_a_block_is_attention_and_an_mlp() -> None:
 
 
 def test_crelu_of_tokens_stands_in_the_last_dimension() -> None:
-    from networks.settings import Head
 
     x = torch.randn(2, 3, 4)
-    out = TokenActivation(4, Head(activation="crelu"))(x)
+    out = TokenActivation(4, "crelu")(x)
     torch.testing.assert_close(out, torch.cat((x.clamp(min=0), (-x).clamp(min=0)), -1))
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from experiment.command import UserError
-from supervised.methods import BOUNDS, EVERYTHING, METHODS
+from supervised.methods import EVERYTHING, METHODS, REFERENCES
 from supervised.options import read_command_line
 from supervised.settings import Crop, Optimizer
 from supervised.studies import MODELS, SMALL, STUDIES, WARM, compose, help_text
@@ -22,7 +22,7 @@ def test_the_protocols_of_the_paper() -> None:
     assert STUDIES["continual_buffer"].points["augmented"].protocol == replace(continual.protocol, memory=5_000)
     for study in STUDIES.values():
         assert {"fresh", "none"} <= set(study.methods)  # both bounds are part of each
-    assert set(STUDIES["warm_start"].methods) == set(STUDIES["continual"].methods) == set(METHODS) | set(BOUNDS)
+    assert set(STUDIES["warm_start"].methods) == set(STUDIES["continual"].methods) == set(METHODS) | set(REFERENCES)
 
 
 def test_only_the_share_or_the_noise_varies() -> None:
@@ -56,10 +56,11 @@ def test_every_run_of_every_study_can_be_composed(study: str, model: str) -> Non
     for point in STUDIES[study].points.values():
         for method in STUDIES[study].methods:
             config = compose(model, point, method, flips=True)
-            if method != "l2":
+            if method != "wd":
                 assert config.optimizer.weight_decay == MODELS[model].weight_decay
             assert config.optimizer == replace(
-                Optimizer(MODELS[model].learning_rate, config.optimizer.weight_decay, batch_size=MODELS[model].batch_size),
+                Optimizer(learning_rate=MODELS[model].learning_rate, batch_size=MODELS[model].batch_size),
+                weight_decay=config.optimizer.weight_decay,
                 beta1=point.beta1,
                 beta2=point.beta2,
                 epsilon=point.epsilon,
@@ -74,7 +75,7 @@ def test_a_points_pace_reaches_every_method() -> None:
         if config.recycling is not None:
             assert config.recycling.every == 200
         if config.resets is not None:
-            assert config.resets.every == (200 if method == "hare_tortoise" else None)
+            assert config.resets.every == (200 if method == "ht" else None)
     run = read_command_line(["--point", "small", "--dataset", "fashion_mnist", "--model", "resnet_small"])
     assert (run.images, run.evaluations, run.config.tortoise.decay) == (2_000, 4, 0.99)
     run = read_command_line(["--point", "small", "--images", "100", "--tortoise.decay", "0.9", "--resets.every", "7"])

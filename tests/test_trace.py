@@ -13,7 +13,7 @@ import torch
 from agents.agent import Agent
 from agents.catalogue import AGENTS
 from agents.config import AgentConfig, Penalties
-from networks.plasticity import distance
+from hare_tortoise.measure import distance
 from tests.fake_replay import FakeReplay, random_batch, small
 
 RECORD = Path(__file__).with_name("trace.json")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from networks.weights import ema_, reset_, zero_moments_
+from hare_tortoise.reset import blend_, zero_moments_
 
 SHAPES = ((3, 4), (5,), (2, 3, 2, 2))
 
@@ -36,7 +36,7 @@ def test_the_tortoise_is_the_closed_form_of_the_average(decay: float) -> None:
     start, hares = doubles(tortoise), [tensors(i, scale=1 + i / n) for i in range(1, n + 1)]
     before = addresses(tortoise)
     for hare in hares:
-        ema_(tortoise, hare, decay)
+        blend_(tortoise, hare, decay)
     assert addresses(tortoise) == before
     weights = (1 - decay) * decay ** np.arange(n - 1, -1, -1, dtype=np.float64)
     for j, value in enumerate(tortoise):
@@ -47,7 +47,7 @@ def test_the_tortoise_is_the_closed_form_of_the_average(decay: float) -> None:
 def test_decay_zero_copies_values_and_not_storage() -> None:
     tortoise, hare = tensors(0), tensors(1)
     before = addresses(tortoise)
-    ema_(tortoise, hare, 0)
+    blend_(tortoise, hare, 0)
     assert all(torch.equal(t, h) for t, h in zip(tortoise, hare, strict=True))
     assert addresses(tortoise) == before
     assert not set(storages(tortoise)) & set(storages(hare))
@@ -62,11 +62,11 @@ def test_a_reset_is_a_weighted_mean(source: str, keep: float) -> None:
     for i in range(5):  # the hare runs, the tortoise follows
         for h, change in zip(hare, tensors(10 + i), strict=True):
             h += change
-        ema_(tortoise, hare, 0.9)
+        blend_(tortoise, hare, 0.9)
     values = {"fresh": tensors(99), "initial": initial, "tortoise": tortoise}[source]
     expected = [keep * h + (1 - keep) * s for h, s in zip(doubles(hare), doubles(values), strict=True)]
     before, untouched = addresses(hare), doubles(values)
-    reset_(hare, values, keep)
+    blend_(hare, values, keep)
     for h, e in zip(hare, expected, strict=True):
         np.testing.assert_allclose(h.numpy(), e, rtol=1e-5, atol=1e-6)
     assert addresses(hare) == before
@@ -79,12 +79,12 @@ def test_a_reset_is_a_weighted_mean(source: str, keep: float) -> None:
 @pytest.mark.parametrize("decay", [0.9, 0.999])
 def test_after_a_reset_the_tortoise_moves_only_as_the_average_says(decay: float) -> None:
     hare, tortoise = tensors(0), tensors(1)
-    reset_(hare, tortoise, 0)
+    blend_(hare, tortoise, 0)
     kept = deepcopy(tortoise)
     for h, change in zip(hare, tensors(2), strict=True):
         h.add_(change)  # the next update of the hare
     assert all(torch.equal(t, k) for t, k in zip(tortoise, kept, strict=True))  # not carried along
-    ema_(tortoise, hare, decay)
+    blend_(tortoise, hare, decay)
     for t, h, k in zip(tortoise, hare, kept, strict=True):
         np.testing.assert_allclose(t.numpy(), decay * k.double().numpy() + (1 - decay) * h.double().numpy(), atol=1e-6)
         assert not torch.equal(t, h)

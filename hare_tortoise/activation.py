@@ -1,18 +1,22 @@
 """What stands between two layers: an optional normalisation, then ReLU or CReLU."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from networks.settings import Encoder, Head
+from hare_tortoise.network import Layer
+
+Kind = Literal["relu", "crelu"]
 
 
-def narrowed(width: int, settings: Encoder | Head) -> int:
+def narrowed(width: int, kind: Kind) -> int:
     """Outputs that a layer of nominal `width` has: fewer under CReLU, which doubles them again.
 
     Fewer by the root of 2, so that the product of inputs and outputs, the parameter count of an inner layer, stays the same.
     """
-    return round(width / 2**0.5) if settings.activation == "crelu" else width
+    return round(width / 2**0.5) if kind == "crelu" else width
 
 
 class Activation(nn.Module):
@@ -22,14 +26,16 @@ class Activation(nn.Module):
     bias for each channel (Ba et al. 2016).
     """
 
-    def __init__(self, width: int, settings: Encoder | Head, in_place: bool = True) -> None:
+    last = False  # whether units stand in the last dimension
+
+    def __init__(self, units: int, kind: Kind, *, layer_norm: bool = False, in_place: bool = True) -> None:
         """`in_place`: whether the input may be overwritten, so that nothing is written twice; not where others read it too."""
         super().__init__()
         self.in_place = in_place
-        self.concatenates = settings.activation == "crelu"
-        self.units = width
-        self.width = 2 * width if self.concatenates else width
-        self.norm = nn.GroupNorm(1, width) if settings.layer_norm else nn.Identity()
+        self.concatenates = kind == "crelu"
+        self.units = units
+        self.width = 2 * units if self.concatenates else units
+        self.norm = nn.GroupNorm(1, units) if layer_norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` float32 [M, units, ...]; float32 [M, width, ...]."""
@@ -37,3 +43,7 @@ class Activation(nn.Module):
         if self.concatenates:
             own = torch.cat((own, -own), 1)
         return functional.relu(own, inplace=self.in_place or own is not x)
+
+    def layer(self, incoming: nn.Module, listeners: list[nn.Module], part: str = "body") -> Layer:
+        """The layer of units that this is the activation of."""
+        return Layer(incoming, self, listeners, part, 2 if self.concatenates else 1, self.last)

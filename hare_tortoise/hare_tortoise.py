@@ -1,0 +1,132 @@
+"""Hare & Tortoise (Lee et al. 2024), Algorithm 1: a fast network learns, a slow one follows, the fast one is set back to it.
+
+after each gradient step of the hare:   tortoise <- decay * tortoise + (1 - decay) * hare
+every `reset_every` of them, then:      hare     <- tortoise
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from hare_tortoise.network import state
+from hare_tortoise.reset import blend_, reset_, take_mode_, zero_moments_
+
+
+class HareTortoise:
+    """A network that learns, its moving average, and the rule between them; all on tensors of fixed address.
+
+    Parameters and floating-point buffers, such as the statistics of batch normalisation, are averaged and set back, integer
+    buffers copied. Of weights in half precision a float32 average is kept, of which the tortoise is the rounded value: steps of
+    1 - decay would be lost in it. The hare may be compiled, or wrapped for distributed training; the tortoise is the plain
+    network, in evaluation mode, and does not learn. Move the network to its device first.
+    """
+
+    def __init__(
+        self,
+        hare: nn.Module,
+        optimizer: torch.optim.Optimizer | None = None,
+        *,
+        decay: float = 0.999,
+        every: int = 1,
+        reset_every: int | None = None,
+        moments: Literal["keep", "zero"] = "keep",
+    ) -> None:
+        """`decay` is the share of the tortoise kept whenever it follows, `every` so many steps; 0 makes it a copy.
+
+        `reset_every`: steps from one setting back of the hare to the next, None for none; what the `optimizer` remembers is
+        then kept, as in the paper's code, or forgotten. ValueError, one line, for what cannot be.
+        """
+        self.hare, self.optimizer = hare, optimizer
+        self.decay, self.every, self.reset_every, self.moments = decay, every, reset_every, moments
+        self._network = plain(hare)
+        self._group = hare.process_group if isinstance(hare, DistributedDataParallel) else None
+        self._check()
+        self.tortoise = deepcopy(self._network).requires_grad_(False).eval()
+        self._fast, self._slow = (list(state(network).values()) for network in (self._network, self.tortoise))
+        self._average = [t.float() if t.is_floating_point() and t.itemsize < 4 else t for t in self._slow]
+        self._rounds = [i for i, (a, t) in enumerate(zip(self._average, self._slow, strict=True)) if a is not t]
+        self.steps = self.resets = 0
+
+    def _check(self) -> None:
+        if not 0 <= self.decay < 1:
+            raise ValueError(f"decay must lie in [0, 1), not {self.decay:g}")
+        if self.every < 1 or (self.reset_every is not None and self.reset_every < 1):
+            raise ValueError(f"every and reset_every must be at least 1, not {self.every} and {self.reset_every}")
+        if self.decay == 0 and self.every == 1 and self.reset_every is not None:
+            raise ValueError("a decay of 0 makes the tortoise a copy: setting the hare back to it would change nothing")
+        own = {id(p) for p in self._network.parameters()}
+        if not own:
+            raise ValueError(f"{type(self._network).__name__} has no parameters")
+        if self.optimizer is not None and not any(id(p) in own for g in self.optimizer.param_groups for p in g["params"]):
+            raise ValueError("the optimizer has none of this network's parameters")
+
+    def step(self) -> None:
+        """Behind a gradient step of the hare: the tortoise follows; now and then the hare is set back."""
+        self.steps += 1
+        if self.steps % self.every == 0:
+            self.follow()
+        if self.reset_every is not None and self.steps % self.reset_every == 0:
+            self.set_back()
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """tortoise <- decay * tortoise + (1 - decay) * hare."""
+        fast = list(self._fast)
+        for i in self._rounds:
+            fast[i] = fast[i].float()
+        blend_(self._average, fast, self.decay)
+        self._copy_(whole_numbers=self.decay > 0)
+        take_mode_(self.tortoise, self._network, self.decay)
+
+    def set_back(self, source: nn.Module | None = None, keep: float | Mapping[str, float] = 0.0) -> None:
+        """hare <- keep * hare + (1 - keep) * source, by default all of the tortoise."""
+        reset_(self._network, self.tortoise if source is None else source, keep)
+        if self.moments == "zero" and self.optimizer is not None:
+            zero_moments_(self.optimizer, self._network.parameters())
+        self.resets += 1
+
+    @torch.no_grad()
+    def renew_tortoise(self, source: nn.Module, keep: float | Mapping[str, float]) -> None:
+        """tortoise <- keep * tortoise + (1 - keep) * source, which some resets do beside the hare's."""
+        reset_(self.tortoise, source, keep)
+        for i in self._rounds:
+            self._average[i].copy_(self._slow[i])
+
+    def _copy_(self, whole_numbers: bool) -> None:
+        """Round the average into the tortoise, and copy the counters; of distributed networks buffers are the first one's."""
+        for i in self._rounds:
+            self._slow[i].copy_(self._average[i])
+        for mine, its in zip(self._slow, self._fast, strict=True) if whole_numbers else ():
+            if not mine.is_floating_point():
+                mine.copy_(its)
+        if self._group is not None:
+            first = torch.distributed.get_global_rank(self._group, 0)
+            for buffer in self.tortoise.buffers():
+                torch.distributed.broadcast(buffer, first, self._group)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The tortoise and the counts; the hare and the optimizer are saved by whoever made them."""
+        averages: list[Tensor] = [self._average[i] for i in self._rounds]
+        return {"tortoise": self.tortoise.state_dict(), "averages": averages, "steps": self.steps, "resets": self.resets}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.tortoise.load_state_dict(state["tortoise"])
+        for i, average in zip(self._rounds, state["averages"], strict=True):
+            self._average[i].copy_(average)
+        self.steps, self.resets = state["steps"], state["resets"]
+
+
+def plain(module: nn.Module) -> nn.Module:
+    """The network within what compiles or distributes it."""
+    while True:
+        inner = module.module if isinstance(module, nn.DataParallel | DistributedDataParallel) else module
+        inner = getattr(inner, "_orig_mod", inner)
+        if inner is module:
+            return module
+        module = inner

@@ -1,0 +1,63 @@
+"""Plasticity injection (Nikishin et al. 2023): freeze the head and learn a change to it, which is 0 at first."""
+
+from collections.abc import Callable
+from typing import Any, Generic, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from hare_tortoise.network import Network
+
+Head = TypeVar("Head", bound=nn.Module)
+
+
+class Injectable(Network, Generic[Head]):
+    """A network with a `head` and, in `injections`, two more or none. Nothing reads these before `set_injected_`.
+
+    From then on the output is that of head + learnt - frozen, and of the three only the learnt one learns. The two are drawn
+    equal. Whether it is injected is a mode: it is copied, set back, saved and loaded with the weights.
+    """
+
+    head: Head
+    injections: nn.ModuleList
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.injected = False
+
+    @property
+    def learning_head(self) -> Head:
+        """The head that gradients change."""
+        learnt: Any = self.injections[0] if self.injected else self.head
+        return learnt
+
+    def sum_of_heads(self, output: Callable[[Any], Tensor]) -> Tensor:
+        """What `output` gives of the head, if injected with that of the learnt one more and of the frozen one less."""
+        if not self.injected:
+            return output(self.head)
+        head, learnt, frozen = (output(one) for one in (self.head, *self.injections))
+        return head + (learnt - frozen)
+
+    def set_injected_(self, injected: bool) -> None:
+        """Add the change to the head, or do so no more. If the network learns, only the change does then, else the head."""
+        if injected == self.injected:
+            return
+        learns = any(p.requires_grad for p in self.learning_head.parameters())
+        self.injected = injected
+        self.head.requires_grad_(learns and not injected)
+        self.injections[0].requires_grad_(learns and injected)
+
+    def take_mode_(self, source: Self, keep: float) -> None:
+        """Become injected as `source` is; stay so where a share `keep` of the heads was kept: what was learnt would be lost.
+
+        A mixture of an injected network and one that is not is injected: the latter's two more heads are equal.
+        """
+        self.set_injected_(source.injected or (self.injected and keep > 0))
+
+    def get_extra_state(self) -> Tensor:
+        """What the state has beside weights: whether the network is injected, bool []."""
+        return torch.tensor(self.injected)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take over what `get_extra_state` gave."""
+        self.set_injected_(bool(state))

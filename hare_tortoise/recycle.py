@@ -1,0 +1,66 @@
+"""ReDo (Sokar et al. 2023): units that have gone dormant start anew, and nothing that listens to them notices."""
+
+from collections.abc import Callable, Collection
+
+import torch
+from torch import Tensor, nn
+
+from hare_tortoise.measure import activations, dormancy
+from hare_tortoise.network import PARTS, Layer, Network
+
+
+@torch.no_grad()
+def recycle_(
+    network: Network,
+    draw: Callable[[], Network],
+    x: Tensor,
+    tau: float,
+    optimizer: torch.optim.Optimizer | None,
+    parts: Collection[str] = PARTS,
+) -> Tensor:
+    """Renew the units in `parts` of `network` whose dormancy on observations `x`, [M, ...], is at most `tau`.
+
+    Their incoming weights are taken from a new draw of the network, and their biases are set to 0; their outgoing weights are
+    set to 0, and so are Adam's moments of both. Returns how many there were, int64 []. Nothing is drawn if `parts` have none.
+    """
+    layers = [(i, layer) for i, layer in enumerate(network.layers()) if layer.part in parts]
+    if not layers:
+        return torch.zeros((), dtype=torch.int64, device=x.device)
+    outputs, source = activations(network, x), draw().layers()
+    dormant = [dormancy(layer, outputs[i]) <= tau for i, layer in layers]
+    for (i, layer), units in zip(layers, dormant, strict=True):
+        renew_(layer, source[i], units, optimizer)
+    return torch.stack([units.sum() for units in dormant]).sum()
+
+
+@torch.no_grad()
+def renew_(layer: Layer, source: Layer, units: Tensor, optimizer: torch.optim.Optimizer | None) -> None:
+    """Renew `units`, bool [units], of `layer`, from the same layer of a new draw, `source`.
+
+    What stands before them may be a layer with its batch normalisation, of which gains, biases and statistics start over.
+    """
+    weights = dict(source.incoming.named_parameters())
+    for name, parameter in layer.incoming.named_parameters():
+        mask = units.view(-1, *[1] * (parameter.ndim - 1)).expand_as(parameter)
+        new = torch.zeros_like(parameter) if name.endswith("bias") else weights[name]
+        _write_(parameter, mask, new, optimizer)
+    for buffer, new in zip(layer.incoming.buffers(), source.incoming.buffers(), strict=True):
+        if buffer.ndim == 1:
+            buffer.copy_(torch.where(units, new, buffer))
+    for listener in layer.listeners:
+        for weight in _matrices(listener):
+            _write_(weight, layer.inputs(weight, units), torch.zeros_like(weight), optimizer)
+
+
+def _matrices(layer: nn.Module) -> list[Tensor]:
+    """What a layer multiplies its inputs by; a noisy one has two."""
+    return [p for p in layer.parameters(recurse=False) if p.ndim > 1]
+
+
+def _write_(parameter: Tensor, mask: Tensor, new: Tensor, optimizer: torch.optim.Optimizer | None) -> None:
+    """Where `mask` holds set `parameter` to `new` and Adam's moments of it to 0."""
+    parameter.copy_(torch.where(mask, new, parameter))
+    state = optimizer.state.get(parameter, {}) if optimizer is not None else {}
+    for name in ("exp_avg", "exp_avg_sq"):
+        if name in state:
+            state[name].masked_fill_(mask, 0)
