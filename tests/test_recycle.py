@@ -208,8 +208,7 @@ def test_revived_units_are_active_and_learn(encoder: str) -> None:
     layers = layers_of(net, ENCODERS[encoder].kind)
     kill_(net, layers)
     with torch.no_grad():
-        for p in fresh.parameters():
-            p.abs_()  # weights that fit inputs of at least 0: none of the new units can be dead by chance
+        torch._foreach_abs_(list(fresh.parameters()))  # so that none of the new units can be dead by chance
     dead = dormant_units(net, layers, X, 0.0)
     recycle_(net, lambda: fresh, X, 0.0, optimizer_of(net))
     alive = dormant_units(net, layers, X, 0.0)
