@@ -1,6 +1,6 @@
 """What an update of the supervised study costs, beside a bare forward and backward pass of the same network.
 
-    python -m benchmarks.supervised --model mlp --method hare_tortoise
+    python -m benchmarks.supervised --model mlp --method ht
 
 The bare loop has the same batches, loss, clipping and optimizer, written as in a tutorial. Both are timed in turns; the figures
 are medians. Images are noise: the time does not depend on what they show.

@@ -15,7 +15,7 @@ TRAIN, TEST = torch.randperm(len(X), generator=torch.Generator().manual_seed(0))
 
 
 def accuracy(name: str, seed: int) -> float:
-    """Test accuracy after 150 epochs on all images; but for `fresh` behind 500 on a tenth, of which every other label is random."""
+    """Test accuracy after training on all images, but for `fresh` behind a tenth of which half of the labels are random."""
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10))
     noisy = torch.where(torch.rand(140) < 0.5, torch.randint(10, (140,)), Y[TRAIN[:140]])

@@ -11,7 +11,7 @@ import tyro
 
 from experiment.command import UserError, nearest, parse
 from experiment.start import start
-from supervised.methods import EVERYTHING
+from supervised.methods import EVERYTHING, FORMER
 from supervised.settings import MOST, Config, require
 from supervised.sources import SOURCES
 from supervised.studies import MODELS, STUDIES, compose, help_text
@@ -32,7 +32,7 @@ class Run:
     """mnist_5k, fashion_mnist, cifar10, cifar100 or tiny_imagenet"""
     model: str = "mlp"
     """mlp, resnet18, vit_tiny, vgg16_bn, or resnet_small for a CPU"""
-    method: str = "hare_tortoise"
+    method: str = "ht"
     """one of the 13 methods, or fresh or fresh_ema, references on all data at once"""
     seed: int = 0
     """decides weights, splits, noise, order and augmentation"""
@@ -71,8 +71,15 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Where this run is kept."""
-        return self.out / self.dataset / self.model / self.study / self.point / self.method / f"seed{self.seed}"
+        """Where this run is kept; one that was begun under a former name of its method stays where it is."""
+        place, seed = self.out / self.dataset / self.model / self.study / self.point, f"seed{self.seed}"
+        former = [place / old / seed for old, name in FORMER.items() if name == self.method]
+        return next((path for path in former if path.exists()), place / self.method / seed)
+
+    @staticmethod
+    def renewed(values: dict[str, Any]) -> dict[str, Any]:
+        """Settings as `values` with the name that their method has today."""
+        return values | ({"method": FORMER.get(values["method"], values["method"])} if "method" in values else {})
 
     def identity(self) -> dict[str, Any]:
         """All that the result depends on, as plain values; what a run folder is recognised by."""
@@ -109,6 +116,7 @@ def read_command_line(argv: Sequence[str]) -> Run:
     if "help" in (asked.study, asked.method, asked.model):
         print(help_text())
         raise SystemExit(0)
+    asked.method = FORMER.get(asked.method, asked.method)
     for name, names in known.items():
         _check(name, getattr(asked, name), list(names))
     points = STUDIES[asked.study].points
@@ -120,7 +128,7 @@ def read_command_line(argv: Sequence[str]) -> Run:
         default = Run(**names, images=points[point].images, evaluations=points[point].evaluations, config=config)
     except ValueError as error:
         raise UserError(str(error)) from error
-    return parse(Run, argv, default)
+    return dataclasses.replace(parse(Run, argv, default), method=asked.method)
 
 
 def _check(flag: str, word: str, words: list[str]) -> None:

@@ -1,6 +1,6 @@
 """Make the runs of a study one after another: each of its points and methods with seeds 0, 1, ...
 
-    python -m supervised.sweep --study warm_start --dataset fashion_mnist --methods fresh none hare_tortoise --seeds 3
+    python -m supervised.sweep --study warm_start --dataset fashion_mnist --methods fresh none ht --seeds 3
 
 Other flags go to every run, as supervised.train knows them. Finished runs are recognised, an interrupted one is continued: the
 same command goes on where it stopped. --list prints the command of every run instead, for a scheduler.

@@ -1,6 +1,6 @@
 """Train a network on one task after another, and measure what it comes to.
 
-    python -m supervised.train --study warm_start --dataset cifar10 --model resnet18 --method hare_tortoise --seed 0
+    python -m supervised.train --study warm_start --dataset cifar10 --model resnet18 --method ht --seed 0
     python -m supervised.train --method help
 
 The same command continues a run that was interrupted, to the bit.

@@ -103,7 +103,7 @@ def flipped(content: bytes, count: int) -> Iterator[bytes]:
 @pytest.mark.parametrize("name", ["score.json", "config.json", "metrics.jsonl"])
 def test_flipped_bits_of_a_run_are_one_line(name: str, tmp_path: Path) -> None:
     """Or change what the tables do not have, or one number alone, in a row that nothing else repeats."""
-    write_run(tmp_path / "runs", "warm_start", "plain", "hare_tortoise", 0)
+    write_run(tmp_path / "runs", "warm_start", "plain", "ht", 0)
     path = next((tmp_path / "runs").rglob(name))
     whole = path.read_bytes()
     collect(tmp_path / "runs", tmp_path / "right")

@@ -39,12 +39,12 @@ def write_run(root: Path, study: str, point: str, method: str, seed: int, **flag
     folder = root / study / point / method / f"seed{seed}"
     folder.mkdir(parents=True)
     tasks = [1] if method == "fresh" else [0, 1]
-    bonus = {"fresh": 0.05, "none": 0.0, "hare_tortoise": 0.03, "ema": 0.04, "augmentation": 0.0}[method]
+    bonus = {"fresh": 0.05, "none": 0.0, "ht": 0.03, "ema": 0.04, "augmentation": 0.0}[method]
     rows = []
     for task in tasks:
         row = {"task": task, "update": 10 * (task + 1), "test": 0.5 + 0.2 * task + bonus + 0.01 * seed}
         row |= {"test_hare": row["test"], "train_hare": 0.9, "zero_activations": 0.5, "srank": 20.0, "weight_norm": 7.0}
-        if method in ("hare_tortoise", "ema"):
+        if method in ("ht", "ema"):
             row["test_tortoise"] = row["test"]
         rows.append(row)
     about = {"study": study, "point": point, "dataset": "fashion_mnist", "model": "mlp", "method": method, "seed": seed}
@@ -64,7 +64,7 @@ def write_run(root: Path, study: str, point: str, method: str, seed: int, **flag
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
     for seed in range(3):
-        for method in ("fresh", "none", "hare_tortoise"):
+        for method in ("fresh", "none", "ht"):
             for study in ("warm_start", "continual"):
                 write_run(tmp_path / "runs", study, next(iter(STUDIES[study].points)), method, seed)
         for method in ("fresh", "none"):
@@ -77,7 +77,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_runs_that_differ_in_flags_alone_are_not_mixed(runs: Path, tmp_path: Path) -> None:
-    write_run(runs / "search", "warm_start", "plain", "hare_tortoise", 0)
+    write_run(runs / "search", "warm_start", "plain", "ht", 0)
     with pytest.raises(UserError, match="are two runs of one method and seed; collect them apart"):
         collect(runs, tmp_path / "results")
     assert collect(runs / "search", tmp_path / "results") == 1
@@ -114,12 +114,12 @@ def test_a_report_from_runs_and_from_tables(runs: Path, tmp_path: Path, capsys: 
     out = tmp_path / "results" / "supervised"
     report.main([str(runs), "--collect", str(out)])
     text = capsys.readouterr().out
-    row = next(line for line in text.splitlines() if line.startswith("| `hare_tortoise`"))
+    row = next(line for line in text.splitlines() if line.startswith("| `ht`"))
     assert (
         "| 74.00 ± 2.48 | 3.00 ± 0.00 (3) | 74.00 ± 2.48 | 74.00 ± 2.48 | 90.00 ± 0.00 | 50.00 ± 0.00 | 20.0 | 7.0 | 3 |" in row
     )
     order = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
-    assert order[:3] == ["fresh", "hare_tortoise", "none"]
+    assert order[:3] == ["fresh", "ht", "none"]
     names = {f"{study}-fashion_mnist-mlp.svg" for study in ("warm_start", "continual", "subset", "both")}
     assert names == {path.name for path in out.glob("*.svg")}
     assert all(f"({name})" in text for name in names)

@@ -1,12 +1,15 @@
 """The studies are the paper's, and a point's pace reaches every method."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from experiment.command import UserError
-from supervised.methods import EVERYTHING, METHODS, REFERENCES
-from supervised.options import read_command_line
+from experiment.folder import differences
+from supervised.methods import EVERYTHING, FORMER, METHODS, REFERENCES
+from supervised.options import Run, read_command_line
 from supervised.settings import Crop, Optimizer
 from supervised.studies import MODELS, SMALL, STUDIES, WARM, compose, help_text
 
@@ -107,3 +110,30 @@ def test_help_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
 def test_numbers_that_no_machine_could_carry_out_are_refused(words: tuple[str, ...]) -> None:
     with pytest.raises(UserError, match=words[0]):
         read_command_line(["--model", "mlp", "--method", "none", *words])
+
+
+@pytest.mark.parametrize(("former", "name"), FORMER.items())
+def test_a_method_is_known_by_its_former_name(former: str, name: str, tmp_path: Path) -> None:
+    flags = ["--out", str(tmp_path)]
+    now = read_command_line(["--method", name, *flags])
+    assert read_command_line(["--method", former, *flags]) == read_command_line([f"--method={former}", *flags]) == now
+    assert (now.method, now.folder.parent.name) == (name, name)
+    (now.folder.parent.parent / former / "seed0").mkdir(parents=True)
+    assert now.folder.parent.name == former  # a run that was begun there goes on there
+
+
+def test_settings_of_before_are_those_of_today() -> None:
+    """As commit a983c2c wrote them: no neck, the tortoise is judged, nothing of what was added since."""
+    for former, name in FORMER.items():
+        run = read_command_line(["--method", name])
+        then = json.loads(json.dumps(run.identity())) | {"method": former}
+        config = then["config"]
+        del config["optimizer"]["radius"]
+        if config["tortoise"] is not None:
+            config["tortoise"] = {"decay": config["tortoise"]["decay"], "judged": config["tortoise"]["acts"]}
+        if config["resets"] is not None:
+            config["resets"] = {key: config["resets"][key] for key in ("source", "every", "keep_body", "keep_head", "moments")}
+        before = json.dumps(then)
+        assert differences(Run, then, run.identity(), scored=True) == ""
+        assert json.dumps(then) == before  # nothing of what was read is changed
+        assert "method" in differences(Run, then | {"method": "none"}, run.identity(), scored=True)

@@ -16,7 +16,7 @@ from tests.test_supervised_report import write_run
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     """The tables of three runs."""
-    for method, seed in (("none", 0), ("none", 1), ("hare_tortoise", 0)):
+    for method, seed in (("none", 0), ("none", 1), ("ht", 0)):
         write_run(tmp_path / "runs", "warm_start", "plain", method, seed)
     collect(tmp_path / "runs", tmp_path / "out")
     return tmp_path / "out"
@@ -91,15 +91,15 @@ def test_a_value_that_is_lacking_is_left_blank(cells: str, ranks: list[str], out
     """Or its mean is said to be of fewer seeds; the rank of another task is no rank at the end of the last."""
     without(out, cells, kept=True)
     told = {line.split("`")[1]: line.split(" | ") for line in report.table(read(out)).splitlines()[2:]}
-    assert [told["none"][7], told["hare_tortoise"][7]] == ranks
+    assert [told["none"][7], told["ht"][7]] == ranks
 
 
-@pytest.mark.parametrize("cells", ["none,1,,0,hare,1", "hare_tortoise,0,,0,hare,1"])
+@pytest.mark.parametrize("cells", ["none,1,,0,hare,1", "ht,0,,0,hare,1"])
 def test_a_run_that_lacks_a_row_is_told(cells: str, out: Path) -> None:
     assert final(read(out))["none"]["test"].to_dict() == {0: 0.7, 1: 0.71}
     without(out, cells, kept=False)
     with pytest.raises(
-        UserError, match=r"(none|hare_tortoise), seed [01] has no row of task [01], which others have; are rows lost\?"
+        UserError, match=r"(none|ht), seed [01] has no row of task [01], which others have; are rows lost\?"
     ):
         read(out)
 

@@ -57,8 +57,8 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_what_a_run_leaves(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = run(files, tmp_path / "runs", *MLP, "--method", "hare_tortoise", "--hessian-rounds", "2")
-    assert folder == tmp_path / "runs/fashion_mnist/mlp/warm_start/plain/hare_tortoise/seed4"
+    folder = run(files, tmp_path / "runs", *MLP, "--method", "ht", "--hessian-rounds", "2")
+    assert folder == tmp_path / "runs/fashion_mnist/mlp/warm_start/plain/ht/seed4"
     assert "test accuracy 0." in capsys.readouterr().out
     found, score = rows(folder), json.loads((folder / "score.json").read_text())
     assert [(row["task"], row["update"], row["task_update"]) for row in found] == [
@@ -89,7 +89,7 @@ def test_the_last_evaluation_is_of_the_last_update(files: Path, tmp_path: Path) 
 
 def test_an_evaluation_is_before_the_reset_that_falls_on_it(files: Path, tmp_path: Path) -> None:
     """Else the hare would be the tortoise there, and a network that is drawn anew would be scored."""
-    found = rows(run(files, tmp_path / "runs", *MLP, "--method", "hare_tortoise", "--resets.every", "7"))
+    found = rows(run(files, tmp_path / "runs", *MLP, "--method", "ht", "--resets.every", "7"))
     assert [row["update"] for row in found][:2] == [7, 14]
     assert all(row["train_hare"] != row["train_tortoise"] for row in found[:2])
     assert [row["resets"] for row in found] == [0, 1, 2, 3, 4, 4]
@@ -138,8 +138,8 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, at: int, how: str) -> None:
 @pytest.mark.parametrize(
     ("flags", "at", "how"),
     [
-        ([*MLP, "--method", "hare_tortoise", "--resets.every", "5"], 9, "SIGTERM"),
-        ([*MLP, "--method", "hare_tortoise", "--resets.every", "5"], 20, "SIGTERM"),  # the end of the first task
+        ([*MLP, "--method", "ht", "--resets.every", "5"], 9, "SIGTERM"),
+        ([*MLP, "--method", "ht", "--resets.every", "5"], 20, "SIGTERM"),  # the end of the first task
         ([*MLP, "--method", "reinit", "--study", "continual", "--images", "90"], 50, "SIGTERM"),
         ([*MLP, "--method", "none", "--protocol.convention", "kept"], 27, "kill"),
         ([*MLP, "--method", "redo", "--recycling.every", "3", "--recycling.tau", "0.5"], 22, "kill"),

@@ -25,7 +25,7 @@ def test_one_body_for_both_networks_is_as_good_as_two(name: str, monkeypatch: py
     for _ in range(10):
         agent.update(replay)
         with monkeypatch.context() as patch:
-            patch.setattr(AgentConfig, "one_body", property(lambda _: False))
+            patch.setattr(AgentConfig, "shares_body", property(lambda _: False))
             other.update(others)
         assert agent.metrics() == pytest.approx(other.metrics(), rel=1e-4)
 
