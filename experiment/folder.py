@@ -228,7 +228,7 @@ def differences(kind: type, theirs: dict[str, Any], ours: dict[str, Any], scored
 
 
 def filled(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    """The dataclass `kind` as the nested dicts `values`, in the names of today, with the defaults of the fields that they lack."""
+    """The dataclass `kind` as nested dicts `values`, in the names of today, with the defaults of fields that they lack."""
     values = kind.renewed(values) if hasattr(kind, "renewed") else values
     defaults = {field.name: field.default for field in fields(kind) if field.default is not MISSING}
     whole = {name: asdict(value) if is_dataclass(value) else value for name, value in defaults.items()} | values
