@@ -46,12 +46,13 @@ class Protocol:
 
     def check(self) -> None:
         """ValueError, naming the flag, if a value is out of its range."""
-        require(len(self.shares) > 0, "--protocol.shares needs at least one share")
+        tasks = len(self.shares)
+        require(tasks > 0, "--protocol.shares needs at least one share")
         require(all(0 < share <= 1 for share in self.shares), "--protocol.shares must each be above 0 and at most 1")
         require(abs(sum(self.shares) - 1) < 1e-6, f"--protocol.shares must sum to 1, not {sum(self.shares):g}")
         require(
-            len(self.noise) == len(self.shares),
-            f"--protocol.noise needs a value for each of {len(self.shares)} tasks of --protocol.shares, not {len(self.noise)}",
+            len(self.noise) == tasks,
+            f"--protocol.noise needs a value for each of the {tasks} tasks of --protocol.shares, not {len(self.noise)}",
         )
         require(all(0 <= noise <= 1 for noise in self.noise), "--protocol.noise must lie in 0..1")
         require(0 < self.passes <= 1e5, f"--protocol.passes must be above 0 and at most 100000, not {self.passes:g}")
