@@ -88,7 +88,8 @@ def test_a_run_that_diverged_is_not_tried_again(
     files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     argv = ["--study", "warm_start", "--points", "plain", "--methods", "none", "--seeds", "1", *SHORT[:-2], *MLP]
-    argv += ["--optimizer.learning-rate", "1e30", "--optimizer.clip", "None", "--data-dir", str(files), "--out", str(tmp_path)]
+    argv += ["--optimizer.learning-rate", "1000", "--optimizer.weight-decay", "1e6", "--optimizer.clip", "None"]
+    argv += ["--data-dir", str(files), "--out", str(tmp_path)]
     with pytest.raises(UserError, match="1 of 1 runs failed"):
         sweep.main(argv)
     (folder,) = (path.parent for path in tmp_path.rglob("metrics.jsonl"))
