@@ -9,7 +9,7 @@ from experiment.command import UserError
 from experiment.files import number, parse_json, read_json, read_text, shown, whole
 from experiment.folder import CONFIG, METRICS, filled, require_untouched
 from experiment.score import read_score
-from supervised.methods import EVERYTHING
+from supervised.methods import EVERYTHING, FORMER
 from supervised.settings import Config
 from supervised.sources import SOURCES
 from supervised.studies import MODELS, STUDIES
@@ -57,12 +57,13 @@ def read_finished(path: Path) -> Finished | None:
         if not any(task == {name: row[name] for name in row if name not in ("kind", "clock")} for row in evaluations):
             raise UserError(f"{path}: a row of its tasks is not in {path.with_name(METRICS)}; is one of them damaged?")
     about = {name: score[name] for name in (*NAMES, "seed", "images", "judged")}
+    about["method"] = FORMER.get(about["method"], about["method"])
     return Finished(path.parent, about, settings, score["tasks"], evaluations, score["commit"])
 
 
 def check_names(row: dict[str, Any], where: str) -> None:
     """UserError, beginning with `where`, unless the catalogue has the data set, model, study, point and method of `row`."""
-    known = {"dataset": SOURCES, "model": MODELS, "study": STUDIES, "method": EVERYTHING}
+    known = {"dataset": SOURCES, "model": MODELS, "study": STUDIES, "method": EVERYTHING | FORMER}
     for name, names in known.items():
         _hold(isinstance(row[name], str) and row[name] in names, where, name, row[name])
     _hold(isinstance(row["point"], str) and row["point"] in STUDIES[row["study"]].points, where, "point", row["point"])

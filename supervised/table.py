@@ -15,6 +15,7 @@ from experiment.files import csv_text, locked, number, read_table, read_text, sh
 from experiment.files import whole as integer
 from experiment.folder import SCORE
 from supervised.finished import SETTING, Finished, check_accuracies, check_names, read_finished
+from supervised.methods import FORMER
 
 FINAL = (*SETTING, "method", "seed", "images", "held_out", "judged", "task", "update", "test", "test_hare", "test_tortoise")
 MEASURED = (
@@ -153,7 +154,7 @@ def _checked(rows: Iterable[tuple[Row, str]]) -> list[Row]:
     seen: set[tuple[str, ...]] = set()
     found = []
     for row, where in rows:
-        row.setdefault("held_out", "0")
+        row = row | {"held_out": row.get("held_out", "0"), "method": FORMER.get(row["method"], row["method"])}
         check_names(row, where)
         check_accuracies(row, where)
         for name in (*COUNTS, *(["images"] if row["images"] else [])):

@@ -188,7 +188,19 @@ def test_a_seed_decides_a_run(files: Path, tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_ends_the_run(files: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not finite; there is no checkpoint yet") as error:
-        run(files, tmp_path / "runs", *MLP, "--method", "none", "--optimizer.learning-rate", "1000", "--optimizer.weight-decay", "1e6", "--optimizer.clip", "None")
+        run(
+            files,
+            tmp_path / "runs",
+            *MLP,
+            "--method",
+            "none",
+            "--optimizer.learning-rate",
+            "1000",
+            "--optimizer.weight-decay",
+            "1e6",
+            "--optimizer.clip",
+            "None",
+        )
     assert error.value.code == 1
 
 
