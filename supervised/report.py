@@ -21,7 +21,7 @@ from analysis.draw.canvas import COLOURS, MUTED, Style, styles, svg
 from experiment.command import run
 from experiment.files import write_text
 from experiment.parser import Parser, user_path
-from supervised.methods import REFERENCES, EVERYTHING
+from supervised.methods import EVERYTHING, REFERENCES
 from supervised.studies import STUDIES
 from supervised.table import SETTING, TASKS, against, collect, final, notes, read, summary
 

@@ -35,8 +35,8 @@ def test_the_library_alone_is_installed(wheel: Path) -> None:
 
 def test_it_works_from_another_folder(wheel: Path, tmp_path: Path) -> None:
     program = (
-        "import hare_tortoise, torch; net = torch.nn.Linear(2, 2); pair = hare_tortoise.HareTortoise(net); pair.step(); "
-        "print(hare_tortoise.__file__, pair.steps, [name for name in hare_tortoise.__all__ if not hasattr(hare_tortoise, name)])"
+        "import hare_tortoise as library, torch; net = torch.nn.Linear(2, 2); pair = library.HareTortoise(net); pair.step(); "
+        "print(library.__file__, pair.steps, [name for name in library.__all__ if not hasattr(library, name)])"
     )
     environment = {**os.environ, "PYTHONPATH": str(wheel)}
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True)

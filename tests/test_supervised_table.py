@@ -98,9 +98,7 @@ def test_a_value_that_is_lacking_is_left_blank(cells: str, ranks: list[str], out
 def test_a_run_that_lacks_a_row_is_told(cells: str, out: Path) -> None:
     assert final(read(out))["none"]["test"].to_dict() == {0: 0.7, 1: 0.71}
     without(out, cells, kept=False)
-    with pytest.raises(
-        UserError, match=r"(none|ht), seed [01] has no row of task [01], which others have; are rows lost\?"
-    ):
+    with pytest.raises(UserError, match=r"(none|ht), seed [01] has no row of task [01], which others have; are rows lost\?"):
         read(out)
 
 
