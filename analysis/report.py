@@ -10,6 +10,7 @@ Intervals are of 95 %, and those that are drawn have a seed of their own for eac
 import argparse
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -28,53 +29,65 @@ from experiment.command import run
 from experiment.files import csv_text, locked, write_text
 from experiment.folder import commit
 
-# Title and words of each part.
-WORDS: dict[str, tuple[str, str]] = {
+# Title, words and figure of each part.
+PARTS: dict[str, tuple[str, str, Callable[[pd.DataFrame, figures.Looks], canvas.Canvas] | None]] = {
     "aggregates": (
         "Aggregates",
         "Human-normalised: 0 is the random policy, 1 the human. Filled marks are computed from single runs, ours or "
         "published ones (--per-run), with their interval (one run has none). Over all 26 games there are hollow marks for "
         "published figures, computed anew from published scores, and crosses for those recalled from papers and not checked; "
         "the table has the sources. IQM is the mean of the middle half of all runs.",
+        figures.aggregates,
     ),
-    "profiles": ("Performance profiles", "The share of runs, over all games, that score above a threshold. Higher is better."),
+    "profiles": (
+        "Performance profiles",
+        "The share of runs, over all games, that score above a threshold. Higher is better.",
+        figures.profiles,
+    ),
     "improvement": (
         "Probability of improvement",
         "How probable it is that a run of the row's agent beats one of the column's on a game drawn at random. Bold: one half "
         "is outside the interval. Where an agent has one run of each game, the interval is over games (Wilson's). Unadjusted.",
+        figures.improvements,
     ),
     "pairs": (
         "Hare & Tortoise against its base",
         "Differences in human-normalised score between runs of the same game and seed. Right of 0: Hare & Tortoise is better. "
         "The interval over all games that both agents have is over the pairs of each; where a game has a single one, it is "
         "over games: what to expect of games like these.",
+        figures.pairs,
     ),
     "games": (
         "Games",
         "Raw scores. Bars begin at the random score (dotted line); the solid line is the human's, and an arrow says that it "
         "lies beyond the scale. Hollow marks are published means.",
+        figures.games,
     ),
     "ranks": (
         "Among published runs",
         "The share of published runs of the same game that each run is above. If ours came from the same distribution as the "
         "published ones, every share would be equally likely: the mean of n shares would be 0.5 ± 0.57 / root of n, and, with "
         "40 published runs or more, 19 of 20 would lie in the shaded part. Beside the published median: the middle 95 %.",
+        figures.ranks,
     ),
     "learning": (
         "Learning, all games",
         "Returns of training games, the mean of the last 10 of each run, as IQM over games and runs.",
+        figures.learning,
     ),
     "learning_games": (
         "Learning, game by game",
         "Returns of training games, the mean of the last 10 of each run, mean over runs.",
+        figures.learning_games,
     ),
     "plasticity": (
         "Plasticity",
         "What the network can still learn, measured on states drawn from replay as for updates: mean over games and runs.",
+        figures.plasticity,
     ),
-    "cost": ("Cost", "Training alone, without evaluation: mean over runs, bars from the least to the most."),
-    "runs": ("Runs", "Every run, its commit, and what its configuration changes of the catalogue's agent (flags)."),
-    "missing": ("Missing", "Runs that other games have, and runs that are not finished."),
+    "cost": ("Cost", "Training alone, without evaluation: mean over runs, bars from the least to the most.", figures.cost),
+    "runs": ("Runs", "Every run, its commit, and what its configuration changes of the catalogue's agent (flags).", None),
+    "missing": ("Missing", "Runs that other games have, and runs that are not finished.", None),
 }
 
 ABSENT = {"missing": "Nothing.", "ranks": "--per-run adds published scores of single runs."}
@@ -120,27 +133,15 @@ def sections(made: dict[str, pd.DataFrame], compared: Comparison, folder: Path) 
     agents = compared.runs.drop_duplicates("label")
     families = {row.label: tables.without_ht(row.agent) or row.agent for row in agents.itertuples()}
     looks = canvas.styles(families)
-    drawers = {
-        "aggregates": figures.aggregates,
-        "profiles": figures.profiles,
-        "improvement": figures.improvements,
-        "pairs": figures.pairs,
-        "games": figures.games,
-        "ranks": figures.ranks,
-        "learning": figures.learning,
-        "learning_games": figures.learning_games,
-        "plasticity": figures.plasticity,
-        "cost": figures.cost,
-    }
     parts = []
     texts = {f"{name}.csv": csv_text(list(table), as_text(table).to_dict("records")) for name, table in made.items()}
     sums.write(folder, texts)
     for name, table in made.items():
-        title, words = WORDS[name]
+        title, words, draw = PARTS[name]
         if table.empty:
             parts.append(Section(name, title, ABSENT.get(name, "No runs here have such data."), table, table))
             continue
-        figure = drawers[name](table, looks) if name in drawers else None
+        figure = draw(table, looks) if draw else None
         panels, width = (figure.save(folder / name, compared.note), figure.width) if figure else ((), 0)
         key = [(text, canvas.sample(style, f"{name} {text}")) for text, style in figure.key.items()] if figure else ()
         parts.append(Section(name, title, words, table, in_short(name, table), panels, width, key))

@@ -74,14 +74,14 @@ def resampled(scores: np.ndarray, count: int, rng: np.random.Generator) -> Itera
 
 def intervals(scores: np.ndarray, label: str, count: int = RESAMPLES) -> list[Interval]:
     """The interval of each of `AGGREGATES` of `scores` [runs, games] of the agent `label`, with `count` draws if any."""
-    low, high = (float(end) for end in mean_interval(_columns(np.minimum(scores, 1)))[:, 0])
-    average = mean_interval(_columns(scores))[:, 0]
-    return [
-        iqm_interval(scores, label, count),
-        median_interval(scores, label, count),
-        (float(average[0]), float(average[1])),
-        (1 - high, 1 - low),
-    ]
+    low, high = _ends(mean_interval(_columns(np.minimum(scores, 1))))
+    average = _ends(mean_interval(_columns(scores)))
+    return [iqm_interval(scores, label, count), median_interval(scores, label, count), average, (1 - high, 1 - low)]
+
+
+def _ends(band: np.ndarray) -> Interval:
+    """The first of the intervals float64 [2, T]."""
+    return float(band[0, 0]), float(band[1, 0])
 
 
 def iqm_interval(scores: np.ndarray, label: str, count: int = RESAMPLES) -> Interval:
@@ -200,8 +200,7 @@ def improvement_interval(x: np.ndarray, y: np.ndarray) -> Interval:
     if fewer < 2:
         return wilson(float(won.mean()), games, len(x) * len(y))
     total, freedom = _errors([game.mean(axis)[:, None] for axis in (1, 0) for game in won])
-    low, high = share_interval(np.array([won.mean()]), total / games**2, freedom, games * fewer)[:, 0]
-    return float(low), float(high)
+    return _ends(share_interval(np.array([won.mean()]), total / games**2, freedom, games * fewer))
 
 
 def paired(differences: Sequence[np.ndarray]) -> tuple[float, Interval]:
@@ -212,8 +211,7 @@ def paired(differences: Sequence[np.ndarray]) -> tuple[float, Interval]:
     means = np.array([game.mean() for game in differences])
     if any(len(game) < 2 for game in differences):
         return float(means.mean()), over_games(means)
-    low, high = mean_interval([game[:, None] for game in differences])[:, 0]
-    return float(means.mean()), (float(low), float(high))
+    return float(means.mean()), _ends(mean_interval([game[:, None] for game in differences]))
 
 
 def over_games(values: np.ndarray) -> Interval:
@@ -223,8 +221,7 @@ def over_games(values: np.ndarray) -> Interval:
     """
     if len(values) < FEWEST:
         return np.nan, np.nan
-    low, high = mean_interval([values[:, None]])[:, 0]
-    return float(low), float(high)
+    return _ends(mean_interval([values[:, None]]))
 
 
 def wilson(share: float, games: int, compared: int = 1) -> Interval:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis.compute.rounding import counted, text
-from analysis.draw.canvas import GRID, INK, MUTED, Canvas, Style, margin, wrapped
+from analysis.draw.canvas import GRID, INK, MUTED, WIDTH, Canvas, Style, margin, wrapped
 
 Looks = dict[str, Style]
 WIDE, TWO_LINES = 400, 50  # points: of a wide panel, of labels in two lines below one
@@ -195,31 +195,23 @@ def _short(value: float) -> str:
     return f"{value / 1000:g}k" if abs(value) >= 10_000 else f"{value:g}"
 
 
-def _over_env_steps(table: pd.DataFrame, looks: Looks, column: str, values: str) -> Canvas:
-    """A panel for each value of `column`, a curve for each agent."""
+def _over_env_steps(table: pd.DataFrame, looks: Looks, column: str, values: str, width: float = WIDTH) -> Canvas:
+    """A panel for each value of `column`, a curve for each agent: env steps across, and below them frames, four a step."""
     by_name = table.groupby(column, sort=False)
-    canvas = Canvas([TITLES.get(name, name) for name in by_name.groups], 230, bottom=TWO_LINES, key=key(table, looks))
+    titles = [TITLES.get(name, name) for name in by_name.groups]
+    canvas = Canvas(titles, 230, width=width, bottom=TWO_LINES, key=key(table, looks))
     for panel, (_, rows) in zip(canvas.panels, by_name, strict=True):
         _curves(panel, rows, "env_step", values, looks)
-        _scale(panel)
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{_short(value)}\n{_short(4 * value)}"))
+        panel.yaxis.set_major_locator(MaxNLocator(5))
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+        panel.set_xlabel("env steps, and frames below them", fontsize=9)
     return canvas
-
-
-def _scale(panel: Axes) -> None:
-    """Env steps across, and below them frames of the console, four a step."""
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{_short(value)}\n{_short(4 * value)}"))
-    panel.yaxis.set_major_locator(MaxNLocator(5))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-    panel.set_xlabel("env steps, and frames below them", fontsize=9)
 
 
 def learning(table: pd.DataFrame, looks: Looks) -> Canvas:
     """The IQM of training returns over all shared games."""
-    canvas = Canvas(["All games"], 280, width=WIDE, bottom=TWO_LINES, key=key(table, looks))
-    _curves(canvas.panels[0], table, "env_step", "iqm", looks)
-    _scale(canvas.panels[0])
-    canvas.panels[0].set_ylabel("IQM, human-normalised")
-    return canvas
+    return _over_env_steps(table.assign(panel="IQM of all games, human-normalised"), looks, "panel", "iqm", WIDE)
 
 
 def learning_games(table: pd.DataFrame, looks: Looks) -> Canvas:
