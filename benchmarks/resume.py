@@ -34,7 +34,7 @@ SAVES = 7
 def play(asked: Run, out: Path) -> None:
     """A run of random actions; saves, timed."""
     with RunFolder(out) as folder:
-        session = Session(Begun(asked, folder, Signals(), provenance(PACKAGES)))
+        session = Session(Begun(asked, folder, Signals(), provenance(PACKAGES)), clock="env_step")
         training = Training(asked, session.device)
         session.begin(training)
         rng = np.random.default_rng(0)
@@ -61,7 +61,7 @@ def play(asked: Run, out: Path) -> None:
 def restore(asked: Run, out: Path) -> None:
     """A resume, timed, and the same log on raw emulators."""
     with RunFolder(out) as folder:
-        session = Session(Begun(asked, folder, Signals(), provenance(PACKAGES)))
+        session = Session(Begun(asked, folder, Signals(), provenance(PACKAGES)), clock="env_step")
         training = Training(asked, session.device)
         began = time.perf_counter()
         session.begin(training)
