@@ -54,15 +54,15 @@ def find_agent(name: str) -> AgentConfig:
         return AGENTS[name]
     bases = [base for base in BASES if name.startswith(f"{base}_")]
     near = get_close_matches(name, AGENTS, n=3)
-    told = f"did you mean {' or '.join(near)}?" if near else f"there are random, {', '.join(BASES)}."
+    nearest = f"did you mean {' or '.join(near)}?" if near else f"there are random, {', '.join(BASES)}."
     if not bases:
         methods = "" if near else f" Behind a base there may be methods, as in spr_ht: {', '.join(METHODS)}"
-        raise ValueError(f"unknown agent {name!r}: {told}{methods}")
+        raise ValueError(f"unknown agent {name!r}: {nearest}{methods}")
     base = max(bases, key=len)
     methods = name.removeprefix(f"{base}_").split("_")
     for method in methods:
         if method not in METHODS:
-            raise ValueError(f"unknown method {method!r} in {name!r}: {told} The methods are {', '.join(METHODS)}")
+            raise ValueError(f"unknown method {method!r} in {name!r}: {nearest} The methods are {', '.join(METHODS)}")
     ordered = [method for method in METHODS if method in methods]
     if methods != ordered:
         raise ValueError(f"the name of this agent is {'_'.join([base, *ordered])}")
@@ -71,13 +71,13 @@ def find_agent(name: str) -> AgentConfig:
 
 def _single() -> dict[str, AgentConfig]:
     """Every base, and every base with one method that changes it."""
-    found = {"random": RANDOM}
+    agents = {"random": RANDOM}
     for base, entry in BASES.items():
-        found[base] = entry.config
+        agents[base] = entry.config
         for method, how in METHODS.items():
             if how.apply(entry.config) != entry.config:
-                found[f"{base}_{method}"] = compose(base, [method])
-    return found
+                agents[f"{base}_{method}"] = compose(base, [method])
+    return agents
 
 
 AGENTS: dict[str, AgentConfig] = _single()

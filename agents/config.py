@@ -147,8 +147,8 @@ class AgentConfig:
             require(s.every is not None, "--resets.every None means nothing for an agent: it has no tasks")
         if s is not None and s.source == "tortoise" and t.decay == 0:
             apart = self.missed * (t.warmup_counts - s.warmup_counts)  # of the two clocks, in updates
-            told = "--tortoise.decay 0 makes the tortoise a copy: setting the hare back to it would change nothing"
-            require(s.every % t.every != 0 or apart % t.every != 0, told)
+            useless = "--tortoise.decay 0 makes the tortoise a copy: setting the hare back to it would change nothing"
+            require(s.every % t.every != 0 or apart % t.every != 0, useless)
         both = self.recycling is not None and self.injection is not None
         require(not both, "recycling (redo) and injection (inject) fight for the head: one of them at most")
 

@@ -50,17 +50,17 @@ def _missing_compiler(device: torch.device) -> str | None:
     if device.type == "cuda":
         return None if importlib.util.find_spec("triton") else "Triton is not installed"
     names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
-    found = next(filter(shutil.which, names), None)
-    if found is None:
+    compiler = next(filter(shutil.which, names), None)
+    if compiler is None:
         return f"there is no C++ compiler ({' or '.join(names)})"
     with tempfile.TemporaryDirectory() as place:
-        command = [found, "-x", "c++", "-", "-shared", "-fPIC", "-o", f"{place}/library.so"]
+        command = [compiler, "-x", "c++", "-", "-shared", "-fPIC", "-o", f"{place}/library.so"]
         try:
             tried = subprocess.run(command, input=b"#include <vector>\n", capture_output=True)
         except OSError as error:
-            return f"the C++ compiler {found} does not work ({error.strerror})"
+            return f"the C++ compiler {compiler} does not work ({error.strerror})"
         made = tried.returncode == 0 and os.path.exists(f"{place}/library.so")
-    return None if made else f"the C++ compiler {found} does not work"
+    return None if made else f"the C++ compiler {compiler} does not work"
 
 
 class Captured:

@@ -48,8 +48,8 @@ def _loss(agent: Agent, replay: Sampler, generator: torch.Generator, rounds: int
 
     def loss() -> Tensor:
         with casting(agent.execution, agent.device):
-            found = objective(config, agent.hare, agent.tortoise, batch, states, noise).loss
-        return found + distance_penalty(agent.hare.parameters(), agent.initial.parameters(), config.penalties.initial)
+            value = objective(config, agent.hare, agent.tortoise, batch, states, noise).loss
+        return value + distance_penalty(agent.hare.parameters(), agent.initial.parameters(), config.penalties.initial)
 
     measured = of_gradient(loss, learns)
     if rounds:

@@ -18,10 +18,10 @@ class Tally:
         self._read_at = 0
 
     @torch.no_grad()
-    def add_(self, found: Objective, norm: Tensor) -> None:
+    def add_(self, objective: Objective, norm: Tensor) -> None:
         """Count one update, whose gradient had the norm `norm`, float32 []."""
-        self._sums += torch.stack((found.loss.detach(), found.td.mean(), found.spr.mean(), found.q, norm))
-        self._healthy += (self._healthy == self._learnt) & found.loss.isfinite()
+        self._sums += torch.stack((objective.loss.detach(), objective.td.mean(), objective.spr.mean(), objective.q, norm))
+        self._healthy += (self._healthy == self._learnt) & objective.loss.isfinite()
         self._learnt += 1
 
     def broken(self, updates: int) -> int | None:

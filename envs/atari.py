@@ -63,7 +63,7 @@ class AtariLanes:
         frame, reward, game_over, truncated, info = self._env.recv()
         done = game_over | truncated
         lives = info["lives"]
-        life_lost = (lives < self._lives) > done  # a > b is a and not b
+        life_lost = (lives < self._lives) & ~done
         self._lives = lives
         finished = self._counter.add(reward, done)
         return Step(frame[:, 0], reward.astype(np.float32), life_lost, game_over, truncated, finished)
@@ -128,9 +128,9 @@ def _emulators(game: str, num_lanes: int, **changes: object) -> AtariVectorEnv:
     with warnings.catch_warnings():  # ale-py warns of an unknown ROM and raises for an absent or damaged one: we say it once
         warnings.simplefilter("ignore")
         try:
-            found = roms.get_rom_path(rom)
+            place = roms.get_rom_path(rom)
         except OSError:
-            found = None
-    if found is None:
+            place = None
+    if place is None:
         raise ValueError(f"the emulator has no ROM for {game} ({rom}.bin): reinstall ale-py, or unset ALE_ROMS_DIR")
     return AtariVectorEnv(rom, num_envs=num_lanes, **(settings | changes))

@@ -73,10 +73,10 @@ def state(module: nn.Module) -> dict[str, Tensor]:
 
 def parts(network: Network) -> dict[str, list[Tensor]]:
     """The parameters and buffers of each part of `network`, together all of them. ValueError if one is of no part."""
-    found: dict[str, list[Tensor]] = {part: [] for part in PARTS}
+    shares: dict[str, list[Tensor]] = {part: [] for part in PARTS}
     for name, tensor in state(network).items():
-        found[network.part_of(name)].append(tensor)
-    return found
+        shares[network.part_of(name)].append(tensor)
+    return shares
 
 
 def check(network: Network) -> None:

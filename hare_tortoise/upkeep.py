@@ -51,7 +51,7 @@ class Upkeep:
                 network.set_injected_(True)
 
     def reset(self, resets: Resets, updates: int) -> None:
-        """Apply the reset rule to the hare, and to the tortoise with its own draw if told so."""
+        """Apply the reset rule to the hare, and to the tortoise with its own draw if they say so."""
         self.pair.set_back(self._source(resets), resets.keep)
         if resets.tortoise_too:
             self.pair.renew_tortoise(self._source(resets), resets.keep)

@@ -82,10 +82,10 @@ class ReplayBuffer:
     def gather(self, index: Tensor, n: Tensor, gamma: Tensor, weight: Tensor) -> Batch:
         """The windows that start at rows `index`, int64 [B]. Each frame is read once for each of the two stretches of time."""
         slot = (index % self.steps).unsqueeze(1)
-        lane = index.unsqueeze(1) - slot
+        first = index.unsqueeze(1) - slot  # row of the lane's slot 0
 
         def rows(offset: Tensor) -> Tensor:
-            return lane + (slot + offset) % self.steps  # [B, len(offset)]
+            return first + (slot + offset) % self.steps  # [B, len(offset)]
 
         def read(column: Tensor, at: Tensor) -> Tensor:
             return column.view(-1)[at]

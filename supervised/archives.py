@@ -56,15 +56,15 @@ def read_mnist_5k() -> Arrays:
 
 def read_idx(folder: Path, sums: dict[str, str]) -> Arrays:
     """The four files of MNIST's format in `folder`, zipped or not; `sums` holds the MD5 of each, unzipped."""
-    found = []
+    arrays = []
     for stem, expected in sums.items():
         plain = folder / stem
         path = plain if plain.exists() else plain.with_name(stem + ".gz")
         content = _unzipped(path, expected)
         rank = content[3]
         shape = np.frombuffer(content, ">u4", rank, 4)
-        found.append(np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape).copy())
-    images, labels, test_images, test_labels = found
+        arrays.append(np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape).copy())
+    images, labels, test_images, test_labels = arrays
     return Arrays(images[:, None], labels.astype(np.int64), test_images[:, None], test_labels.astype(np.int64))
 
 
@@ -143,6 +143,6 @@ def _unzipped(path: Path, expected: str) -> bytes:
 
 
 def _check_md5(path: Path, content: bytes, expected: str, how: str) -> None:
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != expected:
-        raise UserError(f"{path} is damaged or not the official file: {how}its MD5 is {found}, not {expected}")
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if md5 != expected:
+        raise UserError(f"{path} is damaged or not the official file: {how}its MD5 is {md5}, not {expected}")

@@ -33,8 +33,8 @@ class Finished(NamedTuple):
     @property
     def protocol(self) -> dict[str, Any]:
         """The settings of its tasks."""
-        found: dict[str, Any] = self.settings["config"]["protocol"]
-        return found
+        protocol: dict[str, Any] = self.settings["config"]["protocol"]
+        return protocol
 
 
 def read_finished(path: Path) -> Finished | None:
@@ -95,7 +95,7 @@ def _settings(path: Path, score: dict[str, Any]) -> dict[str, Any]:
 
 def _evaluations(path: Path) -> list[dict[str, Any]]:
     """The rows of kind `evaluation` of the metrics at `path`."""
-    found = []
+    rows = []
     for index, line in enumerate(read_text(path).splitlines()):
         where = f"{path}, line {index + 1}"
         row = _table(parse_json(line, where), where)
@@ -111,8 +111,8 @@ def _evaluations(path: Path) -> list[dict[str, Any]]:
                     name,
                     value,
                 )
-            found.append(row)
-    return found
+            rows.append(row)
+    return rows
 
 
 def _table(value: Any, where: str) -> dict[str, Any]:

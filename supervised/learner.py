@@ -161,7 +161,7 @@ def objective(config: Config, logits: Tensor, labels: Tensor, taught: Tensor | N
         assert taught is not None
         assert taught.shape == logits.shape
         t = config.distillation.temperature
-        said, target = (logits / t).log_softmax(1), (taught / t).log_softmax(1)
-        divergence = functional.kl_div(said, target, reduction="batchmean", log_target=True)  # summed over the classes
+        log_probs, target = (logits / t).log_softmax(1), (taught / t).log_softmax(1)
+        divergence = functional.kl_div(log_probs, target, reduction="batchmean", log_target=True)  # summed over the classes
         loss = loss + config.distillation.weight * t**2 * divergence
     return loss

@@ -20,8 +20,8 @@ def accuracy(network: Classifier, data: Data, images: Tensor, labels: Tensor) ->
     right = torch.zeros((), dtype=torch.int64, device=labels.device)
     with evaluating(network):
         for start in range(0, len(labels), CHUNK):
-            said = network(data.prepare(images[start : start + CHUNK])).argmax(1)
-            right += (said == labels[start : start + CHUNK]).sum()
+            predicted = network(data.prepare(images[start : start + CHUNK])).argmax(1)
+            right += (predicted == labels[start : start + CHUNK]).sum()
     return int(right) / len(labels)
 
 

@@ -140,7 +140,7 @@ def draw_grid(panel: Axes, points: dict[str, pd.DataFrame]) -> None:
 
 def picture(path: Path, title: str, study: str, points: dict[str, pd.DataFrame]) -> None:
     """Draw one study on one data set and model: a panel for all its points, or for each."""
-    kind = STUDIES[study].drawn
+    kind = STUDIES[study].axis
     draw = {"points": draw_points, "grid": draw_grid, "methods": draw_methods, "tasks": draw_tasks}[kind]
     panels = [points] if kind in ("points", "grid") else [{point: rows} for point, rows in points.items()]
     figure = Figure(figsize=(SIZE[0] * len(panels), SIZE[1]), layout="constrained")

@@ -113,10 +113,10 @@ def fetch(name: str, folder: Path) -> Arrays:
 def _from_hub(hub: Hub, channels: int) -> Arrays:
     from datasets import load_dataset  # the Hugging Face package; the extra [data]
 
-    found: list[np.ndarray] = []
+    arrays: list[np.ndarray] = []
     for split in ("train", hub.test):
         rows = load_dataset(hub.name, split=split)
         images = np.stack([np.asarray(row[hub.image].convert("RGB" if channels == 3 else "L"), np.uint8) for row in rows])
         images = images.transpose(0, 3, 1, 2) if channels == 3 else images[:, None]
-        found += [np.ascontiguousarray(images), np.array([row[hub.label] for row in rows], np.int64)]
-    return Arrays(*found)
+        arrays += [np.ascontiguousarray(images), np.array([row[hub.label] for row in rows], np.int64)]
+    return Arrays(*arrays)

@@ -49,12 +49,12 @@ class Point:
 
 
 class Study(NamedTuple):
-    """What is varied (the first point is the default), with which methods, and how it is drawn."""
+    """What is varied (the first point is the default), with which methods, and what a picture of it has along its axis."""
 
     figure: str
     points: dict[str, Point]
     methods: tuple[str, ...]
-    drawn: Literal["points", "grid", "methods", "tasks"]
+    axis: Literal["points", "grid", "methods", "tasks"]
 
     def augments(self, point: str) -> bool:
         """Whether `point` augments whatever the method, so that the method augmentation would be none."""

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from agents.methods import METHODS
 
 import train
 from agents.agent import Agent
 from agents.bases import BASES
 from agents.catalogue import AGENTS
 from agents.config import AgentConfig
-from agents.methods import METHODS
 from tests.fake_replay import FakeReplay, random_batch, small
 
 STEPS = 120
