@@ -1,6 +1,7 @@
 """Figures draw what their tables hold, and agents can be told apart."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.compute import rounding, tables
@@ -60,3 +61,17 @@ def test_thirty_agents_look_different_and_have_room_in_the_key() -> None:
     assert key.y0 > drawn.panels[0].get_tightbbox().y1  # above the panel, and within the figure
     assert key.y1 <= drawn.size[1] * drawn.figure.dpi / 72
     assert key.x1 <= drawn.size[0] * drawn.figure.dpi / 72
+
+
+@pytest.mark.parametrize(
+    ("runs", "games", "told"),
+    [
+        ([1, 1], [10, 10], "10 games, one run each, no interval"),
+        ([100], [10], "10 games, 100 runs each"),
+        ([1], [1], "one game, one run, no interval"),
+        ([2, 5], None, "2 to 5 runs"),
+        ([None], [26], "runs not known"),
+    ],
+)
+def test_beside_a_number_stands_of_how_many_runs_it_is(runs: list[int | None], games: list[int] | None, told: str) -> None:
+    assert rounding.counted(pd.DataFrame({"runs": runs} | ({"games": games} if games else {}))) == told

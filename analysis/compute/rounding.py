@@ -53,13 +53,11 @@ def as_text(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def counted(rows: pd.DataFrame) -> str:
-    """Of how many runs and games the numbers of an agent in `rows` are: "10 games, one run, no interval"."""
-    runs = rows["runs"].dropna()
+    """Of how many runs and games the numbers of an agent in `rows` are: "10 games, one run each, no interval"."""
+    runs, games = rows["runs"].dropna(), int(rows["games"].iloc[0]) if "games" in rows else 0
     if runs.empty:
         return "runs not known"
     least, most = int(runs.min()), int(runs.max())
-    said = "one run, no interval" if most == 1 else f"{most} runs" if least == most else f"{least} to {most} runs"
-    if "games" not in rows:
-        return said
-    games = int(rows["games"].iloc[0])
-    return f"{games} games, {said} each" if games > 1 and most > 1 else f"{games} game{'s' * (games > 1)}, {said}"
+    said = "one run" if most == 1 else f"{most} runs" if least == most else f"{least} to {most} runs"
+    over = f"{games} games, " if games > 1 else "one game, " if games else ""
+    return f"{over}{said}{' each' * (games > 1)}{', no interval' * (most == 1)}"
