@@ -28,7 +28,7 @@ from envs.games import GAMES, find_game
 from envs.lanes import SIDE, Episode
 from envs.make import make_lanes
 from experiment.checkpoint import load_checkpoint
-from experiment.command import UserError
+from experiment.command import UserError, user_errors
 from experiment.device import choose_device, keep_threads
 from experiment.film import Film
 from experiment.folder import CHECKPOINT, SCORE, older
@@ -136,10 +136,8 @@ def load_agent(folder: Path, device_name: Literal["auto", "cpu", "cuda"]) -> tup
         config, game, seed = config_from_dict(settings["config"]), settings["game"], settings["seed"]
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is of no agent of this version: {error}") from error
-    try:
+    with user_errors():
         lanes = make_lanes(game, 1, 0)
-    except ValueError as error:
-        raise UserError(str(error)) from error
     keep_threads(state, device)
     agent = Agent(config, lanes.num_actions, device=device, seed=seed, execution=acting(settings, device.type))
     lanes.close()

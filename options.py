@@ -1,6 +1,5 @@
 """The command lines of train.py and eval.py as frozen values. No torch here, so help and mistakes are answered at once."""
 
-import argparse
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from agents.config import AgentConfig
 from agents.execution import Execution
 from agents.schedules import updates_due
 from envs.games import find_game
-from experiment.command import UserError, parse, say
+from experiment.command import parse, peek, require_ranges, say, user_errors
 from experiment.start import start
 from hare_tortoise.settings import require
 
@@ -65,18 +64,9 @@ class Run:
         """ValueError, naming the flag, if a value is out of its range."""
         replay = self.config.replay
         require(0 <= self.seed < 1 << 63, f"--seed must lie in 0..2^63 - 1, not {self.seed}")
-        require(1 <= self.num_lanes <= LANES, f"--num-lanes must lie in 1..{LANES}, not {self.num_lanes}")
-        least = {
-            "env_steps": 0,
-            "eval_episodes": 0,
-            "log_every": 1,
-            "checkpoint_every": 1,
-            "measure_every": 0,
-            "hessian_rounds": 0,
-        }
-        for name, lowest in least.items():
-            value, flag = getattr(self, name), f"--{name.replace('_', '-')}"
-            require(lowest <= value <= LARGEST, f"{flag} must lie in {lowest}..{LARGEST}, not {value}")
+        from_0, from_1 = (0, LARGEST), (1, LARGEST)
+        require_ranges(self, num_lanes=(1, LANES), env_steps=from_0, eval_episodes=from_0, log_every=from_1)
+        require_ranges(self, checkpoint_every=from_1, measure_every=from_0, hessian_rounds=from_0)
         require(
             self.env_steps % self.num_lanes == 0,
             f"--env-steps must divide into --num-lanes, not {self.env_steps} into {self.num_lanes}",
@@ -190,24 +180,15 @@ def eval_main(argv: Sequence[str]) -> None:
 
 def read_command_line(argv: Sequence[str]) -> Run:
     """The run that `argv` asks for, in two passes: the agent decides what the other flags are. Raises UserError."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    first.add_argument("--agent", default=Run.agent)
-    try:
-        agent = first.parse_known_args(argv)[0].agent
-    except argparse.ArgumentError as error:
-        raise UserError(str(error)) from error
+    agent = peek(argv, agent=Run.agent)["agent"]
     if agent == "help":
         print(help_text())
         raise SystemExit(0)
-    try:
+    with user_errors():
         config = find_agent(agent)
-    except ValueError as error:
-        raise UserError(str(error)) from error
     asked = parse(Run, argv, Run(agent=agent, config=config), lambda flag: lacking(flag, agent, config))
-    try:
+    with user_errors():
         asked = dataclasses.replace(asked, game=find_game(asked.game).name)
-    except ValueError as error:
-        raise UserError(str(error)) from error
     for line in asked.idle():
         say(f"note: {line}")
     return asked

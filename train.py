@@ -31,7 +31,7 @@ from agents.schedules import updates_due
 from envs.lanes import SIDE, Step
 from envs.make import make_lanes
 from eval import evaluate, summary
-from experiment.command import UserError
+from experiment.command import user_errors
 from experiment.past import Past
 from experiment.progress import Progress
 from experiment.session import Session
@@ -47,11 +47,9 @@ class Training:
     def __init__(self, asked: Run, device: torch.device) -> None:
         """UserError if the game's ROM is absent, or if the device cannot do what is asked."""
         self.asked, c = asked, asked.config
-        try:
+        with user_errors():
             check_execution(asked.execution, device)
             self.lanes = make_lanes(asked.game, asked.num_lanes, asked.seed)
-        except ValueError as error:
-            raise UserError(str(error)) from error
         how = {"device": device, "seed": asked.seed, "execution": asked.execution}
         self.agent = Agent(c, self.lanes.num_actions, **how, planned=updates_due(c, asked.env_steps))
         window, rule = Window(c.target.n_max, c.jumps), Rule(c.replay.alpha, c.replay.new_rows)

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import torch
 
-from experiment.command import UserError, say
+from experiment.command import UserError, first_line, say
 from experiment.files import atomic
 from experiment.folder import kept_checkpoint, older
 
@@ -61,7 +61,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         cause = failed or error.__context__ or error
         if isinstance(cause, UserError):  # a second Ctrl-C
             raise cause from None
-        reason = getattr(cause, "strerror", None) or next(iter(str(cause).splitlines()), "it failed")
+        reason = getattr(cause, "strerror", None) or first_line(cause, "it failed")
         raise UserError(f"cannot write a checkpoint: {reason}; {kept_checkpoint(path.parent)}", code=1) from error
 
 
@@ -87,8 +87,7 @@ def _load(path: Path, device: torch.device | str) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             state = torch.load(path, map_location=device, weights_only=True)
     except (OSError, RuntimeError, EOFError, UnpicklingError, ValueError) as error:
-        reason = next(iter(str(error).splitlines()), "it is empty")
-        raise UserError(f"{path} is no checkpoint ({reason})") from error
+        raise UserError(f"{path} is no checkpoint ({first_line(error, 'it is empty')})") from error
     version = state.get("format") if isinstance(state, dict) else None
     if version != FORMAT:
         raise UserError(f"{path} has checkpoint format {version}; this version reads {FORMAT}")

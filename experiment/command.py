@@ -1,5 +1,6 @@
 """Command lines: typed flags from a frozen dataclass, and every error that a user can mend as one line."""
 
+import argparse
 import contextlib
 import dataclasses
 import difflib
@@ -8,7 +9,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeVar, get_args, get_type_hints
 
@@ -37,6 +38,15 @@ class DivergenceError(UserError):
         super().__init__(message, code=1)
 
 
+@contextlib.contextmanager
+def user_errors() -> Iterator[None]:
+    """Within, a ValueError becomes a UserError of the same message."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
 def program() -> str:
     """How this program is started: `python -m sweep.grid`, or its file's name."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
@@ -54,20 +64,42 @@ def parse(
     said = io.StringIO()
     given = {"prog": program()} | ({} if default is None else {"default": default})
     try:
-        with contextlib.redirect_stderr(said):
+        with user_errors(), contextlib.redirect_stderr(said):
             value, unknown = tyro.cli(
                 kind, args=list(argv), return_unknown_args=True, config=(tyro.conf.AvoidSubcommands,), **given
             )
-    except ValueError as error:
-        raise UserError(str(error)) from error
     except SystemExit as end:
         if not end.code:  # --help
             raise
-        raise UserError(_first_line(said.getvalue())) from end
+        raise UserError(_message(said.getvalue())) from end
     if unknown:
         raise UserError(_unknown(unknown[0], flags(value), hint(unknown[0])))
     paths = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return dataclasses.replace(value, **{name: expanded(path) for name, path in paths.items() if isinstance(path, Path)})
+
+
+def peek(argv: Sequence[str], **defaults: str) -> dict[str, str]:
+    """The values of some flags, `defaults` where `argv` has them not, before it is known which others there are. UserError."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for name, default in defaults.items():
+        parser.add_argument(f"--{name}", default=default)
+    try:
+        return vars(parser.parse_known_args(argv)[0])
+    except argparse.ArgumentError as error:
+        raise UserError(str(error)) from error
+
+
+def require_ranges(asked: Any, **ranges: tuple[int, int]) -> None:
+    """ValueError, naming the flag, if a field of `asked` lies outside its range (the least, the most); None never does."""
+    for name, (least, most) in ranges.items():
+        value = getattr(asked, name)
+        if value is not None and not least <= value <= most:
+            raise ValueError(f"--{name.replace('_', '-')} must lie in {least}..{most}, not {value}")
+
+
+def first_line(text: object, otherwise: str) -> str:
+    """The first line of what `text`, an error say, prints, `otherwise` if that is nothing."""
+    return next(iter(str(text).splitlines()), otherwise)
 
 
 def expanded(path: Path) -> Path:
@@ -112,7 +144,7 @@ def _unknown(word: str, known: list[str], hint: str | None) -> str:
     return f"unknown flag {word.split('=')[0]}: {advice}"
 
 
-def _first_line(box: str) -> str:
+def _message(box: str) -> str:
     """tyro's error message in one line: the first part of its box, or, where it draws none, what stands between two rules."""
     lines = [re.sub(r"[│╭╰╮╯]", "", line).strip() for line in box.splitlines()]
     part: list[str] = []
@@ -142,32 +174,28 @@ def run(main: Callable[[list[str]], None]) -> NoReturn:
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     _open_streams()
-    code = 0
+    code, line = 0, ""
     try:
         main(sys.argv[1:])
         sys.stdout.flush()
     except UserError as error:
-        say(f"{program()}: {error}")
-        code = error.code
+        code, line = error.code, str(error)
     except KeyboardInterrupt:
-        say(f"{program()}: interrupted")
-        code = INTERRUPTED
+        code, line = INTERRUPTED, "interrupted"
     except BrokenPipeError:
+        code, line = 1, "nothing reads its output any more"
         _drop(sys.stdout)
-        say(f"{program()}: nothing reads its output any more")
-        code = 1
     except OSError as error:
         if error.errno not in FULL or error.filename is not None:
             raise
+        code, line = 1, f"cannot write its output: {error.strerror}"
         _drop(sys.stdout)
-        say(f"{program()}: cannot write its output: {error.strerror}")
-        code = 1
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "allocate" not in str(error):  # as torch says it
             raise
-        reason = next(iter(str(error).splitlines()), "none is left")
-        say(f"{program()}: there is not enough memory for this run ({reason})")
-        code = 1
+        code, line = 1, f"there is not enough memory for this run ({first_line(error, 'none is left')})"
+    if code:
+        say(f"{program()}: {line}")
     try:
         sys.stderr.flush()
     except (OSError, ValueError):

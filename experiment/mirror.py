@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from experiment.command import UserError, say
+from experiment.command import UserError, first_line, say
 from experiment.folder import RunFolder
 
 PATIENCE = 30  # seconds to wait for the network, unless WANDB_INIT_TIMEOUT says another number
@@ -19,7 +19,7 @@ def require_key() -> None:
     except TypeError:  # versions that cannot be told not to ask
         has_key = bool(wandb.api.api_key)
     except Exception as error:  # a key that can be none
-        raise UserError(f"--wandb online: {_first_line(error)}") from error
+        raise UserError(f"--wandb online: {first_line(error, type(error).__name__)}") from error
     if not has_key:
         raise UserError(KEY)
 
@@ -42,12 +42,13 @@ class Mirror:
 
     def __init__(self, arguments: dict[str, Any], clock: str) -> None:
         """`arguments` of wandb.init, among them `mode` and `dir`; without a network an online run becomes an offline one."""
-        self._clock, self._run, self._dir = clock, None, arguments["dir"]
+        self._clock, self._run = clock, None
         if arguments["mode"] == "online":
             error = self._try(lambda: self._start(arguments))
             if error is None:
                 return
-            say(f"wandb is offline for this run ({_first_line(error)}); {self._later()}")
+            why, later = first_line(error, type(error).__name__), f"wandb sync {arguments['dir']}/wandb/offline-run-*"
+            say(f"wandb is offline for this run ({why}); later: {later}")
             self._try(lambda: _wandb().teardown())  # else the run's name is in use
         self._off(self._try(lambda: self._start(arguments | {"mode": "offline"})))
 
@@ -83,11 +84,8 @@ class Mirror:
     def _off(self, error: BaseException | None) -> None:
         """End the mirror with one line if there was an error."""
         if error is not None:
-            say(f"wandb is off for this run: {_first_line(error)}")
+            say(f"wandb is off for this run: {first_line(error, type(error).__name__)}")
             self._run = None
-
-    def _later(self) -> str:
-        return f"later: wandb sync {self._dir}/wandb/offline-run-*"
 
 
 def _wandb() -> Any:
@@ -97,7 +95,3 @@ def _wandb() -> Any:
     import wandb  # takes a second
 
     return wandb
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

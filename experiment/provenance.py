@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from experiment.command import say
+from experiment.command import first_line, say
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -61,7 +61,7 @@ def _describe() -> tuple[str, str]:
     except OSError as error:
         return "unknown", f"git: {error.strerror}"
     if answer.returncode:
-        return "unknown", next(iter(answer.stderr.decode(errors="replace").splitlines()), f"git ends with {answer.returncode}")
+        return "unknown", first_line(answer.stderr.decode(errors="replace"), f"git ends with {answer.returncode}")
     return answer.stdout.decode(errors="replace").strip(), ""
 
 

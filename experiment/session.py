@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -17,26 +18,14 @@ from experiment.start import Begun
 
 
 class Training(Protocol):
-    """What a session needs of what is trained; train.py and supervised/train.py have one each."""
+    """What a session needs of the `Training` of train.py or of supervised/train.py, where each of these is described."""
 
-    @property
-    def time(self) -> int:
-        """How far it is, by the session's clock."""
-
-    def learn(self, session: "Session") -> None:
-        """The loop, from where it is to its end, or until `session.stopping`, before which it saves."""
-
-    def score(self, session: "Session") -> dict[str, Any] | None:
-        """What score.json shall hold of the finished training, None without an evaluation."""
-
-    def diverged(self) -> tuple[str, int] | None:
-        """Which loss was not finite, in words, and after how many updates that is known; None if all were."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that the rest of the training depends on, but what it was made from: tensors and plain values."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+    time: int  # how far it is, by the session's clock
+    learn: Callable[["Session"], None]
+    score: Callable[["Session"], dict[str, Any] | None]  # None without an evaluation
+    diverged: Callable[[], tuple[str, int] | None]  # which loss was not finite, and its update
+    state_dict: Callable[[], dict[str, Any]]
+    load_state_dict: Callable[[dict[str, Any]], None]
 
 
 class Session:

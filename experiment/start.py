@@ -1,9 +1,10 @@
 """A run from its command line to its last line. No torch here: it is loaded with the loop, if there is anything to do."""
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from experiment.command import say
 from experiment.folder import RunFolder
@@ -13,24 +14,15 @@ from experiment.signals import Signals
 
 
 class Asked(Protocol):
-    """What a command line asks for: `Run` of options.py, or that of supervised/options.py."""
+    """What a command line asks for: `Run` of options.py or of supervised/options.py, where each of these is described."""
 
-    device: Any
+    device: Literal["auto", "cpu", "cuda"]
+    wandb: Literal["off", "offline", "online"]
     fresh: bool
-    wandb: Any
-
-    @property
-    def folder(self) -> Path:
-        """Where the run is kept."""
-
-    def identity(self) -> dict[str, Any]:
-        """All that the result depends on, as plain values; what a run folder is recognised by."""
-
-    def mirror(self) -> dict[str, str]:
-        """Under which project, group and name Weights & Biases shows the run."""
-
-    def outcome(self, score: dict[str, Any] | None) -> str:
-        """The last line: what the run came to, from what score.json holds, None if it was not evaluated."""
+    folder: Path
+    identity: Callable[[], dict[str, Any]]
+    mirror: Callable[[], dict[str, str]]
+    outcome: Callable[[dict[str, Any] | None], str]
 
 
 class Begun(NamedTuple):

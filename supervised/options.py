@@ -1,6 +1,5 @@
 """The command line of the study: what a run is, as one frozen value."""
 
-import argparse
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from experiment.command import UserError, nearest, parse
+from experiment.command import UserError, nearest, parse, peek, require_ranges, user_errors
 from experiment.start import start
 from supervised.methods import EVERYTHING, FORMER
 from supervised.settings import MOST, Config, require
@@ -63,10 +62,8 @@ class Run:
         n = self.config.network
         side = SOURCES[self.dataset].side
         require(0 <= self.seed < 1 << 63, f"--seed must lie in 0..2^63 - 1, not {self.seed}")
-        for name, lowest in {"images": 1, "evaluations": 1, "hessian_rounds": 0, "checkpoint_every": 1}.items():
-            value, flag = getattr(self, name), f"--{name.replace('_', '-')}"
-            largest = 10_000 if name == "hessian_rounds" else MOST
-            require(value is None or lowest <= value <= largest, f"{flag} must lie in {lowest}..{largest}, not {value}")
+        most = (1, MOST)
+        require_ranges(self, images=most, evaluations=most, hessian_rounds=(0, 10_000), checkpoint_every=most)
         require(n.kind != "vgg" or side >= 32, f"a vgg halves an image five times: {self.dataset} has {side} pixels")
 
     @property
@@ -105,30 +102,22 @@ def main(argv: Sequence[str]) -> None:
 
 def read_command_line(argv: Sequence[str]) -> Run:
     """The run that `argv` asks for, in two passes: study, model and method decide what the other flags are. UserError."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     known = {"study": STUDIES, "dataset": SOURCES, "model": MODELS, "method": EVERYTHING}
-    for name in (*known, "point"):
-        first.add_argument(f"--{name}", default=getattr(Run, name))
-    try:
-        asked = first.parse_known_args(argv)[0]
-    except argparse.ArgumentError as error:
-        raise UserError(str(error)) from error
-    if "help" in (asked.study, asked.method, asked.model):
+    names = peek(argv, **{name: getattr(Run, name) for name in (*known, "point")})
+    if "help" in (names["study"], names["method"], names["model"]):
         print(help_text())
         raise SystemExit(0)
-    asked.method = FORMER.get(asked.method, asked.method)
-    for name, names in known.items():
-        _check(name, getattr(asked, name), list(names))
-    points = STUDIES[asked.study].points
-    point = asked.point or next(iter(points))
-    _check("point", point, list(points))
-    config = compose(asked.model, points[point], asked.method, SOURCES[asked.dataset].flips)
-    try:
-        names = {"study": asked.study, "point": point, "dataset": asked.dataset, "model": asked.model, "method": asked.method}
-        default = Run(**names, images=points[point].images, evaluations=points[point].evaluations, config=config)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    return dataclasses.replace(parse(Run, argv, default), method=asked.method)
+    names["method"] = FORMER.get(names["method"], names["method"])
+    for name, words in known.items():
+        _check(name, names[name], list(words))
+    points = STUDIES[names["study"]].points
+    names["point"] = names["point"] or next(iter(points))
+    _check("point", names["point"], list(points))
+    point = points[names["point"]]
+    config = compose(names["model"], point, names["method"], SOURCES[names["dataset"]].flips)
+    with user_errors():
+        default = Run(**names, images=point.images, evaluations=point.evaluations, config=config)
+    return dataclasses.replace(parse(Run, argv, default), method=names["method"])
 
 
 def _check(flag: str, word: str, words: list[str]) -> None:

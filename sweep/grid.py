@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envs.games import find_game
-from experiment.command import UserError, parse, run, say
+from experiment.command import parse, require_ranges, run, say, user_errors
 from options import Run
 from sweep.cells import MOST, ORDER, arguments, array_string, cells, side_by_side, task_of
 from sweep.states import QUIET, TODO, Look, State, hours_left, look, recent
@@ -48,9 +48,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range."""
-        for name in ("seeds", "at_once", "runs_per_gpu"):
-            if not 1 <= getattr(self, name) <= MOST:
-                raise ValueError(f"--{name.replace('_', '-')} must lie in 1..{MOST}, not {getattr(self, name)}")
+        require_ranges(self, seeds=(1, MOST), at_once=(1, MOST), runs_per_gpu=(1, MOST))
         if not self.agents:
             raise ValueError("--agents needs at least one name")
 
@@ -60,10 +58,8 @@ def main(argv: list[str]) -> None:
     end = argv.index("--") if "--" in argv else len(argv)
     asked = parse(Grid, argv[:end])
     flags = [*([] if asked.out == Grid.out else ["--out", str(asked.out)]), *argv[end + 1 :]]
-    try:
+    with user_errors():
         games = list(dict.fromkeys(find_game(game).name for game in asked.games)) or ORDER
-    except ValueError as error:
-        raise UserError(str(error)) from error
     places = [(game, seed) for seed in range(asked.seeds) for game in games]
     for game, seed in [] if asked.commands else places:
         task_of(game, seed)  # a game without a number is found before the listing
