@@ -87,6 +87,8 @@ class Run:
             at = self.config.injection.at
             require(at < planned, f"--injection.at {at} never comes in a run of {planned} updates: halfway is {planned // 2}")
 
+    clock = "env_step"  # by which metrics are counted
+
     def idle(self) -> list[str]:
         """A line for each planned change of weights that never comes because the run is too short."""
         c, planned = self.config, updates_due(self.config, self.env_steps)

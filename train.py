@@ -172,7 +172,7 @@ class Training:
 
 def carry_out(begun: Begun) -> dict[str, Any] | None:
     """Train and evaluate; what score.json holds, None without an evaluation."""
-    session = Session(begun, clock="env_step")
+    session = Session(begun)
     training = Training(begun.asked, session.device)
     with closing(training.lanes):
         return session.carry_out(training)

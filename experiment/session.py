@@ -20,7 +20,7 @@ from experiment.start import Begun
 class Training(Protocol):
     """What a session needs of the `Training` of train.py or of supervised/train.py, where each of these is described."""
 
-    time: int  # how far it is, by the session's clock
+    time: int  # how far it is, by the clock of its run
     learn: Callable[["Session"], None]
     score: Callable[["Session"], dict[str, Any] | None]  # None without an evaluation
     diverged: Callable[[], tuple[str, int] | None]  # which loss was not finite, and its update
@@ -33,10 +33,9 @@ class Session:
 
     metrics: Metrics
 
-    def __init__(self, begun: Begun, clock: str) -> None:
-        """`clock` is what rows of metrics are counted by: env_step, or update. UserError if the device is absent."""
+    def __init__(self, begun: Begun) -> None:
+        """UserError if the device is absent."""
         keep_freed_memory()
-        self._clock = clock
         self.asked, self.folder, self._signals, self._made = begun
         self.device = choose_device(self.asked.device)
         self._device_name = device_name(self.device)
@@ -61,11 +60,11 @@ class Session:
             state = load_checkpoint(self.folder.checkpoint, "cpu")
             self._restore(state)
             kept, seconds = state["metrics"], state["seconds"]
-            self.folder.go_on(settings, self._made | {"device": self._device_name, self._clock: training.time})
+            self.folder.go_on(settings, self._made | {"device": self._device_name, self.asked.clock: training.time})
         else:
             self.folder.begin(settings, self._made | {"device": self._device_name})
         mirror = mirrored(self.asked.wandb, self.asked.mirror(), self.folder, settings)
-        self.metrics = Metrics(self.folder.path / METRICS, mirror, kept, self._clock)
+        self.metrics = Metrics(self.folder.path / METRICS, mirror, kept, self.asked.clock)
         self._began = time.monotonic() - seconds
 
     def _restore(self, state: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ class Asked(Protocol):
     device: Literal["auto", "cpu", "cuda"]
     wandb: Literal["off", "offline", "online"]
     fresh: bool
+    clock: str
     folder: Path
     identity: Callable[[], dict[str, Any]]
     mirror: Callable[[], dict[str, str]]

@@ -66,6 +66,8 @@ class Run:
         require_ranges(self, images=most, evaluations=most, hessian_rounds=(0, 10_000), checkpoint_every=most)
         require(n.kind != "vgg" or side >= 32, f"a vgg halves an image five times: {self.dataset} has {side} pixels")
 
+    clock = "update"  # by which metrics are counted
+
     @property
     def folder(self) -> Path:
         """Where this run is kept; one that was begun under a former name of its method stays where it is."""

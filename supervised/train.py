@@ -169,5 +169,5 @@ class Training:
 
 def carry_out(begun: Begun) -> dict[str, Any]:
     """Train; what score.json holds."""
-    session = Session(begun, clock="update")
+    session = Session(begun)
     return session.carry_out(Training(begun.asked, session.device))
