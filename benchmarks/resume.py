@@ -20,6 +20,7 @@ import torch
 from benchmarks.timing import circumstances, resident_megabytes
 from envs.make import make_lanes
 from experiment.checkpoint import load_checkpoint
+from experiment.device import choose_device, keep_freed_memory
 from experiment.folder import CHECKPOINT, RunFolder
 from experiment.provenance import provenance
 from experiment.session import Session
@@ -34,7 +35,7 @@ SAVES = 7
 def play(asked: Run, out: Path) -> None:
     """A run of random actions; saves, timed."""
     with RunFolder(out) as folder:
-        session = Session(Begun(asked, folder, Signals(), provenance(PACKAGES)), clock="env_step")
+        session = Session(Begun(asked, folder, Signals(), provenance(PACKAGES)))
         training = Training(asked, session.device)
         session.begin(training)
         rng = np.random.default_rng(0)
@@ -60,14 +61,15 @@ def play(asked: Run, out: Path) -> None:
 
 def restore(asked: Run, out: Path) -> None:
     """A resume, timed, and the same log on raw emulators."""
-    with RunFolder(out) as folder:
-        session = Session(Begun(asked, folder, Signals(), provenance(PACKAGES)), clock="env_step")
-        training = Training(asked, session.device)
-        began = time.perf_counter()
-        session.begin(training)
-        again = time.perf_counter() - began
-        training.agent.update(training.replay)
-    actions = load_checkpoint(out / CHECKPOINT, "cpu")["past"]["actions"].numpy().astype(np.int64)
+    keep_freed_memory()
+    training = Training(asked, choose_device(asked.device))
+    state = load_checkpoint(out / CHECKPOINT, "cpu")
+    actions = state["past"]["actions"].numpy().astype(np.int64)
+    began = time.perf_counter()
+    training.load_state_dict(state)
+    again = time.perf_counter() - began
+    del state
+    training.agent.update(training.replay)
     print(f"memory after the resume: {resident_megabytes():.0f} MB, largest {_largest():.0f} MB")
     training.lanes.close()
     lanes = make_lanes(asked.game, asked.num_lanes, asked.seed)

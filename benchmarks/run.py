@@ -60,7 +60,7 @@ def learn(asked: Run, timed: bool) -> dict[str, float]:
     """Seconds of a run after its warm-up, whole and (if `timed`) by call, and of its evaluation."""
     with tempfile.TemporaryDirectory() as place, RunFolder(Path(place) / "run") as folder:
         signals, clock = Signals(), Clock()
-        session = Session(Begun(asked, folder, signals, {"commit": None, "wandb": "0", "versions": {}}), clock="env_step")
+        session = Session(Begun(asked, folder, signals, {"commit": None, "wandb": "0", "versions": {}}))
         training = Training(asked, session.device)
         session.begin(training)
         owners = {"agent": training.agent, "lanes": training.lanes, "training": training, "session": session}
