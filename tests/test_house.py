@@ -36,8 +36,8 @@ ALLOWED = {
     "benchmarks": {*PROGRAMS, *ROOMS} - {"sweep"},
 }
 
-# What may be imported inside a function: packages that an installation need not have, or that one job in a hundred needs.
-OPTIONAL = {"cv2", "datasets", "imageio_ffmpeg", "jinja2", "matplotlib", "mlxtend", "pandas", "scipy", "wandb"}
+# What may be imported inside a function: what an installation need not have, or (cv2) what one data set alone needs.
+OPTIONAL = {"cv2", "datasets", "imageio_ffmpeg", "wandb"}
 
 
 def sources() -> list[Path]:
