@@ -17,7 +17,7 @@ from agents.methods import METHODS
 import train
 from agents.agent import Agent
 from agents.bases import BASES
-from agents.catalogue import AGENTS
+from agents.catalogue import AGENTS, METHODS
 from agents.config import AgentConfig
 from tests.fake_replay import FakeReplay, random_batch, small
 

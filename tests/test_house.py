@@ -79,8 +79,12 @@ def test_imports_run_one_way(path: Path) -> None:
 
 def test_no_two_files_import_each_other() -> None:
     """Not by way of others either, nor for annotations alone. CycleError, with the circle, if two do."""
-    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sources()}
-    graph = {name: set(imported(path)) & names.keys() for name, path in names.items()}
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in sources()}
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        froms = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.ImportFrom)]
+        names = {f"{node.module}.{alias.name}" for node in froms for alias in node.names}  # which may be modules
+        graph[module] = (names | set(imported(path))) & modules.keys()
     TopologicalSorter(graph).prepare()
 
 
