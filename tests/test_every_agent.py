@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from agents.methods import METHODS
 
 import train
 from agents.agent import Agent
