@@ -110,14 +110,14 @@ def unique_runs(folders: list[Path]) -> list[Path]:
     for folder in folders:
         if not os.path.isdir(folder):
             raise UserError(f"there is no folder {folder}")
-    found: dict[Run, Path] = {}
+    folder_of: dict[Run, Path] = {}
     for path in (path for folder in folders for path in runs_below(folder)):
-        other = found.setdefault(run_of(identity(path)), path)
+        other = folder_of.setdefault(run_of(identity(path)), path)
         if other != path:
             raise UserError(f"{other} and {path} are of one agent, game and seed; collect one of them")
-    if not found:
+    if not folder_of:
         raise UserError(f"there is no finished run in {', '.join(map(str, folders))}")
-    return list(found.values())
+    return list(folder_of.values())
 
 
 def require_same_protocol(earlier: dict[Run, Row], new: dict[Run, Row], out: Path) -> None:
@@ -126,25 +126,25 @@ def require_same_protocol(earlier: dict[Run, Row], new: dict[Run, Row], out: Pat
         for name in ("env_steps", "episodes"):
             was, now = int(earlier[run][name]), new[run][name]
             if was != now:
-                told = f"{run[0]} on {run[2]}, seed {run[3]}, with {was:,} {name}, not {now:,}"
-                raise UserError(f"{out} holds {told}; collect this run into another --out")
+                held = f"{run[0]} on {run[2]}, seed {run[3]}, with {was:,} {name}, not {now:,}"
+                raise UserError(f"{out} holds {held}; collect this run into another --out")
 
 
-def collect(found: list[Path], out: Path) -> list[str]:
-    """Add the runs `found` to the tables in `out`, which nobody else writes to meanwhile; a line for each score that changes.
+def collect(folders: list[Path], out: Path) -> list[str]:
+    """Add the runs `folders` to the tables in `out`, which nobody else writes to meanwhile; a line for each score that changes.
 
     The last line says what is there. UserError before anything is written.
     """
     tables = {
-        "scores.csv": (SCORES, [score_row(run) for run in found]),
-        "curves.csv": (CURVES, [row for run in found for row in course_rows(run, "episode")]),
-        "plasticity.csv": (PLASTICITY, [row for run in found for row in course_rows(run, "plasticity")]),
+        "scores.csv": (SCORES, [score_row(run) for run in folders]),
+        "curves.csv": (CURVES, [row for run in folders for row in course_rows(run, "episode")]),
+        "plasticity.csv": (PLASTICITY, [row for run in folders for row in course_rows(run, "plasticity")]),
     }
     sums.check(out, [])
     earlier = {name: earlier_rows(out / name, columns) for name, (columns, _) in tables.items()}
     settings = [
         *earlier_rows(out / AGENTS, SETTINGS),
-        *(writable(row, AGENTS) for row in rows_of(run / CONFIG for run in found)),
+        *(writable(row, AGENTS) for row in rows_of(run / CONFIG for run in folders)),
     ]
     new, old = ({run_of(row): row for row in rows} for rows in (tables["scores.csv"][1], earlier["scores.csv"]))
     require_same_protocol(old, new, out)
@@ -160,7 +160,7 @@ def collect(found: list[Path], out: Path) -> list[str]:
     scores = [(run, float(old[run]["score"]), new[run]["score"]) for run in sorted(new.keys() & old.keys())]
     changed = [f"{' '.join(map(str, run))}: {was:g} is now {now:g}" for run, was, now in scores if was != now]
     more = f", {len(old.keys() - new.keys())} more of earlier tables" if old.keys() - new.keys() else ""
-    return [*changed, f"{len(found)} finished runs in {out}{more}: {', '.join((*tables, AGENTS))}"]
+    return [*changed, f"{len(folders)} finished runs in {out}{more}: {', '.join((*tables, AGENTS))}"]
 
 
 def main(argv: list[str]) -> None:
@@ -169,9 +169,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("runs", nargs="+", type=user_path)
     parser.add_argument("--out", type=user_path, default=Path("results"))
     asked = parser.parse_args(argv)
-    found = unique_runs(asked.runs)
+    folders = unique_runs(asked.runs)
     with locked(asked.out):
-        lines = collect(found, asked.out)
+        lines = collect(folders, asked.out)
     print("\n".join(lines))
 
 

@@ -96,10 +96,10 @@ THRESHOLDS = (0.25, 0.5, 1, 2, 4)  # of profiles, that the page shows
 
 def compute(asked: argparse.Namespace) -> tuple[dict[str, pd.DataFrame], Comparison, Answer]:
     """Every table of the report by its name."""
-    found = answer(asked)
-    runs = found.runs.runs
+    answered = answer(asked)
+    runs = answered.runs.runs
     compared = compare(runs, asked.games, asked.incomplete)
-    learning, learning_games = curves.returns(found.runs.curves, compared, asked.env_steps)
+    learning, learning_games = curves.returns(answered.runs.curves, compared, asked.env_steps)
     theirs = runs[~runs["ours"]].drop_duplicates("label")
     files = {row.label: f"published runs, {Path(row.where).name}" for row in theirs.itertuples()}
     made = {
@@ -111,12 +111,12 @@ def compute(asked: argparse.Namespace) -> tuple[dict[str, pd.DataFrame], Compari
         "ranks": ranks(runs),
         "learning": learning,
         "learning_games": learning_games,
-        "plasticity": curves.plasticity(found.runs.plasticity, compared, asked.env_steps),
+        "plasticity": curves.plasticity(answered.runs.plasticity, compared, asked.env_steps),
         "cost": tables.cost(runs),
         "runs": tables.runs(runs),
-        "missing": tables.missing(compared, found.unfinished),
+        "missing": tables.missing(compared, answered.unfinished),
     }
-    return made, compared, found
+    return made, compared, answered
 
 
 def in_short(name: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -172,11 +172,11 @@ def main(argv: list[str]) -> None:
     if os.path.isdir(folder):
         sums.listed(folder)  # a damaged list is told of before anything is computed
     made_by = {"Commit": commit()}  # before its own figures differ from the committed ones
-    made, compared, found = compute(asked)
-    said = sentences(made, compared, len(found.unfinished))
+    made, compared, answered = compute(asked)
+    said = sentences(made, compared, len(answered.unfinished))
     with locked(folder):
         parts = sections(made, compared, folder)
-        write_text(asked.out, page(said, facts(asked, argv, compared, found.notes) | made_by, parts, folder.name))
+        write_text(asked.out, page(said, facts(asked, argv, compared, answered.notes) | made_by, parts, folder.name))
     print(f"{asked.out}, and its figures in {folder}")
 
 

@@ -66,9 +66,9 @@ def by_game(games: pd.DataFrame, ranks: pd.DataFrame, agents: list[str], publish
 def over_games(aggregates: pd.DataFrame, ranks: pd.DataFrame, agents: list[str], published: list[str]) -> list[list[str]]:
     """The rows below the games: aggregates over those that all have, and the mean share of published runs below."""
     games = aggregates["games"].iloc[0] if len(aggregates) else 0
-    found = [aggregates[aggregates["agent"] == name] for name in (*agents, *published)]
+    columns = [aggregates[aggregates["agent"] == name] for name in (*agents, *published)]
     rows = [
-        [f"{title} of {games} games, hns", *(banded(one, measure) for one in found), ""]
+        [f"{title} of {games} games, hns", *(banded(one, measure) for one in columns), ""]
         for title, measure in (("IQM", "iqm"), ("mean", "mean"))
     ]
     means = ranks[ranks["game"] == "all"]
@@ -89,8 +89,8 @@ def differences(pairs: pd.DataFrame, improvement: pd.DataFrame) -> list[str]:
         value = (
             f"{banded(one, 'difference')}{over(one)} human-normalised, mean of {row['pairs']} pairs, better in {row['better']}"
         )
-        told = f"; probability of improvement {banded(chance, 'probability')}{over(chance)}" if len(chance) else ""
-        lines.append(f"`{row['agent']}` - `{row['base']}`: {value}{told}.")
+        improved = f"; probability of improvement {banded(chance, 'probability')}{over(chance)}" if len(chance) else ""
+        lines.append(f"`{row['agent']}` - `{row['base']}`: {value}{improved}.")
     return lines
 
 
@@ -134,11 +134,11 @@ def main(argv: list[str]) -> None:
     parser.add_argument("folder", type=user_path, help="the folder beside a report's page")
     parser.add_argument("--into", type=user_path, help="put it into this file, between its marks, instead of printing it")
     asked = parser.parse_args(argv)
-    found = summary(asked.folder)
+    results = summary(asked.folder)
     if asked.into is None:
-        print(found)
+        print(results)
     else:
-        write_text(asked.into, inserted(read_text(asked.into), found))
+        write_text(asked.into, inserted(read_text(asked.into), results))
 
 
 if __name__ == "__main__":

@@ -178,8 +178,8 @@ def _require_whole_runs(found: pd.DataFrame, where: str) -> None:
             tasks = set(run["task"])
             if tasks != {last} and len(tasks) <= last:
                 lost = next(task for task in count() if task not in tasks)
-                told = f"{' '.join(setting)}, {method}, seed {seed} has no row of task {lost}"
-                raise UserError(f"{where}: {told}, which others have; are rows lost?")
+                mistake = f"{' '.join(setting)}, {method}, seed {seed} has no row of task {lost}"
+                raise UserError(f"{where}: {mistake}, which others have; are rows lost?")
 
 
 def final(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -71,8 +71,8 @@ def compare(runs: pd.DataFrame, games: Sequence[str], incomplete: bool) -> Compa
     if len(missing) and not incomplete:
         (label, game), count = missing.index[0], missing.iloc[0]
         more = f" ({len(missing) - 1} more such cells)" if len(missing) > 1 else ""
-        told = "--incomplete reports what there is, --agents and --games leave some out"
-        raise UserError(f"{count} of {wanted[label]} runs of {label} on {game} missing{more}; {told}")
+        advice = "--incomplete reports what there is, --agents and --games leave some out"
+        raise UserError(f"{count} of {wanted[label]} runs of {label} on {game} missing{more}; {advice}")
     shared = tuple(game for game in games if counts[game].all())
     return Comparison(runs, tuple(games), shared, missing, _note(missing, games, shared))
 

@@ -44,15 +44,15 @@ def places(env_steps: int) -> np.ndarray:
 
 def _by_game(courses: pd.DataFrame, columns: list[str], at: np.ndarray, window: int) -> dict[str, Sampled]:
     """Each of `columns` of each run that has it, sampled at the env steps `at`."""
-    found: dict[str, dict[str, dict[str, list[np.ndarray]]]] = {name: {} for name in columns}
+    by_measure: dict[str, dict[str, dict[str, list[np.ndarray]]]] = {name: {} for name in columns}
     for (label, game, _), run in courses.groupby(list(KEY)):
         rows = sampled(run["env_step"].to_numpy(float), run[columns].to_numpy(float), at, window)
         for name, row, is_told in zip(columns, rows.T, run[columns].notna().any(), strict=True):
             if is_told:
-                found[name].setdefault(label, {}).setdefault(game, []).append(row)
+                by_measure[name].setdefault(label, {}).setdefault(game, []).append(row)
     return {
         name: {label: {game: np.array(rows) for game, rows in games.items()} for label, games in labels.items()}
-        for name, labels in found.items()
+        for name, labels in by_measure.items()
     }
 
 
@@ -83,8 +83,8 @@ def returns(curves: pd.DataFrame, compared: Comparison, env_steps: int) -> tuple
 def _means(values: list[np.ndarray], at: np.ndarray) -> list[tuple[int | float, ...]]:
     """Env step, runs, and the mean over games of the means over runs with its interval, wherever all runs have a value."""
     known = ~np.isnan(np.concatenate(values)).any(0)
-    told = [rows[:, known] for rows in values]
-    columns = (np.mean([rows.mean(0) for rows in told], 0), *s.mean_interval(told))
+    complete = [rows[:, known] for rows in values]
+    columns = (np.mean([rows.mean(0) for rows in complete], 0), *s.mean_interval(complete))
     return [(int(step), len(values[0]), *map(float, row)) for step, *row in zip(at[known], *columns, strict=True)]
 
 

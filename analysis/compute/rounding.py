@@ -22,8 +22,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> pd.DataFrame
 
     Whole numbers stay as they are; None or nan is a number that is not known.
     """
-    found = [[rounded(value, name) for name, value in zip(columns, row, strict=True)] for row in rows]
-    frame = pd.DataFrame(found, columns=list(columns), dtype=object)
+    values = [[rounded(value, name) for name, value in zip(columns, row, strict=True)] for row in rows]
+    frame = pd.DataFrame(values, columns=list(columns), dtype=object)
     return frame.infer_objects()
 
 

@@ -38,8 +38,8 @@ def aggregates(compared: Comparison, sources: dict[str, str]) -> pd.DataFrame:
 
 def _others(compared: Comparison) -> pd.DataFrame:
     """What is published of methods; but whose single runs are compared under the method's name speaks for itself."""
-    found = published()
-    return found[~found["method"].isin(compared.labels)]
+    known = published()
+    return known[~known["method"].isin(compared.labels)]
 
 
 def _count(runs: str) -> int | None:
@@ -58,15 +58,15 @@ def profiles(compared: Comparison) -> pd.DataFrame:
 
 def improvements(compared: Comparison) -> pd.DataFrame:
     """The probability of improvement of every agent over every other."""
-    found: dict[tuple[str, str], tuple[Any, ...]] = {}
+    chances: dict[tuple[str, str], tuple[Any, ...]] = {}
     matrices = {label: compared.matrix(label) for label in compared.labels} if compared.shared else {}
     for x, y in combinations(matrices, 2):
         value = s.improvement(matrices[x], matrices[y])
         low, high = s.improvement_interval(matrices[x], matrices[y])
         over = _interval_over(low, min(len(matrices[x]), len(matrices[y])))
-        found[x, y], found[y, x] = (value, low, high, over), (1 - value, 1 - high, 1 - low, over)
+        chances[x, y], chances[y, x] = (value, low, high, over), (1 - value, 1 - high, 1 - low, over)
     games = len(compared.shared)
-    rows = [(x, y, games, *found[x, y]) for x in matrices for y in matrices if x != y]
+    rows = [(x, y, games, *chances[x, y]) for x in matrices for y in matrices if x != y]
     return table(("agent", "over", "games", *ends("probability"), "interval_over"), rows)
 
 
@@ -127,9 +127,9 @@ def cost(runs: pd.DataFrame) -> pd.DataFrame:
     trained = runs[runs["ours"] & (runs["hours"] > 0) & (runs["env_steps"] > 0)]
     trained = trained.assign(speed=(trained["env_steps"] / trained["hours"] / 3600).astype(float))
     rows = []
-    for names, found in trained.groupby(["label", "device"], sort=False):
-        spread = [float(x) for name in ("hours", "speed") for x in found[name].agg(["mean", "min", "max"])]
-        rows.append((*names, len(found), *spread, float(found["hours"].sum())))
+    for names, group in trained.groupby(["label", "device"], sort=False):
+        spread = [float(x) for name in ("hours", "speed") for x in group[name].agg(["mean", "min", "max"])]
+        rows.append((*names, len(group), *spread, float(group["hours"].sum())))
     return table(("agent", "device", "runs", *ends("hours"), *ends("env_steps_per_second"), "hours_of_all"), rows)
 
 

@@ -85,12 +85,12 @@ def styles(families: dict[str, str]) -> dict[str, Style]:
     few = len(families) <= len(COLOURS)
     hues = {key: COLOURS[i % len(COLOURS)] for i, key in enumerate(families if few else dict.fromkeys(families.values()))}
     seen: dict[str, int] = {}
-    found = {}
+    looks = {}
     for index, (agent, family) in enumerate(families.items()):
         rank = seen[family] = seen.get(family, -1) + 1
         dash = DASHES[(rank + index // len(MARKS)) % len(DASHES)]  # marks begin again with another dash
-        found[agent] = Style(hues[agent if few else family], dash, MARKS[index % len(MARKS)])
-    return found
+        looks[agent] = Style(hues[agent if few else family], dash, MARKS[index % len(MARKS)])
+    return looks
 
 
 class Canvas:
@@ -152,13 +152,13 @@ class Canvas:
     def save(self, path: Path, note: str) -> list[Panel]:
         """Write `path`.svg and `path`.png with `note` at the foot; the panels for a page."""
         width = round(self.size[0] / 5)
-        told = self.figure.text(0.01, 6 / self.size[1], textwrap.fill(note, width), fontsize=8.5, color=MUTED, va="bottom")
+        footnote = self.figure.text(0.01, 6 / self.size[1], textwrap.fill(note, width), fontsize=8.5, color=MUTED, va="bottom")
         drawn = io.BytesIO()
         with quiet():
             self.figure.savefig(drawn, format="png", dpi=110, facecolor=PAPER, metadata={"Software": None})
         write_bytes(path.with_suffix(".png"), drawn.getvalue())
         write_bytes(path.with_suffix(".svg"), svg(self.figure, path.name, facecolor=PAPER).encode())
-        for artist in (told, *self.figure.legends, *self.panels):
+        for artist in (footnote, *self.figure.legends, *self.panels):
             artist.set_visible(False)
         return [
             Panel(self.titles[index].replace("\n", ", "), self._panel(index, path.name)) for index in range(len(self.panels))
@@ -168,9 +168,9 @@ class Canvas:
         x, y = self.corner(index)
         self.panels[index].set_visible(True)
         box = Bbox.from_bounds(x / 72, y / 72, self.width / 72, self.height / 72)
-        found = svg(self.figure, f"{name} {index}", bbox_inches=box, transparent=True)
+        drawn = svg(self.figure, f"{name} {index}", bbox_inches=box, transparent=True)
         self.panels[index].set_visible(False)
-        return for_page(found)
+        return for_page(drawn)
 
 
 def svg(figure: Figure, salt: str, **flags: Any) -> str:

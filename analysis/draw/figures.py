@@ -144,9 +144,9 @@ def pairs(table: pd.DataFrame, looks: Looks) -> Canvas:
 
 def games(table: pd.DataFrame, looks: Looks) -> Canvas:
     """Raw scores, a panel for each game: bars from the random score on, lines at random and human."""
-    found = table["agent"].unique()
-    names = [name for name in looks if name in found]  # ours first, wherever they were played
-    names += [name for name in found if name not in (*looks, "human", "random")]
+    agents = table["agent"].unique()
+    names = [name for name in looks if name in agents]  # ours first, wherever they were played
+    names += [name for name in agents if name not in (*looks, "human", "random")]
     by_game = table.groupby("game", sort=False)
     canvas = Canvas(list(by_game.groups), height([wrapped(name) for name in names], 13) + 6, margin([*map(wrapped, names)]))
     for panel, (_, rows) in zip(canvas.panels, by_game, strict=True):

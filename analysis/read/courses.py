@@ -29,7 +29,7 @@ class Courses(NamedTuple):
 def read_metrics(path: Path, kinds: Iterable[str]) -> list[tuple[Row, str]]:
     """The rows of metrics.jsonl that are of one of `kinds`, each with its file and line. UserError for a broken one."""
     starts = tuple(f'{{"kind": "{kind}"' for kind in kinds)  # most rows need not be parsed
-    found = []
+    kept = []
     text = read_text(path).removesuffix("\n")
     for index, line in enumerate(text.split("\n") if text else (), 1):
         if line.startswith(starts) or not (line.startswith('{"kind": "') and line.endswith("}")):
@@ -38,8 +38,8 @@ def read_metrics(path: Path, kinds: Iterable[str]) -> list[tuple[Row, str]]:
             if not isinstance(row, dict) or "kind" not in row:
                 raise UserError(f"{where} is no row of metrics")
             if row["kind"] in kinds:
-                found.append((row, where))
-    return found
+                kept.append((row, where))
+    return kept
 
 
 def checked(rows: Iterable[tuple[Row, str]], run: Key | None = None) -> Iterator[tuple[Key, Row]]:
@@ -69,22 +69,22 @@ def read_courses(wanted: set[Key], folders: dict[Key, Path], tables: Iterable[Pa
 
     What a table tells that another one told already is not told twice.
     """
-    found: tuple[dict[Key, pd.DataFrame], ...] = ({}, {})  # returns, measurements
+    by_run: tuple[dict[Key, pd.DataFrame], ...] = ({}, {})  # returns, measurements
     logs = {key: folders[key] / METRICS for key in wanted & folders.keys() if (folders[key] / METRICS).exists()}
     for key, path in sorted(logs.items()):
-        _add(found, checked(read_metrics(path, ("episode", "plasticity")), key))
+        _add(by_run, checked(read_metrics(path, ("episode", "plasticity")), key))
     for table in tables:
         rows = ((row, where) for row, where in table_rows(table, PLASTICITY) if _key(row, where) in wanted - logs.keys())
-        _add(found, checked(rows))
-    return Courses(*(_joined(runs, column) for runs, column in zip(found, ("return", None), strict=True)))
+        _add(by_run, checked(rows))
+    return Courses(*(_joined(runs, column) for runs, column in zip(by_run, ("return", None), strict=True)))
 
 
-def _add(found: tuple[dict[Key, pd.DataFrame], ...], rows: Iterable[tuple[Key, Row]]) -> None:
-    """Put `rows` to the runs that `found` has not yet."""
+def _add(courses: tuple[dict[Key, pd.DataFrame], ...], rows: Iterable[tuple[Key, Row]]) -> None:
+    """Put `rows` to the runs that `courses` has not yet."""
     new: tuple[defaultdict[Key, list[Row]], ...] = (defaultdict(list), defaultdict(list))
     for key, row in rows:
         new["return" not in row][key].append(row)
-    for runs, more in zip(found, new, strict=True):
+    for runs, more in zip(courses, new, strict=True):
         runs |= {key: pd.DataFrame(rows) for key, rows in more.items() if key not in runs}
 
 

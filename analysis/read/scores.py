@@ -116,23 +116,23 @@ def _score(values: dict[str, Any], where: str, protocol: Protocol | None) -> Sco
     if min(seed, env_steps, episodes - 1, hours) < 0:
         raise UserError(f"{where}: seed, env_steps and hours must be 0 or more, episodes 1 or more")
     flags, commit, device = (printable(str(values.get(name, ""))) for name in ("flags", "commit", "device"))
-    found = Score(agent, flags, game, seed, env_steps, episodes, score, commit, device, hours, where)
-    _check(found, values, protocol or Protocol(env_steps, episodes))
-    return found
+    run = Score(agent, flags, game, seed, env_steps, episodes, score, commit, device, hours, where)
+    _check(run, values, protocol or Protocol(env_steps, episodes))
+    return run
 
 
-def _check(found: Score, values: dict[str, Any], protocol: Protocol) -> None:
+def _check(run: Score, values: dict[str, Any], protocol: Protocol) -> None:
     """UserError if the run is of another protocol, or its hns of other constants."""
-    if found.env_steps != protocol.env_steps and found.agent != "random":  # which learns nothing
-        told = f"{found.env_steps:,} env steps of training, not {protocol.env_steps:,}; --env-steps compares such runs"
-        raise UserError(f"{found.where}: {told}")
-    if found.episodes != protocol.episodes:
-        told = f"{found.episodes} games of evaluation, not {protocol.episodes}; --episodes compares such runs"
-        raise UserError(f"{found.where}: {told}")
-    if number(values.get("repeat_action_probability", 0), f"{found.where}: repeat_action_probability") != 0:
-        raise UserError(f"{found.where}: sticky actions, which Atari-100k has not")
-    if not math.isclose(number(values["hns"], f"{found.where}: hns"), found.hns, rel_tol=1e-6, abs_tol=1e-6):
-        raise UserError(f"{found.where}: hns {values['hns']} is not that of score {found.score:g}, which is {found.hns:.6g}")
+    if run.env_steps != protocol.env_steps and run.agent != "random":  # which learns nothing
+        mistake = f"{run.env_steps:,} env steps of training, not {protocol.env_steps:,}; --env-steps compares such runs"
+        raise UserError(f"{run.where}: {mistake}")
+    if run.episodes != protocol.episodes:
+        mistake = f"{run.episodes} games of evaluation, not {protocol.episodes}; --episodes compares such runs"
+        raise UserError(f"{run.where}: {mistake}")
+    if number(values.get("repeat_action_probability", 0), f"{run.where}: repeat_action_probability") != 0:
+        raise UserError(f"{run.where}: sticky actions, which Atari-100k has not")
+    if not math.isclose(number(values["hns"], f"{run.where}: hns"), run.hns, rel_tol=1e-6, abs_tol=1e-6):
+        raise UserError(f"{run.where}: hns {values['hns']} is not that of score {run.score:g}, which is {run.hns:.6g}")
 
 
 def _game(text: str, where: str) -> str:
@@ -144,10 +144,10 @@ def _game(text: str, where: str) -> str:
 
 def not_negative(value: Any, where: str) -> float:
     """`value` as a number of 0 or more. UserError, beginning with `where`, if it is none."""
-    found = number(value, where)
-    if found < 0:
+    result = number(value, where)
+    if result < 0:
         raise UserError(f"{where} is {shown(value)}, less than 0")
-    return found
+    return result
 
 
 def is_number(value: Any) -> bool:
@@ -161,14 +161,14 @@ def is_number(value: Any) -> bool:
 
 def unique(scores: Iterable[Score]) -> list[Score]:
     """One score a run, in order. UserError if two files disagree on one."""
-    found: dict[Key, Score] = {}
+    by_run: dict[Key, Score] = {}
     for score in scores:
-        other = found.setdefault(score.key, score)
+        other = by_run.setdefault(score.key, score)
         if other.score != score.score:
-            told = f"{score.label} on {score.game}, seed {score.seed}: {other.score:g} and {score.score:g}"
-            raise UserError(f"{other.where} and {score.where} hold different scores of {told}")
+            disagreement = f"{score.label} on {score.game}, seed {score.seed}: {other.score:g} and {score.score:g}"
+            raise UserError(f"{other.where} and {score.where} hold different scores of {disagreement}")
     order = {game: index for index, game in enumerate(GAMES)}
-    return sorted(found.values(), key=lambda s: (not s.ours, s.label, order.get(s.game, -1), s.seed))
+    return sorted(by_run.values(), key=lambda s: (not s.ours, s.label, order.get(s.game, -1), s.seed))
 
 
 def as_frame(scores: Iterable[Score]) -> pd.DataFrame:

@@ -59,14 +59,14 @@ def settings_of(file: Path) -> tuple[str, dict[str, Any]]:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file} holds no settings of a run") from error
     try:
-        found = _complete(agent, flat(config))
+        by_path = _complete(agent, flat(config))
     except ValueError as error:
         raise UserError(f"{file}: {error}") from error
     if lanes != 1:
-        found["num-lanes"] = lanes
+        by_path["num-lanes"] = lanes
     if precision != "float32":
-        found["execution.precision"] = precision
-    return agent, found
+        by_path["execution.precision"] = precision
+    return agent, by_path
 
 
 def _complete(agent: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -106,10 +106,10 @@ def _flag(path: str, value: Any) -> str:
 
 def rows_of(files: Iterable[Path]) -> list[dict[str, str]]:
     """The rows of a table of the agents in the config.json `files`."""
-    found = {(agent, _flags(agent, settings)): settings for agent, settings in map(settings_of, files)}
+    by_label = {(agent, _flags(agent, settings)): settings for agent, settings in map(settings_of, files)}
     return [
         dict(zip(COLUMNS, (*label, path, json.dumps(value)), strict=True))
-        for label, settings in sorted(found.items())
+        for label, settings in sorted(by_label.items())
         for path, value in settings.items()
     ]
 
@@ -125,14 +125,14 @@ def flags_now(folder: Path) -> dict[tuple[str, str], str]:
     sums.check(folder, [AGENTS])
     settings: dict[tuple[str, str], dict[str, Any]] = {}
     for row, where in read_table(path, COLUMNS).rows:
-        found = settings.setdefault((row["agent"], row["flags"]), {})
+        of_agent = settings.setdefault((row["agent"], row["flags"]), {})
         value = parse_json(row["value"], where)
-        if found.setdefault(row["setting"], value) != value:
+        if of_agent.setdefault(row["setting"], value) != value:
             raise UserError(f"{where}: {row['setting']} has another value above")
     now = {}
-    for (agent, flags), found in settings.items():
+    for (agent, flags), of_agent in settings.items():
         with contextlib.suppress(ValueError):  # no agent of today: whoever reads its scores says so
-            now[agent, flags] = _flags(agent, found)
+            now[agent, flags] = _flags(agent, of_agent)
     return now
 
 

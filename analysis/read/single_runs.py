@@ -62,8 +62,8 @@ class Runs(NamedTuple):
 
 def read_single_runs(name: str, path: Path) -> Runs:
     """The runs in the file `path`, as an agent called `name`. UserError, naming the file, if it is of another shape."""
-    found: dict[str, list[float]] = defaultdict(list)
-    others, steps, told = set(), set(), set()
+    by_game: dict[str, list[float]] = defaultdict(list)
+    others, steps, remarks = set(), set(), set()
     for value in _values(path):
         game = _game(value.game)
         if game is None:
@@ -73,20 +73,20 @@ def read_single_runs(name: str, path: Path) -> Runs:
         score = game.random + score * (game.human - game.random) if value.normalised else score
         if abs(score) > LARGEST:
             raise UserError(f"{value.where}: the score of {game.name} is {score:g}, which no game gives")
-        found[game.name].append(score)
+        by_game[game.name].append(score)
         if value.at is not None:
             steps.add(number(value.at, f"{value.where}: the step of {game.name}"))
         if value.note:
-            told.add(f"{path}: {value.note}")
-    if not found:
+            remarks.add(f"{path}: {value.note}")
+    if not by_game:
         named = f"{', '.join(sorted(others)[:NAMED])} are none; " if others else ""
         raise UserError(f"{path} holds no score of a game of Atari-100k; {named}{SHAPES}")
     scores = [
         Score(name, "", game, seed, None, None, score, "", "", float("nan"), str(path), ours=False)
-        for game, runs in found.items()
+        for game, runs in by_game.items()
         for seed, score in enumerate(runs)
     ]
-    return Runs(scores, "; ".join((*_notes(path, sorted(others), sorted(steps)), *sorted(told))))
+    return Runs(scores, "; ".join((*_notes(path, sorted(others), sorted(steps)), *sorted(remarks))))
 
 
 def _notes(path: Path, others: list[str], steps: list[float]) -> Iterator[str]:
@@ -189,24 +189,24 @@ def _last_step(places: Any, points: int, where: str) -> float:
 
 def _run(row: dict[str, Any], where: str) -> tuple[str, ...]:
     """What tells the run of a record from others of its game: 0 and 0.0 are one. UserError if nothing does."""
-    found = []
+    names = []
     for value in (str(row[name]).strip() for name in RUN if row.get(name) not in (None, "")):
         try:
-            found.append(str(whole(value, where)))
+            names.append(str(whole(value, where)))
         except UserError:
-            found.append(value)
-    if not found:
+            names.append(value)
+    if not names:
         raise UserError(f"{where} does not tell its run: {', '.join(name for name in RUN if name in row)} is empty")
-    return tuple(found)
+    return tuple(names)
 
 
 def _one(row: dict[str, Any], names: tuple[str, ...], where: str) -> Any:
     """The value of the one of `names` that `row` has. UserError if it has none or several."""
-    found = [name for name in names if name in row]
-    if len(found) != 1:
-        told = " and ".join(found) or f"none of {', '.join(names)}"
-        raise UserError(f"{where} has {told}, where one is needed; {SHAPES}")
-    return row[found[0]]
+    there = [name for name in names if name in row]
+    if len(there) != 1:
+        named = " and ".join(there) or f"none of {', '.join(names)}"
+        raise UserError(f"{where} has {named}, where one is needed; {SHAPES}")
+    return row[there[0]]
 
 
 def _plain(name: str) -> str:
