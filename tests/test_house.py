@@ -10,7 +10,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = ("train", "eval", "options")
-ROOMS = ("agents", "analysis", "benchmarks", "envs", "experiment", "hare_tortoise", "networks", "replay", "supervised", "sweep")
+ROOMS = (
+    "agents",
+    "analysis",
+    "benchmarks",
+    "envs",
+    "examples",
+    "experiment",
+    "hare_tortoise",
+    "networks",
+    "replay",
+    "supervised",
+    "sweep",
+)
 
 # What each room or program may import of the others; a module with a dot is that module alone.
 ALLOWED = {
@@ -25,6 +37,7 @@ ALLOWED = {
     "networks": {"hare_tortoise"},
     "replay": set(),
     "envs": set(),
+    "examples": {"hare_tortoise"},
     "experiment": set(),
     "analysis": {
         "agents.catalogue",
@@ -33,7 +46,7 @@ ALLOWED = {
     },
     "sweep": {"envs.games", "options", *(f"experiment.{name}" for name in ("command", "folder", "interrupt", "rows"))},
     "supervised": {"hare_tortoise", "experiment", "analysis", "analysis.compute.statistics", "analysis.draw.canvas"},
-    "benchmarks": {*PROGRAMS, *ROOMS} - {"sweep"},
+    "benchmarks": {*PROGRAMS, *ROOMS} - {"sweep", "examples"},
 }
 
 # What may be imported inside a function: what an installation need not have, or (cv2) what one data set alone needs.
