@@ -189,6 +189,7 @@ def check_gradients(agent: Agent, expected: dict[str, Tensor], clip: float) -> f
 
 @pytest.mark.parametrize("clip", [1e6, 0.3])
 @pytest.mark.parametrize(("name", "seed"), [("der", 4), ("der", 11), ("spr", 5), ("spr", 6)])
+@pytest.mark.smoke
 def test_an_update_equals_its_float64_twin(name: str, seed: int, clip: float) -> None:
     config = small(name, optimizer=Optimizer(learning_rate=1e-3, epsilon=1e-2, clip=clip))
     config = replace(config, head=replace(config.head, noise=1.0), tortoise=replace(config.tortoise, every=1000))

@@ -22,6 +22,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.smoke
 def test_runs_are_collected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs, results = tmp_path / "runs", tmp_path / "results"
     fake_run(runs, "der", "Pong", 0, -10.0)

@@ -25,6 +25,7 @@ from tests.fake_replay import ACTIONS, small
 
 
 @pytest.mark.parametrize("name", ["der_ht", "spr"])
+@pytest.mark.smoke
 def test_the_parts_of_an_update_are_the_whole_of_it(name: str) -> None:
     """An update timed by part changes what an update changes, and nothing is timed twice but what is said to be."""
     config, device = small(name), torch.device("cpu")

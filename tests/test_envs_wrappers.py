@@ -93,7 +93,7 @@ def test_a_thousand_env_steps_equal_the_gymnasium_wrappers(game: str) -> None:
     assert bool(losses) == (game not in NO_LOSS)
 
 
-@pytest.mark.parametrize("game", GAMES)
+@pytest.mark.parametrize("game", [pytest.param(g, marks=pytest.mark.smoke) if g == "Breakout" else g for g in GAMES])
 def test_equals_the_gymnasium_wrappers(game: str) -> None:
     """Until 20 env steps behind the first end of a game or lost life; 150 env steps of games that show neither early."""
     event = FIRST_END.get(game) or FIRST_LOSS.get(game)

@@ -35,7 +35,8 @@ LEARNERS = [name for name in AGENTS if name != "random"]
 def every(names: list[str]) -> list[Any]:
     """`names` for `parametrize`; only bases and what is made of `der` are run by default."""
     default = {"random", *BASES, *(name for name in names if name.startswith("der_") and name.removeprefix("der_") in METHODS)}
-    return [name if name in default else pytest.param(name, marks=pytest.mark.slow) for name in names]
+    marks = {name: [] if name in default else [pytest.mark.slow] for name in names} | {"der_ht": [pytest.mark.smoke]}
+    return [pytest.param(name, marks=marks[name]) for name in names]
 
 
 @pytest.mark.parametrize("name", every(list(AGENTS)))

@@ -34,6 +34,7 @@ def test_huge_numbers_are_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.smoke
 def test_a_home_folder_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert read_command_line(["--out=~/runs"]).folder.is_relative_to(tmp_path / "runs")

@@ -24,6 +24,7 @@ def unfinished(finished: Path) -> Path:
     return finished
 
 
+@pytest.mark.smoke
 def test_a_run_of_another_type_of_device_is_played_but_not_continued(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_run_from_before_a_setting_was_added_is_recognised(
     assert "another config.replay.alpha" in told
 
 
+@pytest.mark.smoke
 def test_fresh_starts_over_and_only_then(unfinished: Path, tmp_path: Path) -> None:
     folder = unfinished
     first = json.loads((folder / "config.json").read_text())

@@ -49,6 +49,7 @@ def state(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 
+@pytest.mark.smoke
 def test_the_algorithm_step_by_step() -> None:
     """Against the two lines of the paper, in float64; whole numbers are copied."""
     pair, optimizer = made(decay=0.9, reset_every=4)
@@ -70,6 +71,7 @@ def test_the_algorithm_step_by_step() -> None:
     assert int(pair.tortoise.norm.num_batches_tracked) == 10
 
 
+@pytest.mark.smoke
 def test_nothing_is_shared_and_the_tortoise_does_not_learn() -> None:
     pair, optimizer = made(decay=0.9, reset_every=1)
     learn_(pair, optimizer, next(batches(1)))
@@ -82,6 +84,7 @@ def test_nothing_is_shared_and_the_tortoise_does_not_learn() -> None:
     assert pair.hare.last.weight is pair.hare.first.weight
 
 
+@pytest.mark.smoke
 def test_a_frozen_layer_stays_to_the_last_bit() -> None:
     pair, optimizer = made(decay=0.999, reset_every=3)
     before = pair.hare.frozen.weight.clone()

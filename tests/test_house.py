@@ -81,6 +81,7 @@ def imported_by(tree: ast.AST) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.smoke
 def test_imports_run_one_way(path: Path) -> None:
     room = path.relative_to(ROOT).parts[0].removesuffix(".py")
     allowed = ALLOWED[room] | {room}

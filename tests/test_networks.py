@@ -98,6 +98,7 @@ def test_initial_values_of_a_noisy_layer() -> None:
 
 
 @pytest.mark.parametrize("with_noise", [True, False])
+@pytest.mark.smoke
 def test_dueling_head_equals_numpy(with_noise: bool) -> None:
     head = QHead(Head(hidden=6, noise=0.8, atoms=5), 10, 3)
     sizes = [10, 6, 6, 15, 10, 6, 6, 5]

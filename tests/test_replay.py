@@ -139,6 +139,7 @@ def test_returns_discounts_and_masks_around_a_terminal() -> None:
     assert batch.action.tolist() == [[2, 3], [3, 4], [4, 5], [5, 6], [6, 7]]
 
 
+@pytest.mark.smoke
 def test_stacks_stop_at_the_start_and_at_an_end() -> None:
     buffer = make(30, 1, n_max=3, jumps=2)
     scripted(buffer, 20, terminal=[5], truncated=[11])
@@ -175,6 +176,7 @@ def test_a_row_overwritten_since_it_was_drawn_keeps_priority_0() -> None:
     assert buffer.priorities.value[index].tolist() == [0, 0, 2 * ONE]
 
 
+@pytest.mark.smoke
 def test_the_acting_stack_is_what_replay_rebuilds() -> None:
     rng = np.random.default_rng(0)
     buffer, stack = make(200, 2, n_max=1, jumps=0), FrameStack(2, SIDE, "cpu")

@@ -146,6 +146,7 @@ def test_the_same_files_give_the_same_report(made: Path, tmp_path: Path) -> None
     assert out.read_text().replace("report2", "report") == made.read_text()
 
 
+@pytest.mark.smoke
 def test_an_incomplete_study_is_refused_or_told_at_every_figure(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     fake_run(runs, "der", "Pong", 0, -10.0)

@@ -13,14 +13,13 @@ from envs.games import GAMES
 from tests.killed import DEATHS, finish, start
 
 TOY = ["--game", "Catch", "--env-steps", "120", "--replay.warmup-steps", "60", "--log-every", "10", "--eval-episodes", "20"]
-TOY += ["--checkpoint-every", "20", "--replay.batch-size", "4", "--device", "cpu", "--num-lanes", "2"]
-SMALL = ["--encoder.width", "1", "--head.hidden", "32", "--prediction.jumps", "2"]
+TOY += ["--checkpoint-every", "20", "--replay.batch-size", "4", "--device", "cpu", "--num-lanes", "2", "--head.hidden", "32"]
+SHORT = ["--replay.ratio", "0.5", "--prediction.jumps", "2"]
 AGENTS = {
     "der": ["--agent", "der", "--replay.capacity", "90"],  # the ring wraps
-    "spr_ht": ["--agent", "spr_ht", "--replay.ratio", "0.5", "--resets.every", "7", "--prediction.jumps", "2"],
-    "bbf": ["--agent", "bbf", "--replay.ratio", "0.5", "--resets.every", "11", "--target.end.updates", "5", *SMALL],
+    "spr_ht": ["--agent", "spr_ht", "--resets.every", "7", *SHORT],
+    "bbf": ["--agent", "bbf", "--resets.every", "11", "--target.end.updates", "5", "--encoder.width", "1", *SHORT],
 }
-KILLS = 20
 
 
 @pytest.fixture(scope="session")
@@ -54,13 +53,14 @@ def test_death_at_a_chosen_moment_changes_nothing(
     check_end("der", tmp_path, undisturbed)
 
 
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("agent", list(AGENTS))
 def test_death_at_random_moments_changes_nothing(
-    agent: str, undisturbed: dict[str, tuple[Path, float]], tmp_path: Path
+    agent: str, kills: int, undisturbed: dict[str, tuple[Path, float]], tmp_path: Path
 ) -> None:
-    command, draw = [*AGENTS[agent], *TOY, "--out", str(tmp_path)], random.Random(agent)
+    command, draw = [*AGENTS[agent], *TOY, "--out", str(tmp_path)], random.Random(f"{agent} {kills}")
     _, seconds = undisturbed[agent]
-    for _ in range(KILLS):
+    for _ in range(kills):
         process = start(command, tmp_path / "log")
         process.join(draw.uniform(0, seconds))
         process.kill()
@@ -114,18 +114,26 @@ def test_a_signal_ends_an_evaluation_at_once(undisturbed: dict[str, tuple[Path, 
     check_end("der", tmp_path, undisturbed)
 
 
-SOME = ["Assault", "Seaquest", "Qbert", "Amidar"]  # the first two remember earlier games, the others lose in a saved state
-
-
-@pytest.mark.parametrize("game", [g if g in SOME else pytest.param(g, marks=pytest.mark.slow) for g in GAMES if g != "Catch"])
-def test_a_game_goes_on_in_a_new_process(game: str, tmp_path: Path) -> None:
-    """2,000 env steps, death, 500 more: every frame and reward is in the hash, with two lanes in one game of four."""
+def goes_on(game: str, env_steps: int, tmp_path: Path) -> None:
+    """A run of `env_steps` of `game`, and one that dies behind its second save: every frame and reward is in the hash."""
     lanes = "2" if game == "Qbert" else "1"
-    command = ["--game", game, "--agent", "random", "--env-steps", "2500", "--eval-episodes", "0", "--num-lanes", lanes]
-    command += ["--checkpoint-every", "1000", "--device", "cpu", "--out"]
+    command = ["--game", game, "--agent", "random", "--env-steps", str(env_steps), "--eval-episodes", "0", "--num-lanes", lanes]
+    command += ["--checkpoint-every", str(2 * env_steps // 5), "--device", "cpu", "--out"]
     assert finish([*command, str(tmp_path / "a")], tmp_path / "log") == 0
     assert finish([*command, str(tmp_path / "b")], tmp_path / "log", "after a save") == -9
     assert finish([*command, str(tmp_path / "b")], tmp_path / "log") == 0, (tmp_path / "log").read_text()
     a, b = (left_by(tmp_path / name / "random" / game / "seed0") for name in "ab")
-    assert a["state"]["env_step"] == 2500
+    assert a["state"]["env_step"] == env_steps
     assert difference(b, a) is None
+
+
+@pytest.mark.parametrize(("game", "env_steps"), [("Assault", 800), ("Qbert", 1000)])
+def test_a_game_goes_on_in_a_new_process(game: str, env_steps: int, tmp_path: Path) -> None:
+    """The death comes in the second game, of which the emulator remembers the first, or in two lanes after lost lives."""
+    goes_on(game, env_steps, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("game", [game for game in GAMES if game != "Catch"])
+def test_every_game_goes_on_in_a_new_process(game: str, tmp_path: Path) -> None:
+    goes_on(game, 2500, tmp_path)

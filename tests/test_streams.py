@@ -12,9 +12,10 @@ import pytest
 from experiment import command
 from experiment.command import say
 from experiment.signals import Signals
+from tests.killed import finish
 
 ROOT = Path(__file__).parent.parent
-TRAIN = f"{sys.executable} train.py --game Catch --agent random --env-steps 200 --log-every 1 --eval-episodes 4 --device cpu"
+TRAIN = f"{sys.executable} train.py --game Catch --agent random --env-steps 60 --log-every 1 --eval-episodes 2 --device cpu"
 
 
 def heard() -> None:
@@ -28,10 +29,10 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", line], **how, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize(
-    "where",
-    ["2> >(head -2 > /dev/null)", "2> /dev/full", "2>&-", "> /dev/null 2>&1 0<&- >&-", "> >(true)", "2> >(exec cat <&-)"],
-)
+SLOW = [pytest.param(where, marks=pytest.mark.slow) for where in ("2> /dev/full", "> >(true)", "2> >(exec cat <&-)")]
+
+
+@pytest.mark.parametrize("where", ["2> >(head -2 > /dev/null)", "2>&-", "> /dev/null 2>&1 0<&- >&-", *SLOW])
 def test_a_log_that_goes_away_ends_no_run(where: str, tmp_path: Path) -> None:
     found = shell(f"{TRAIN} --out {tmp_path} {where}")
     assert found.returncode == 0, found.stderr
@@ -45,6 +46,13 @@ def test_a_log_that_goes_away_ends_no_run(where: str, tmp_path: Path) -> None:
         "score.json",
     ]
     assert (folder / "lock").read_bytes() == b""  # no stream has taken a file's number
+
+
+def test_a_full_log_ends_no_run(tmp_path: Path) -> None:
+    """As `2> /dev/full` above, in a process that has torch already."""
+    argv = ["--game", "Catch", "--agent", "random", "--env-steps", "60", "--log-every", "1", "--eval-episodes", "2"]
+    assert finish([*argv, "--device", "cpu", "--out", str(tmp_path)], Path("/dev/full")) == 0
+    assert (tmp_path / "random/Catch/seed0/score.json").exists()
 
 
 def test_an_output_that_does_not_fit_is_no_success() -> None:

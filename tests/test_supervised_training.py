@@ -56,6 +56,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key != "clock"} for row in found]
 
 
+@pytest.mark.smoke
 def test_what_a_run_leaves(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = run(files, tmp_path / "runs", *MLP, "--method", "ht", "--hessian-rounds", "2")
     assert folder == tmp_path / "runs/fashion_mnist/mlp/warm_start/plain/ht/seed4"

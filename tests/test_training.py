@@ -69,6 +69,7 @@ def test_the_toy_game_is_learnt(agent: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("agent", ["der", "spr_ht"])
+@pytest.mark.smoke
 def test_the_same_seed_gives_the_same_run(agent: str, tmp_path: Path) -> None:
     runs = [
         run(tmp_path / name, "--agent", agent, *SHORT, *HALF, "--seed", seed)
@@ -86,6 +87,7 @@ def test_the_same_seed_gives_the_same_run(agent: str, tmp_path: Path) -> None:
     assert losses_a != losses_c
 
 
+@pytest.mark.smoke
 def test_clocks_and_counts(tmp_path: Path) -> None:
     score, rows, _ = run(
         tmp_path, "--agent", "der_ht", *SHORT, "--num-lanes", "2", "--replay.ratio", "0.5", "--resets.every", "5"
@@ -103,6 +105,7 @@ def test_clocks_and_counts(tmp_path: Path) -> None:
     assert score["hns"] == pytest.approx((score["score"] + 5 / 7) / (1 + 5 / 7))
 
 
+@pytest.mark.smoke
 def test_a_checkpoint_plays_the_score_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
