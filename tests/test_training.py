@@ -42,6 +42,7 @@ FEW = ["--replay.batch-size", "16"]
 HALF = [*FEW, "--replay.ratio", "0.5"]
 LESSONS = {
     "der": ["--replay.ratio", "0.2"],
+    "der_ht": ["--replay.ratio", "0.2", *FEW, "--tortoise.decay", "0.9", "--resets.every", "200"],
     "spr_ht": ["--replay.ratio", "0.2", *FEW, *JUMP, "--resets.every", "200"],
     "der_dopamine": ["--replay.ratio", "0.2", *FEW, "--tortoise.every", "50"],
     "drq_eps": ["--replay.ratio", "0.35", *FEW, "--exploration.epsilon.steps", "2000"],
@@ -54,7 +55,7 @@ LESSONS = {
 ENOUGH = {"der": 0.5, "drq_eps": -0.2, "spr_ht": -0.4, "sr_spr": -0.4, "bbf": -0.3}
 
 
-LONG = {"der_dopamine", "drq_eps", "sr_spr", "bbf"}  # a minute each and more
+LONG = {"der", "spr_ht", "der_dopamine", "drq_eps", "sr_spr", "bbf"}  # a minute each and more
 
 
 @pytest.mark.parametrize("agent", [pytest.param(a, marks=pytest.mark.slow) if a in LONG else a for a in LESSONS])
@@ -63,7 +64,7 @@ def test_the_toy_game_is_learnt(agent: str, tmp_path: Path) -> None:
     assert score["score"] > ENOUGH.get(agent, 0.2)
     assert rows[-1]["kind"] == "evaluation"
     assert rows[-1]["score"] == score["score"]
-    if agent == "spr_ht":
+    if agent.endswith("_ht"):
         assert rows[-2]["resets"] == int(0.2 * 3600) // 200
         assert score["played_by"] == "tortoise"
 
