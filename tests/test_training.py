@@ -22,6 +22,7 @@ from sweep.states import State, look
 from tests.test_command_line import refuse
 
 SHORT = ["--game", "Catch", "--env-steps", "120", "--replay.warmup-steps", "80", "--log-every", "10", "--eval-episodes", "6"]
+SHORT += ["--head.hidden", "32"]
 
 
 def run(tmp_path: Path, *arguments: str) -> tuple[dict[str, Any], list[dict[str, Any]], Path]:
@@ -53,8 +54,6 @@ LESSONS = {
 # A hundred random games score -0.71 +- 0.07. What a seed comes to hangs on last digits: spr_ht's came to -0.4 .. 0.3, and
 # drq_eps's to 0.06 on a CPU without AVX-512.
 ENOUGH = {"der": 0.5, "drq_eps": -0.2, "spr_ht": -0.4, "sr_spr": -0.4, "bbf": -0.3}
-
-
 LONG = {"der", "spr_ht", "der_dopamine", "drq_eps", "sr_spr", "bbf"}  # a minute each and more
 
 
@@ -179,7 +178,7 @@ def test_a_mirror_without_a_network(tmp_path: Path) -> None:
     assert list(folder.rglob("*.wandb"))
 
 
-@pytest.mark.parametrize("game", ["Catch", "Boxing"])
+@pytest.mark.parametrize("game", ["Catch", pytest.param("Boxing", marks=pytest.mark.slow)])
 def test_a_film_can_be_played_by_a_browser(game: str, tmp_path: Path) -> None:
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     _, _, folder = run(tmp_path, "--agent", "random", "--game", game, "--env-steps", "20", "--eval-episodes", "1")
