@@ -1,5 +1,7 @@
 """How often the report's intervals leave out the truth, in simulations of which it is known; 5 % are meant.
 
+Each number is of --count simulations.
+
     python -m benchmarks.coverage --count 1000
 
 Intervals of normal runs leave it out in at most 6 %, but for the error of a simulation; those of lognormal runs of one game
@@ -10,15 +12,17 @@ is of one agent: normal runs around levels of the games that lie between 0 and 1
 to 2.
 """
 
+import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import combinations_with_replacement, product
+from typing import Any
 
 import numpy as np
 
 from analysis.compute import statistics as s
+from benchmarks.program import Program, Row
 from experiment.command import UserError, run
-from experiment.parser import Parser
 
 RUNS = (1, 2, 3, 5, 10)
 PAIRS = (*combinations_with_replacement(RUNS, 2), (2, 100), (3, 100), (10, 100))
@@ -54,19 +58,15 @@ def aggregates(draw: Draw, runs: int, games: int, count: int) -> dict[str, float
     """Share of `count` intervals of each aggregate, and of the worst place of a profile, that leave out what many runs have."""
     rng = np.random.default_rng([runs, games])
     many = draw(rng, 50_000)
-    truth = {name: float(measure(many)) for name, measure in s.AGGREGATES.items()}
     thresholds = np.quantile(many, THRESHOLDS)
-    found: dict[str, list[s.Interval]] = {name: [] for name in s.AGGREGATES}
-    bands = []
+    truth = {name: measure(many) for name, measure in s.AGGREGATES.items()} | {"profile": s.profile(many, thresholds)}
+    found: dict[str, list[Any]] = {name: [] for name in truth}
     for index in range(count):
         scores = draw(rng, runs)
-        for name, interval in zip(s.AGGREGATES, s.intervals(scores, str(index), DRAWS), strict=True):
+        intervals = [*s.intervals(scores, str(index), DRAWS), s.profile_band(scores, thresholds)]
+        for name, interval in zip(truth, intervals, strict=True):
             found[name].append(interval)
-        bands.append(s.profile_band(scores, thresholds))
-    shares = {name: _outside(np.array(intervals), truth[name]) for name, intervals in found.items()}
-    above = s.profile(many, thresholds)
-    held = [_outside(np.array(bands)[:, :, i], above[i]) for i in range(len(thresholds))]
-    return {**shares, "profile": max(held)}
+    return {name: _outside(np.array(found[name]), truth[name]) for name in truth}
 
 
 def percentiles(draw: Draw, runs: int, games: int, count: int) -> float:
@@ -80,35 +80,29 @@ def percentiles(draw: Draw, runs: int, games: int, count: int) -> float:
     return _outside(np.array(found), truth)
 
 
-def _outside(intervals: np.ndarray, truth: float) -> float:
-    """The share of `intervals` [N, 2] without `truth`; nan if they are nan."""
+def _outside(intervals: np.ndarray, truth: float | np.ndarray) -> float:
+    """The share of `intervals` [N, 2, ...] without `truth` [...], of the worst place; nan if they are nan."""
     if np.isnan(intervals).all():
         return float("nan")
     rounding = 1e-9
-    return float(((intervals[:, 0] > truth + rounding) | (intervals[:, 1] < truth - rounding)).mean())
+    outside = (intervals[:, 0] > truth + rounding) | (intervals[:, 1] < truth - rounding)
+    return float(outside.mean(0).max())
 
 
-def _line(cells: list[object]) -> str:
-    return "| " + " | ".join("-" if c != c else f"{100 * c:.1f}" if isinstance(c, float) else str(c) for c in cells) + " |"
-
-
-def main(argv: list[str]) -> None:
-    """Print the tables, in percent."""
-    parser = Parser("benchmarks.coverage", __doc__)
-    parser.add_argument("--count", type=int, default=1000, help="simulations for each number")
-    count = parser.parse_args(argv).count
-    if count < 1:
+def rows(asked: argparse.Namespace) -> Iterator[Row]:
+    """Of both tables, in percent."""
+    if (count := asked.count) < 1:
         raise UserError(f"--count must be at least 1, not {count}")
-    print(_line(["improvement, runs", "better by", *(f"{games} games" for games in GAMES)]))
     for (x, y), shift in product(PAIRS, SHIFTS):
-        shares = (improvement(x, y, games, count, shift) for games in GAMES)
-        print(_line([f"{x} and {y}", shift, *shares]), flush=True)
-    print(_line(["runs are", "games", "runs", *s.AGGREGATES, "profile", "mean, percentiles"]))
+        shares = {f"{games} games": 100 * improvement(x, y, games, count, shift) for games in GAMES}
+        yield {"improvement, runs": f"{x} and {y}", "better by": shift, **shares}
     for kind, games, runs in product((normal, lognormal), GAMES, RUNS[1:]):
-        shares = aggregates(kind(games), runs, games, count).values()
-        usual = percentiles(kind(games), runs, games, count)
-        print(_line([kind.__name__, games, runs, *shares, usual]), flush=True)
+        shares = aggregates(kind(games), runs, games, count)
+        shares["mean, percentiles"] = percentiles(kind(games), runs, games, count)
+        yield {"runs are": kind.__name__, "games": games, "runs": runs} | {name: 100 * share for name, share in shares.items()}
 
+
+main = Program("coverage", __doc__, rows, count=1000)
 
 if __name__ == "__main__":
     run(main)

@@ -4,61 +4,46 @@ python -m benchmarks.env
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import product
+from statistics import median
 
 import numpy as np
 from ale_py.vector_env import AtariVectorEnv
 from gymnasium.vector import AutoresetMode
 
-from benchmarks.timing import circumstances, interleaved, ratio
+from benchmarks.program import Program, Row
+from benchmarks.timing import interleaved, ratio
 from envs.atari import AtariLanes
-from envs.games import find_game
+from envs.games import Game, find_game
+from experiment.command import run
 
 STEPS = 100
+RAW = {"stack_num": 1, "noop_max": 31, "reward_clipping": False, "use_fire_reset": False}
 
 
-def stepper(step: Callable[[np.ndarray], object], lanes: int, actions: int) -> Callable[[], None]:
-    """A call that takes `STEPS` random steps; each stepper draws the same actions."""
-    random = np.random.default_rng(0)
+def compare(game: Game, lanes: int, rounds: int) -> Row:
+    """Env steps a second of both, and their ratio."""
+    emulators = AtariVectorEnv(game.rom, num_envs=lanes, autoreset_mode=AutoresetMode.SAME_STEP, **RAW)
+    with closing(AtariLanes(game.name, lanes, seed=0)) as ours, closing(emulators) as raw:
+        ours.reset()
+        raw.reset(seed=ours._seeds)  # the same games
+        actions = np.random.default_rng(0).integers(ours.num_actions, size=(STEPS, lanes))
+        steps = {"AtariLanes": ours.step, "raw": raw.step}
+        took = interleaved(
+            {name: lambda step=step: [step(action) for action in actions] for name, step in steps.items()}, rounds
+        )
+    speeds = {name: round(lanes * STEPS / median(times)) for name, times in took.items()}
+    return {"game": game.name, "lanes": lanes, **speeds, "ratio": ratio(took["raw"], took["AtariLanes"])}
 
-    def call() -> None:
-        for action in random.integers(actions, size=(STEPS, lanes)):
-            step(action)
 
-    return call
+def rows(asked: argparse.Namespace) -> Iterator[Row]:
+    """A row for each game and number of lanes."""
+    return (compare(find_game(game), lanes, asked.rounds) for game, lanes in product(asked.games, asked.lanes))
 
 
-def main() -> None:
-    """Print a row for each game and number of lanes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--games", nargs="+", default=["Pong", "MsPacman"])
-    parser.add_argument("--lanes", nargs="+", default=[1, 16], type=int)
-    parser.add_argument("--rounds", type=int, default=30)
-    asked = parser.parse_args()
-    print(circumstances())
-    print("env steps a second, medians; the ratio is the median over pairs")
-    for game in map(find_game, asked.games):
-        for lanes in asked.lanes:
-            ours = AtariLanes(game.name, lanes, seed=0)
-            raw = AtariVectorEnv(
-                game.rom,
-                num_envs=lanes,
-                autoreset_mode=AutoresetMode.SAME_STEP,
-                stack_num=1,
-                noop_max=31,
-                reward_clipping=False,
-                use_fire_reset=False,
-            )
-            ours.reset()
-            raw.reset(seed=ours._seeds)  # the same games
-            work = {"ours": stepper(ours.step, lanes, ours.num_actions), "raw": stepper(raw.step, lanes, ours.num_actions)}
-            took = interleaved(work, asked.rounds)
-            speed = {name: lanes * STEPS / float(np.median(times)) for name, times in took.items()}
-            share = ratio(took["raw"], took["ours"])
-            print(f"{game.name:10} {lanes:3} lanes: AtariLanes {speed['ours']:.0f}, raw {speed['raw']:.0f}, ratio {share:.3f}")
-            ours.close()
-            raw.close()
-
+main = Program("env", __doc__, rows, games=["Pong", "MsPacman"], lanes=[1, 16], rounds=30)
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -2,11 +2,10 @@
 
     python -m benchmarks.flips results runs/der/Pong/seed0
 
-240 flips in copies of the tables, with and without their checksums, those of the supervised study beside them too, 60 in each
-file of a copy of the run; then pairs of
-analysis.collect that write to one folder at once. Each flip is `refused` by one line, gives an `equal` result or one that is
-`different` without a word, or a `traceback`: in what analysis.report computes and in what analysis.collect writes, all but the
-drawing. The same --seed flips the same bits.
+As many as --flips in copies of the tables, with and without their checksums, those of the supervised study beside them too, a
+quarter of it in each file of a copy of the run; then --pairs of analysis.collect that write to one folder at once. Each flip is
+`refused` by one line, gives an `equal` result or one that is `different` without a word, or a `traceback`: in what
+analysis.report computes and in what analysis.collect writes, all but the drawing. The same --seed flips the same bits.
 """
 
 import json
@@ -17,17 +16,21 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
+from torch.multiprocessing import start_processes
+
 from analysis import collect, report
 from analysis.collect import unique_runs
+from benchmarks.program import flags
 from experiment import sums
 from experiment.command import UserError
 from experiment.command import run as run_program
 from experiment.files import read_json, read_table, write_json
 from experiment.folder import CONFIG, METRICS, SCORE, RunFolder
-from experiment.parser import Parser, user_path
+from experiment.parser import user_path
 from supervised import table
 
 
@@ -42,19 +45,14 @@ def outcome(use: Callable[[], Any], expected: Any) -> str:
         return "traceback"
 
 
-def flip(path: Path, draw: random.Random) -> None:
-    """Flip a random bit of the file `path`."""
-    content = bytearray(path.read_bytes())
-    content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
-    path.write_bytes(content)
-
-
 def flipped(files: Sequence[Path], count: int, use: Callable[[], Any], seed: int) -> Counter[str]:
-    """The outcomes of `use` after each of `count` flips, each in a file drawn by its size, and taken back."""
+    """The outcomes of `use` after each of `count` flips of a bit, each in a file drawn by its size, and taken back."""
     draw, found, expected = random.Random(seed), Counter[str](), use()
     for path in draw.choices(files, [file.stat().st_size for file in files], k=count):
         before = path.read_bytes()
-        flip(path, draw)
+        after = bytearray(before)
+        after[draw.randrange(len(after))] ^= 1 << draw.randrange(8)
+        path.write_bytes(after)
         found[outcome(use, expected)] += 1
         path.write_bytes(before)
     return found
@@ -113,48 +111,42 @@ def copies(run: Path, count: int, place: Path) -> list[Path]:
 
 def lost_at_once(folders: Sequence[Path], out: Path) -> int:
     """Collect each of `folders`, of one run each, into `out`, all at once; how many of the runs are lost."""
-    context = multiprocessing.get_context("fork")
-    start = context.Barrier(len(folders))
-    processes = [context.Process(target=_collect, args=(start, folder, out)) for folder in folders]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
+    start = multiprocessing.get_context("fork").Barrier(len(folders))
+    start_processes(_collect, (start, folders, out), len(folders), start_method="fork")
     tables = [read_table(out / name, ["seed"]).rows for name in ("scores.csv", "curves.csv")]
     seeds = ({row["seed"] for row, _ in rows} for rows in tables)
     return len(folders) - min(map(len, seeds))
 
 
-def _collect(start: Any, folder: Path, out: Path) -> None:
+def _collect(index: int, start: Barrier, folders: Sequence[Path], out: Path) -> None:
     start.wait()
-    collect.main([str(folder), "--out", str(out)])
+    collect.main([str(folders[index]), "--out", str(out)])
+
+
+def flip_everything(tables: Path, run: Path, count: int, seed: int) -> dict[str, Counter[str]]:
+    """Outcomes after flips in `tables` with and without checksums, those of the study beside them, and the run folder `run`."""
+    found = {f"tables, {what}": n for what, n in flip_tables(tables, run, count, seed).items()}
+    if (tables / "supervised" / table.TASKS).exists():
+        found["supervised tables"] = flip_study(tables / "supervised", count, seed)
+    for path in tables.rglob(sums.FILE):
+        path.unlink()
+    found |= {f"tables without {sums.FILE}, {what}": n for what, n in flip_tables(tables, run, count, seed).items()}
+    return found | flip_run(run, count // 4, seed)
 
 
 def main(argv: list[str]) -> None:
     """Count, and print."""
-    parser = Parser("benchmarks.flips", __doc__)
+    parser = flags("flips", __doc__, flips=240, pairs=40, seed=0)
     parser.add_argument("tables", type=user_path, help="a folder that analysis.collect wrote")
     parser.add_argument("run", type=user_path, help="the folder of a finished run")
-    parser.add_argument("--flips", type=int, default=240, help="in the tables; a quarter in each file of the run")
-    parser.add_argument("--pairs", type=int, default=40)
-    parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args(argv)
     for path in (asked.tables / "scores.csv", asked.run / SCORE):
         if not path.is_file():
             raise UserError(f"there is no {path}")
     with tempfile.TemporaryDirectory() as text:
         place = Path(text)
-        run = shutil.copytree(asked.run, place / "run")
-        with_sums, without = (shutil.copytree(asked.tables, place / name) for name in ("with sums", "without"))
-        for path in without.rglob(sums.FILE):
-            path.unlink()
-        found = {f"tables, {what}": n for what, n in flip_tables(with_sums, run, asked.flips, asked.seed).items()}
-        more = flip_tables(without, run, asked.flips, asked.seed)
-        found |= {f"tables without {sums.FILE}, {what}": n for what, n in more.items()}
-        if (with_sums / "supervised" / table.TASKS).exists():
-            found["supervised tables"] = flip_study(with_sums / "supervised", asked.flips, asked.seed)
-        found |= flip_run(run, asked.flips // 4, asked.seed)
-        for what, outcomes in found.items():
+        tables, run = (shutil.copytree(folder, place / name) for name, folder in (("tables", asked.tables), ("run", asked.run)))
+        for what, outcomes in flip_everything(tables, run, asked.flips, asked.seed).items():
             print(f"{what}: {json.dumps(dict(outcomes))}", flush=True)
         runs = copies(asked.run, 2, place / "runs")
         lost = sum(lost_at_once(runs, place / f"out{i}") for i in range(asked.pairs))

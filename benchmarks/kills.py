@@ -2,21 +2,28 @@
 
     python -m benchmarks.kills --kills 20 --out /tmp/kills -- --game Seaquest --agent der --env-steps 6000
 
-What follows `--` is train.py's. Exit status 1 and the first difference if the two are not equal to the bit.
+What follows `--` is train.py's; --seed decides the moments. Exit status 1 and the first difference if the two are not equal to
+the bit.
 """
 
-import argparse
 import json
 import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.program import flags
+from experiment.command import UserError, run
+from experiment.parser import user_path
+
 TRAIN = [sys.executable, str(Path(__file__).parent.parent / "train.py")]
+CLOCKS = ("hours", "evaluation_hours", "checksum", "beside")
 
 
 def left_by(folder: Path) -> dict[str, Any]:
@@ -28,66 +35,65 @@ def left_by(folder: Path) -> dict[str, Any]:
     return {
         "state": state,
         "rows": [{name: value for name, value in row.items() if name != "clock"} for row in rows],
-        "score": {
-            name: value for name, value in score.items() if name not in ("hours", "evaluation_hours", "checksum", "beside")
-        },
+        "score": {name: value for name, value in score.items() if name not in CLOCKS},
     }
 
 
-def difference(found: Any, expected: Any, path: str = "") -> str | None:
+def difference(found: Any, expected: Any) -> str | None:
     """The path of the first place at which two nested values are not equal to the bit, or None."""
-    if type(found) is not type(expected):
-        return path
-    if isinstance(expected, torch.Tensor):
-        return None if torch.equal(found, expected) else path
-    if isinstance(expected, dict):
-        if list(found) != list(expected):
-            return path
-        pairs = [(f"{path}/{name}", found[name], expected[name]) for name in expected]
-    elif isinstance(expected, list | tuple):
-        if len(found) != len(expected):
-            return path
-        pairs = [(f"{path}/{i}", *pair) for i, pair in enumerate(zip(found, expected, strict=True))]
-    else:
-        return None if found == expected else path
-    return next((where for name, a, b in pairs if (where := difference(a, b, name)) is not None), None)
+    for (path, a), (other, b) in zip_longest(_leaves(found), _leaves(expected), fillvalue=("", None)):
+        if path != other or type(a) is not type(b) or not (torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b):
+            return path or other
+    return None
 
 
-def main() -> None:
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every place in a nested value; of a container its type and names, before what it contains."""
+    if not isinstance(value, dict | list | tuple):
+        yield path, value
+        return
+    inner = dict(value) if isinstance(value, dict) else dict(enumerate(value))
+    yield path, (type(value), list(inner))
+    for name, part in inner.items():
+        yield from _leaves(part, f"{path}/{name}")
+
+
+def kill_again_and_again(command: list[str], delays: list[float], out: Path) -> None:
+    """Start `command`, which trains below `out`, and kill it after each of `delays`, seconds; at last let it finish."""
+    with (out.parent / "log").open("a") as log:
+        for kill, delay in enumerate(delays, 1):
+            try:
+                subprocess.run(command, stdout=log, stderr=log, timeout=delay)  # which kills with -9
+                print(f"{kill}: finished before {delay:.1f} s")
+            except subprocess.TimeoutExpired:
+                files = sorted(path.name for path in out.rglob("*") if path.is_file())
+                print(f"{kill}: killed after {delay:.1f} s; there are {', '.join(files)}", flush=True)
+        subprocess.run(command, check=True, stdout=log, stderr=log)
+
+
+def main(argv: list[str]) -> None:
     """Run both and compare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0, help="decides the moments")
-    parser.add_argument("--out", type=Path, required=True)
+    parser = flags("kills", __doc__, kills=20, seed=0)
+    parser.add_argument("--out", type=user_path, required=True)
     parser.add_argument("train", nargs="+", help="-- and train.py's arguments")
-    asked = parser.parse_args()
+    asked = parser.parse_args(argv)
     draw = random.Random(asked.seed)
     asked.out.mkdir(parents=True, exist_ok=True)
+    killed, undisturbed = (asked.out / name for name in ("killed", "undisturbed"))
+    train = [*TRAIN, *asked.train, "--out"]
     began = time.monotonic()
-    subprocess.run([*TRAIN, *asked.train, "--out", str(asked.out / "undisturbed")], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run([*train, str(undisturbed)], check=True, stderr=subprocess.DEVNULL)
     seconds = time.monotonic() - began
     print(f"undisturbed: {seconds:.1f} s")
-    command = [*TRAIN, *asked.train, "--out", str(asked.out / "killed")]
-    with (asked.out / "log").open("a") as log:
-        for kill in range(asked.kills):
-            # Mostly soon after the start, so that many moments of the run are reached by the last.
-            delay = draw.uniform(0, min(seconds, 3 * seconds / asked.kills + 5))
-            process = subprocess.Popen(command, stdout=log, stderr=log)
-            try:
-                process.wait(delay)
-                print(f"{kill + 1}: finished before {delay:.1f} s")
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                files = sorted(path.name for path in (asked.out / "killed").rglob("*") if path.is_file())
-                print(f"{kill + 1}: killed after {delay:.1f} s; there are {', '.join(files)}", flush=True)
-        subprocess.run(command, check=True, stdout=log, stderr=log)
-    folders = [next((asked.out / name).rglob("checkpoint.pt")).parent for name in ("killed", "undisturbed")]
-    where = difference(left_by(folders[0]), left_by(folders[1]))
-    equal = "equal to the bit: weights, priorities, random streams, metrics, score"
-    print(equal if where is None else f"they differ at {where}")
-    sys.exit(where is not None)
+    # Mostly soon after the start, so that many moments of the run are reached by the last.
+    delays = [draw.uniform(0, min(seconds, 3 * seconds / asked.kills + 5)) for _ in range(asked.kills)]
+    kill_again_and_again([*train, str(killed)], delays, killed)
+    a, b = (left_by(next(out.rglob("checkpoint.pt")).parent) for out in (killed, undisturbed))
+    where = difference(a, b)
+    if where is not None:
+        raise UserError(f"they differ at {where}", code=1)
+    print("equal to the bit: weights, priorities, random streams, metrics, score")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,4 +1,4 @@
-"""What each method adds to an update of its base.
+"""What each method adds to an update of its base: medians of paired ratios.
 
     python -m benchmarks.methods --base der
 
@@ -7,59 +7,51 @@ that all do it, and shared out over its interval.
 """
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
-import torch
-
-from agents.agent import Agent
 from agents.bases import BASES
 from agents.catalogue import AGENTS, METHODS
 from agents.config import AgentConfig
-from benchmarks.flops import filled
-from benchmarks.timing import circumstances, interleaved, ratio
-from experiment.device import keep_freed_memory
-
-ACTIONS = 9
+from benchmarks.learners import learner
+from benchmarks.program import EXECUTION, Program, Row
+from benchmarks.timing import interleaved, ratio
+from experiment.command import run
 
 
 def always(config: AgentConfig) -> tuple[AgentConfig, int]:
     """`config` with what it does now and then in every update, and the interval that it really has; 0 if there is none."""
-    if config.recycling is not None:
-        return replace(config, recycling=replace(config.recycling, every=1)), config.recycling.every
-    if config.resets is not None:
-        return replace(config, resets=replace(config.resets, every=1)), config.resets.every
+    for name in ("recycling", "resets"):
+        if (piece := getattr(config, name)) is not None:
+            return replace(config, **{name: replace(piece, every=1)}), piece.every
     return config, 0
 
 
-def main() -> None:
-    """Print one row for each method."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base", default="der", choices=list(BASES))
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--rounds", type=int, default=40)
-    asked = parser.parse_args()
-    device = torch.device(asked.device)
-    keep_freed_memory()  # as in a run
-    print(circumstances())
-    print(f"{asked.base}: medians of paired ratios to the base, {asked.rounds} rounds")
-    print(f"{'method':10}  {'every update':>12}  {'when it acts':>12}  {'interval':>8}  {'in all':>8}")
-    base = AGENTS[asked.base]
+def rows(asked: argparse.Namespace) -> Iterator[Row]:
+    """A row for each method of the base."""
     for method in METHODS:
-        name = f"{asked.base}_{method}"
-        if name not in AGENTS:
+        config = AGENTS.get(f"{asked.base}_{method}")
+        if config is None:
             continue
-        config = AGENTS[name] if method != "inject" else replace(AGENTS[name], injection=replace(AGENTS[name].injection, at=1))
+        if config.injection is not None:
+            config = replace(config, injection=replace(config.injection, at=1))
         acting, interval = always(config)
-        work = {}
-        for label, c in {"base": base, "method": config, "acting": acting}.items():
-            agent, replay = Agent(c, ACTIONS, device=device, seed=0), filled(c, ACTIONS, 2_000, device)
-            work[label] = lambda agent=agent, replay=replay: agent.update(replay)
-        took = interleaved(work, asked.rounds, device=device)
-        each = ratio(took["method"], took["base"])
-        now = ratio(took["acting"], took["base"]) if interval else each
+        learners = [learner(c, asked.device) for c in (AGENTS[asked.base], config, acting)]
+        work = {place: partial(agent.update, replay) for place, (agent, replay, _) in enumerate(learners)}
+        base, *others = interleaved(work, asked.rounds).values()
+        each, now = (ratio(times, base) for times in others)
         whole = each + (now - each) / interval if interval else each
-        print(f"_{method:9}  {each:12.3f}  {now:12.3f}  {interval or '':>8}  {whole - 1:+8.1%}", flush=True)
+        yield {
+            "method": method,
+            "every update": each,
+            "when it acts": now if interval else "",
+            "interval": interval or "",
+            "in all, %": 100 * (whole - 1),
+        }
 
+
+main = Program("methods", __doc__, rows, base=("der", *BASES), device=EXECUTION["device"], rounds=40)
 
 if __name__ == "__main__":
-    main()
+    run(main)

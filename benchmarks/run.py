@@ -2,127 +2,81 @@
 
     python -m benchmarks.run -- --game Pong --agent der --env-steps 6000 --eval-episodes 20
 
-Everything behind -- is for train.py. The run is made in a folder that is deleted; what it does is timed from outside, call by
-call, after the warm-up and with a GPU waited for at the end of each, so that nothing hides behind anything else; the
-first column of seconds is the run as it is, without that.
+Everything behind -- is for train.py. The run is made twice, in folders that are deleted: as it is, for the speed, and with a
+GPU waited for at both ends of each call, so that nothing hides behind anything else, for the shares. Both are timed from
+outside, from the end of the first update on: compiling and the like belong to that.
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import torch
+from torch.utils.benchmark import timer
 
-from benchmarks.timing import circumstances
+from agents.agent import Agent
+from benchmarks.program import Program, Row
+from benchmarks.timing import watched
+from envs.atari import AtariLanes
+from envs.toy import CatchLanes
+from experiment import command
 from experiment.folder import RunFolder
+from experiment.provenance import provenance
 from experiment.session import Session
 from experiment.signals import Signals
 from experiment.start import Begun
-from options import Run, read_command_line
-from train import Training
+from options import PACKAGES, Run, read_command_line
+from train import Training, carry_out
 
-# Where each call of the loop belongs.
 CALLS = {
-    "update": ("agent", "update"),
-    "act": ("agent", "act"),
-    "send": ("lanes", "send"),
-    "wait for the emulators": ("lanes", "recv"),
-    "remember": ("training", "remember"),
-    "log, measure": ("training", "_log"),
-    "save": ("session", "save"),
+    "loop": [(Training, "learn")],
+    "evaluation": [(Training, "score")],
+    "update": [(Agent, "update")],
+    "act": [(Agent, "act")],
+    "send": [(AtariLanes, "send"), (CatchLanes, "send")],
+    "wait for the emulators": [(AtariLanes, "recv"), (CatchLanes, "recv")],
+    "remember": [(Training, "remember")],
+    "log, measure": [(Training, "_log")],
+    "save": [(Session, "save")],
 }
 
 
-class Clock:
-    """Seconds spent in the calls that it wraps."""
-
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys(CALLS, 0.0)
-
-    def wrap(self, owner: Any, method: str, name: str, wait: Callable[[], None]) -> None:
-        """Time every call of `method` of `owner` under `name`."""
-        inner = getattr(owner, method)
-
-        def timed(*arguments: Any, **named: Any) -> Any:
-            start = time.perf_counter()
-            found = inner(*arguments, **named)
-            wait()
-            self.seconds[name] += time.perf_counter() - start
-            return found
-
-        setattr(owner, method, timed)
-
-
-def learn(asked: Run, timed: bool) -> dict[str, float]:
-    """Seconds of a run after its warm-up, whole and (if `timed`) by call, and of its evaluation."""
-    with tempfile.TemporaryDirectory() as place, RunFolder(Path(place) / "run") as folder:
-        signals, clock = Signals(), Clock()
-        session = Session(Begun(asked, folder, signals, {"commit": None, "wandb": "0", "versions": {}}))
-        training = Training(asked, session.device)
-        session.begin(training)
-        owners = {"agent": training.agent, "lanes": training.lanes, "training": training, "session": session}
-        wait = torch.cuda.synchronize if session.device.type == "cuda" else (lambda: None)
-        began: list[float] = []
-        first = training.agent.update
-
-        def update(*arguments: Any) -> None:
-            first(*arguments)
-            wait()
-            began.append(time.perf_counter())  # compiling and the like belong to the first update
-            training.agent.update = first  # type: ignore[method-assign]
-            if timed:
-                for name, (owner, method) in CALLS.items():
-                    clock.wrap(owners[owner], method, name, wait)
-
-        training.agent.update = update  # type: ignore[method-assign]
-        with signals:
-            training.learn(session)
-        wait()
-        ended, seconds = time.perf_counter(), dict(clock.seconds)  # the evaluation acts too
-        training.score(session)
-        session.metrics.close()
-        training.lanes.close()
-        return {"loop": ended - began[0], "evaluation": time.perf_counter() - ended, **(seconds if timed else {})}
+def learn(asked: Run, clock: Callable[[], float]) -> dict[str, float]:
+    """Seconds of a run after its first update: of its loop, its evaluation, and, by `clock`, of the calls of its loop."""
+    with tempfile.TemporaryDirectory() as place, RunFolder(Path(place) / "run") as folder, watched(CALLS, clock) as calls:
+        carry_out(Begun(asked, folder, Signals(), provenance(PACKAGES)))
+    began, ended = calls["update"][0][1], calls["loop"][0][1]
+    found = {name: sum(b - max(a, began) for a, b in times if began < b <= ended) for name, times in calls.items()}
+    return found | {"evaluation": sum(b - a for a, b in calls["evaluation"])}
 
 
 def account(asked: Run) -> dict[str, float]:
     """What a run of `asked` takes: seconds of its loop as it is, of its evaluation, and shares of a loop timed call by call."""
-    plain, timed = learn(asked, timed=False), learn(asked, timed=True)
-    steps = asked.env_steps - asked.config.replay.warmup_steps
-    whole = timed["loop"]
-    shares = {f"share of {name}": timed[name] / whole for name in CALLS}
+    plain, timed = learn(asked, time.perf_counter), learn(asked, timer)
+    whole, steps = timed.pop("loop"), asked.env_steps - asked.config.replay.warmup_steps
+    del timed["evaluation"]
+    shares = {f"share of {name}": seconds / whole for name, seconds in timed.items()}
     return {
         "env steps": steps,
         "loop": plain["loop"],
         "env steps a second": steps / plain["loop"],
-        "outside the update": 1 - shares["share of update"],
+        "minutes of 100,000": (100_000 - asked.config.replay.warmup_steps) * plain["loop"] / steps / 60,
         "evaluation": plain["evaluation"],
+        "outside the update": 1 - shares["share of update"],
         **shares,
         "share of the rest": 1 - sum(shares.values()),
     }
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Print the account."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("train", nargs="*", help="flags of train.py, behind --")
-    asked = read_command_line(parser.parse_args(argv).train)
-    print(circumstances())
-    found = account(asked)
-    steps, speed = found["env steps"], found["env steps a second"]
-    print(f"{asked.agent} on {asked.game}, {asked.execution}")
-    print(f"{steps:,.0f} env steps in {found['loop']:.1f} s, {speed:.1f} a second")
-    print(f"100,000 env steps would take {(100_000 - asked.config.replay.warmup_steps) / speed / 60:.1f} minutes")
-    for name, share in found.items():
-        if name.startswith("share of "):
-            print(f"  {name.removeprefix('share of '):24} {share:6.1%}")
-    print(f"outside the update: {found['outside the update']:.1%}")
-    if asked.eval_episodes:
-        print(f"evaluation of {asked.eval_episodes} games: {found['evaluation']:.1f} s")
+def rows(asked: argparse.Namespace) -> Iterator[Row]:
+    """A row for each figure of the account."""
+    train = read_command_line(asked.train)
+    what = f"{train.agent} on {train.game}, {train.execution}"
+    return ({what: name, "figure": figure} for name, figure in account(train).items())
 
+
+main = Program("run", __doc__, rows, train=None)
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

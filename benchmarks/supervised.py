@@ -2,21 +2,23 @@
 
     python -m benchmarks.supervised --model mlp --method ht
 
-The bare loop has the same batches, loss, clipping and optimizer, written as in a tutorial. Both are timed in turns; the figures
-are medians. Images are noise: the time does not depend on what they show.
+The bare loop has the same batches, loss, clipping and optimizer, written as in a tutorial. Both are timed in turns, so many
+--updates in each of --rounds; the figures are medians. Images are noise: the time does not depend on what they show.
 """
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from statistics import median
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from experiment.device import choose_device, device_name, keep_freed_memory
+from benchmarks.program import Program, Row
+from benchmarks.timing import interleaved, ratio
+from experiment.command import run
+from experiment.device import device_name, keep_freed_memory
 from supervised.data import Batches, Data, crop_flip
 from supervised.learner import Learner
 from supervised.methods import EVERYTHING
@@ -55,33 +57,9 @@ def bare(learner: Learner, data: Data, augments: bool) -> Callable[[], None]:
     return update
 
 
-def seconds(update: Callable[[], None], updates: int, device: torch.device) -> float:
-    """Seconds an update, over `updates` of them."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    started = time.perf_counter()
-    for _ in range(updates):
-        update()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return (time.perf_counter() - started) / updates
-
-
-def main() -> None:
-    """Time what the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", default="fashion_mnist", choices=list(SOURCES))
-    parser.add_argument("--model", default="mlp", choices=list(MODELS))
-    parser.add_argument("--method", default="none", choices=list(EVERYTHING))
-    parser.add_argument("--point", default="plain", choices=list(STUDIES["warm_start"].points))
-    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--updates", type=int, default=50, help="in a round")
-    parser.add_argument("--rounds", type=int, default=7)
-    asked = parser.parse_args()
-    keep_freed_memory()
-    device = choose_device(asked.device)
-    source = SOURCES[asked.dataset]
+def work(asked: argparse.Namespace) -> tuple[dict[str, Callable[[], None]], int]:
+    """An update of the bare loop and one of the study, and the number of images in each."""
+    source, device = SOURCES[asked.dataset], asked.device
     config = compose(asked.model, STUDIES["warm_start"].points[asked.point], asked.method, source.flips)
     learner = Learner(config, (source.channels, source.side, source.classes), device, 0)
     learner.precision = getattr(torch, asked.precision)
@@ -94,23 +72,30 @@ def main() -> None:
         learner.update(x, labels)
         learner.change_weights_(x)
 
-    updates = {
-        "bare": bare(learner, data, config.augmentation is not None),
-        asked.method: update,
-    }
-    found: dict[str, list[float]] = {name: [] for name in updates}
-    for round_ in range(asked.rounds + 1):  # the first warms up
-        for name, made in updates.items():
-            taken = seconds(made, asked.updates, device)
-            if round_:
-                found[name].append(taken)
-    medians = {name: statistics.median(times) for name, times in found.items()}
-    images = config.optimizer.batch_size / medians[asked.method]
-    for name, median in medians.items():
-        print(f"{name:14} {1e3 * median:8.3f} ms an update ({1e3 * min(found[name]):.3f} to {1e3 * max(found[name]):.3f})")
-    print(f"ratio {medians[asked.method] / medians['bare']:.3f}; an epoch of 50,000 images {50_000 / images:.1f} s")
-    print(f"{asked.dataset}, {asked.model}, {asked.precision}, {device_name(device)}, torch {torch.__version__}")
+    updates = {"bare": bare(learner, data, config.augmentation is not None), asked.method: update}
+    return updates, config.optimizer.batch_size
 
+
+def rows(asked: argparse.Namespace) -> Iterator[Row]:
+    """A row for each of the two loops."""
+    keep_freed_memory()
+    updates, images = work(asked)
+    setting = f"{asked.dataset}, {asked.model}, {asked.point}, {asked.precision}, {device_name(asked.device)}"
+    took = interleaved(updates, asked.rounds, warmup=1, calls=asked.updates)
+    for name, times in took.items():
+        epoch = 50_000 / images * median(times)
+        yield {setting: name, "update": times, "ratio": ratio(times, took["bare"]), "50,000 images, s": epoch}
+
+
+SETTING = {
+    "dataset": ("fashion_mnist", *SOURCES),
+    "model": ("mlp", *MODELS),
+    "method": ("none", *EVERYTHING),
+    "point": ("plain", *STUDIES["warm_start"].points),
+    "precision": ("float32", "bfloat16"),
+    "device": ("auto", "cpu", "cuda"),
+}
+main = Program("supervised", __doc__, rows, **SETTING, updates=50, rounds=7)
 
 if __name__ == "__main__":
-    main()
+    run(main)

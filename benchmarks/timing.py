@@ -1,38 +1,60 @@
-"""How everything here is timed: in turn, many times, medians; and on what."""
+"""How everything here is timed: in turn, many times, medians. A GPU is waited for before the clock is read."""
 
-import platform
 import statistics
-import time
-from collections.abc import Callable, Mapping
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import torch
+from torch.utils.benchmark import timer
 
-from experiment.folder import commit
+Spans = dict[str, list[tuple[float, float]]]
+
+
+def duration(work: Callable[[], object], calls: int = 1) -> float:
+    """Seconds of a call of `work`, the mean of so many `calls`."""
+    start = timer()
+    for _ in range(calls):
+        work()
+    return (timer() - start) / calls
 
 
 def interleaved(
-    work: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 3, device: torch.device | None = None
+    work: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 3, calls: int = 1
 ) -> dict[str, list[float]]:
-    """Seconds of each piece of `work`, all of them in turn in each of `rounds` rounds, so that a drift hits all alike."""
-    wait = torch.cuda.synchronize if device is not None and device.type == "cuda" else (lambda: None)
+    """Seconds of a call of each piece of `work` in each of `rounds` rounds.
+
+    All are called in turn, so that a drift hits all alike; a round is the mean of so many `calls`.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in work}
-    for turn in range(warmup + rounds):
+    for _ in range(warmup + rounds):
         for name, call in work.items():
-            wait()
-            start = time.perf_counter()
-            call()
-            wait()
-            if turn >= warmup:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
+            seconds[name].append(duration(call, calls))
+    return {name: times[warmup:] for name, times in seconds.items()}
 
 
-def spread(seconds: list[float], scale: float = 1e3) -> str:
-    """Median and quartiles, by default in milliseconds."""
-    low, middle, high = (scale * value for value in statistics.quantiles(seconds, n=4))
-    return f"{middle:.3g} ({low:.3g}..{high:.3g})"
+@contextmanager
+def watched(calls: Mapping[str, Sequence[tuple[Any, str]]], clock: Callable[[], float] = timer) -> Iterator[Spans]:
+    """Within, when each call of the functions `calls`, pairs of owner and name under one label, begins and ends."""
+    spans: Spans = {label: [] for label in calls}
+    with ExitStack() as stack:
+        for label, functions in calls.items():
+            for owner, name in functions:
+                stack.enter_context(patch.object(owner, name, _watched(getattr(owner, name), spans[label], clock)))
+        yield spans
+
+
+def _watched(function: Callable[..., Any], spans: list[tuple[float, float]], clock: Callable[[], float]) -> Callable[..., Any]:
+    def call(*arguments: Any, **named: Any) -> Any:
+        start = clock()
+        result = function(*arguments, **named)
+        spans.append((start, clock()))
+        return result
+
+    return call
 
 
 def ratio(over: list[float], under: list[float]) -> float:
@@ -40,15 +62,11 @@ def ratio(over: list[float], under: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(over, under, strict=True))
 
 
-def circumstances() -> str:
-    """Date, commit, processor, threads and versions: what a figure means nothing without."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    processor = f"{len(names)} x {names[0]}" if names else platform.processor() or platform.machine()
-    threads = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
-    code = commit()
-    state = " with uncommitted changes" if code.endswith("-dirty") else ""
-    return f"{date.today()}, commit {code[:10]}{state}, {processor}, {threads}"
+@cache
+def matrix_peak(device: torch.device, size: int = 2048) -> float:
+    """The best rate seen in float32 products of two `size` x `size` matrices, in operations a second."""
+    a, b = torch.rand(2, size, size, device=device)
+    return 2 * size**3 / min(interleaved({"": lambda: a @ b}, 10)[""])
 
 
 def resident_megabytes() -> float:

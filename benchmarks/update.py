@@ -5,43 +5,38 @@
 
 Bare means: inputs that lie ready as float32, noise that is already drawn, the same passes of hare and tortoise, a loss, the
 backward pass, fused Adam. Everything else (draw, gather, augmentation, projection, clipping, metrics, tortoise, priorities) is
-what the ratio shows.
+what the ratio shows. With --parts each part of an eager float32 update is timed, too.
 """
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from agents import agent as agents_agent
+from agents import objective as agents_objective
 from agents.agent import Agent
 from agents.bases import BASES
 from agents.catalogue import find_agent
-from agents.engine import WARMUP
 from agents.execution import Execution
 from agents.measures import measure
-from benchmarks.execution import add_execution, read_execution
-from benchmarks.flops import filled, flops_of_an_update, matrix_peak
-from benchmarks.parts import parts
-from benchmarks.timing import circumstances, interleaved, ratio
-from experiment.device import keep_freed_memory
-from networks.qnetwork import QNetwork
+from benchmarks.learners import ACTIONS, flops_of_an_update, learner
+from benchmarks.program import EXECUTION, Program, Row
+from benchmarks.timing import interleaved, matrix_peak, ratio, watched
+from experiment.command import run
+from replay.buffer import ReplayBuffer
 
-ACTIONS = 9
-QUARTILES = ("low", "median", "high")
+WITHIN = ("targets", "unroll")  # parts of another part
 
 
 def bare(agent: Agent) -> Callable[[], None]:
     """One forward, backward and Adam step of networks like `agent`'s, on inputs that lie ready."""
     config, device = agent.config, agent.device
     b, jumps = config.replay.batch_size, config.jumps
-    networks = [QNetwork(config.encoder, config.head, config.prediction, ACTIONS) for _ in range(2)]
-    for network in networks:
-        network.initialise_(torch.Generator().manual_seed(0), config.initialisation)
-    hare, tortoise = (network.to(device, memory_format=torch.channels_last) for network in networks)
+    hare, tortoise = (agent._new_network() for _ in range(2))
     assert config.optimizer is not None
     adam = torch.optim.Adam(hare.parameters(), lr=config.optimizer.learning_rate, eps=config.optimizer.epsilon, fused=True)
     states = torch.rand((jumps + 2) * b, 4, 84, 84, device=device).contiguous(memory_format=torch.channels_last)
@@ -72,82 +67,78 @@ def bare(agent: Agent) -> Callable[[], None]:
     return step
 
 
-def row(name: str, execution: Execution, device: torch.device, rounds: int, peak: float) -> dict[str, float]:
-    """What an update of the agent `name` costs, in seconds, beside its bare networks (eager, no bfloat16) and `peak`."""
+def row(name: str, execution: Execution, device: torch.device, rounds: int) -> Row:
+    """What an update of `name` and an act in one lane cost, beside bare networks (eager, no bfloat16) and the peak.
+
+    ValueError if `device` cannot do what `execution` asks.
+    """
     config = find_agent(name)
-    agent = Agent(config, ACTIONS, device=device, seed=0, execution=execution)
-    replay = filled(config, ACTIONS, 2_000, device)
+    agent, replay, warmup = learner(config, device, execution)
     frames = torch.randint(256, (1, 4, 84, 84), dtype=torch.uint8, device=device)
     agent.epsilon = 0.0
-    start = time.perf_counter()
-    for _ in range(WARMUP + 1):  # compiles, records
-        agent.update(replay)
-    agent.broken()
-    warmup = time.perf_counter() - start
     work = {"update": lambda: agent.update(replay), "bare": bare(agent), "act": lambda: agent.act(frames)}
-    took = interleaved(work, rounds, warmup=5, device=device)
-    measured = statistics.median(interleaved({"": lambda: measure(agent, replay, 0)}, 3, 1, device)[""])
-    flops = flops_of_an_update(config, ACTIONS)
-    quartiles: dict[str, float] = {}
-    for part, times in took.items():
-        quartiles |= {f"{part} {q}": t for q, t in zip(QUARTILES, statistics.quantiles(times, n=4), strict=True)}
-    update = quartiles["update median"]
-    return quartiles | {
+    took = interleaved(work, rounds, warmup=5)
+    measured = statistics.median(interleaved({"": lambda: measure(agent, replay, 0)}, 3, 1)[""])
+    flops, peak, update = flops_of_an_update(config, ACTIONS), matrix_peak(device), statistics.median(took["update"])
+    return {
+        "agent": name,
+        **took,
         "ratio": ratio(took["update"], took["bare"]),
-        "warmup": warmup,
         "GFLOP": flops / 1e9,
         "share of peak": flops / update / peak,
-        "measurement": measured,
+        "peak, GFLOP/s": peak / 1e9,
+        "warm-up, s": warmup,
+        "measurement, s": measured,
         # What it costs beside the updates of the 1,000 env steps from one to the next.
         "measurement share": measured / (1_000 * config.replay.ratio * update),
     }
 
 
-def told(name: str, found: dict[str, float]) -> str:
-    """`found` as a line, times in milliseconds."""
+def parts(agent: Agent, replay: ReplayBuffer, rounds: int, warmup: int = 3) -> dict[str, list[float]]:
+    """Seconds of each part of an eager update in each of `rounds` updates."""
+    calls = {
+        "draw, weights": [(replay.priorities, "draw"), (replay.priorities, "weights")],
+        "gather": [(replay, "gather")],
+        "augment, scale": [(agents_agent, "observe")],
+        "noise": [(agent.hare, "draw_noise"), (agent.tortoise, "draw_noise")],
+        "targets": [(agents_objective, "targets")],
+        "unroll": [(agent.hare, "predict")],
+        "targets, forward, unroll, losses": [(agent, "_objective")],
+        "backward": [(torch.Tensor, "backward")],
+        "clip": [(torch.nn.utils, "clip_grad_norm_")],
+        "Adam": [(agent.optimizer, "step")],
+        "metrics": [(agent._tally, "add_")],
+        "priorities": [(replay, "reprioritise_")],
+        "tortoise": [(agent.upkeep.pair, "follow")],
+    }
+    found: dict[str, list[float]] = {part: [] for part in calls}
+    for _ in range(warmup + rounds):
+        with watched(calls) as spans:
+            agent.update(replay)
+        for part, times in spans.items():
+            found[part].append(sum(end - start for start, end in times))
+    return {part: seconds[warmup:] for part, seconds in found.items() if any(seconds)}
 
-    def spread(part: str) -> str:
-        low, middle, high = (1e3 * found[f"{part} {quartile}"] for quartile in QUARTILES)
-        return f"{middle:.3g} ({low:.3g}..{high:.3g})"
 
-    times = f"{spread('update'):22}  {spread('bare'):22}  {found['ratio']:<6.3f}  {spread('act'):22}"
-    rest = f"{found['GFLOP']:7.4g}  {found['share of peak']:7.1%}  {found['warmup']:6.1f} s"
-    return f"{name:12}  {times}  {rest}  {1e3 * found['measurement']:.0f} ms, {found['measurement share']:.2%}"
-
-
-HEADER = f"{'agent':12}  {'update':22}  {'bare':22}  ratio   {'act, one lane':22}    GFLOP  of peak  warm-up   measure"
-
-
-def table_of_parts(name: str, device: torch.device, rounds: int) -> list[str]:
-    """Lines: the milliseconds of each part of an eager float32 update of `name`, and its share of their sum."""
-    config = find_agent(name)
-    agent, replay = Agent(config, ACTIONS, device=device, seed=0), filled(config, ACTIONS, 2_000, device)
-    found = {part: statistics.median(times) for part, times in parts(agent, replay, rounds).items()}
-    within = {part: found.pop(part) for part in ("targets", "unroll") if part in found}  # parts of another part
-    whole = sum(found.values())
-    rows = found | {f"of these {part}": seconds for part, seconds in within.items()}
-    return [f"  {part:34} {1e3 * seconds:8.3f} ms  {seconds / whole:6.1%}" for part, seconds in rows.items()]
+def rows_of_parts(name: str, device: torch.device, rounds: int) -> Iterator[Row]:
+    """Each part of an eager float32 update of `name`, and its share of their sum."""
+    agent, replay, _ = learner(find_agent(name), device)
+    found = parts(agent, replay, rounds)
+    medians = {part: statistics.median(times) for part, times in found.items()}
+    whole = sum(seconds for part, seconds in medians.items() if part not in WITHIN)
+    for part, times in found.items():
+        yield {"part": f"within another: {part}" if part in WITHIN else part, "time": times, "share": medians[part] / whole}
 
 
-def main() -> None:
-    """Print one row for each agent, and with --parts where its time goes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--agents", "--agent", nargs="+", default=list(BASES))
-    add_execution(parser)
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--parts", action="store_true", help="also time each part of an eager float32 update")
-    asked = parser.parse_args()
-    execution, device = read_execution(parser, asked)
-    keep_freed_memory()  # as in a run
-    print(circumstances())
-    peak = matrix_peak(device)
-    print(f"float32 matrix product at its best: {peak / 1e9:.1f} GFLOP/s; {execution}; milliseconds: median (quartiles)")
-    print(HEADER)
+def rows(asked: argparse.Namespace) -> Iterator[Row]:
+    """A row for each agent, and with --parts where its time goes."""
     for name in asked.agents:
-        print(told(name, row(name, execution, device, asked.rounds, peak)), flush=True)
+        yield row(name, asked.execution, asked.device, asked.rounds)
         if asked.parts:
-            print("\n".join(table_of_parts(name, device, asked.rounds)), flush=True)
+            yield from rows_of_parts(name, asked.device, asked.rounds)
 
+
+main = Program("update", __doc__, rows, agents=list(BASES), **EXECUTION, rounds=40, parts=False)
 
 if __name__ == "__main__":
-    main()
+    run(main)

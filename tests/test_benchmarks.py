@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.synchronize import Barrier
@@ -14,11 +13,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch.multiprocessing import start_processes
 
 from agents.agent import Agent
-from benchmarks import gpu, many, run, update
-from benchmarks.flops import filled
-from benchmarks.parts import parts
+from agents.bases import BASES
+from benchmarks import coverage, env, flips, gpu, kills, many, methods, program, replay, resume, run, supervised, update
+from benchmarks.learners import filled
+from benchmarks.program import Row
+from benchmarks.update import parts
 from experiment.command import UserError
 from options import read_command_line
 from tests.fake_replay import ACTIONS, small
@@ -57,6 +59,16 @@ def test_the_account_of_a_run_adds_up() -> None:
 
 
 @pytest.mark.parametrize(
+    "module",
+    [coverage, env, flips, gpu, kills, many, methods, replay, resume, run, supervised, update],
+    ids=lambda m: m.__name__,
+)
+def test_every_program_says_what_it_does_not_know(module: Any) -> None:
+    with pytest.raises(UserError, match=r"--nosuch|required"):
+        module.main(["--nosuch"])
+
+
+@pytest.mark.parametrize(
     ("module", "flags", "said"),
     [
         (gpu, ["--device", "cpu", "--out", "/"], "--out must name a file"),
@@ -65,9 +77,11 @@ def test_the_account_of_a_run_adds_up() -> None:
         (many, ["--agent", "nosuch"], "--agent: unknown agent 'nosuch'"),
         (many, ["--runs", "1", "0"], "--runs and --threads must be 1 or more"),
         (many, ["--seconds", "nan"], "--seconds more than 0"),
-        pytest.param(
-            gpu, [], "no GPU is visible", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-        ),
+        (many, ["--captured"], "captured"),
+        (update, ["--captured"], "captured"),
+        (update, ["--precision", "tf32"], "tf32"),
+        (update, ["--agent", "nosuch"], "unknown agent 'nosuch'"),
+        pytest.param(gpu, [], "--device cuda: ", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")),
     ],
 )
 def test_a_command_that_cannot_be_is_one_line(
@@ -81,76 +95,101 @@ def test_a_command_that_cannot_be_is_one_line(
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-@pytest.mark.parametrize(("flags", "said"), [(["--captured"], "captured"), (["--precision", "tf32"], "tf32")])
-def test_what_the_machine_cannot_do_is_refused(
-    flags: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["benchmark", *flags])
-    with pytest.raises(SystemExit) as refused:
-        update.main()
-    assert refused.value.code == 2
-    assert said in capsys.readouterr().err.splitlines()[-1]
+def _die_or_wait(number: int, together: Barrier) -> None:
+    if number == 1:
+        os._exit(3)
+    together.wait()
 
 
-def _die(together: Barrier) -> None:
-    os._exit(3)
+def _raise_or_wait(number: int, together: Barrier) -> None:
+    if number == 1:
+        raise ValueError("no such thing")
+    together.wait()
 
 
-def _wait(together: Barrier) -> None:
+def _wait(_: int, together: Barrier) -> None:
     together.wait()
 
 
 @pytest.mark.parametrize(
-    ("second", "seconds", "said"), [(_die, 60, "a run of 3 ended with 3"), (_wait, 0.2, "3 of 3 runs did not")]
+    ("work", "seconds", "said"),
+    [
+        (_die_or_wait, 60, "a run of 3 failed: process 1 terminated with exit code 3"),
+        (_raise_or_wait, 60, "a run of 3 failed: ValueError: no such thing"),
+        (_wait, 0.2, "3 of 3 runs did not"),
+    ],
 )
-def test_runs_that_wait_for_one_that_is_dead_are_ended(second: Callable[[Barrier], None], seconds: float, said: str) -> None:
-    fork = multiprocessing.get_context("fork")
-    together = fork.Barrier(4)  # more than there are, so that all wait
-    workers = [fork.Process(target=target, args=(together,)) for target in (_wait, second, _wait)]
-    for worker in workers:
-        worker.start()
+def test_runs_that_wait_for_one_that_is_dead_are_ended(work: Callable[..., None], seconds: float, said: str) -> None:
+    together = multiprocessing.get_context("fork").Barrier(4)  # more than there are, so that all wait
+    runs = start_processes(work, (together,), 3, join=False, start_method="fork")
     began = time.monotonic()
     with pytest.raises(RuntimeError, match=said):
-        many.join_all(workers, seconds)
+        many.join_all(runs, seconds)
     assert time.monotonic() - began < 10
-    assert not any(worker.is_alive() for worker in workers)
+    assert not any(process.is_alive() for process in runs.processes)
 
 
-def test_a_section_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_row_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     out, kept = tmp_path / "absent/dir/run1.5", tmp_path / "absent/dir/run1.5.json"
 
     def slow(*args: object, timeout: float, **_: object) -> None:
         assert json.loads(kept.read_text())["sections"] == {}  # it can be written to before anything is measured
         raise subprocess.TimeoutExpired("pytest", timeout, output=b"3 passed, and then")
 
-    def broken(*_: object) -> Iterator[gpu.Row]:
-        yield {"updates a second": 1.0}
-        raise OSError("no space left")
+    def broken(words: list[str]) -> Iterator[Row]:
+        yield {"x": 1.0}
+        if "spr" in words:
+            raise OSError("no space left")
 
-    def last(*_: object) -> Iterator[gpu.Row]:
-        assert json.loads(kept.read_text())["sections"]["Updates"][1] == {"failed": "OSError: no space left"}
+    def last(_: object) -> Iterator[Row]:
+        found = json.loads(kept.read_text())["sections"]["update"]
+        assert [row.get("x", row.get("failed")) for row in found] == [1, 1, "OSError: no space left"] * 8
         yield {"runs": 2}
 
     monkeypatch.setattr(subprocess, "run", slow)
     monkeypatch.setattr(gpu, "circumstances", lambda: "c")
-    monkeypatch.setattr(gpu, "real_run", lambda *_: iter([{"x": 1}]))
-    monkeypatch.setattr(gpu, "updates", broken)
-    monkeypatch.setattr(gpu, "several", last)
+    monkeypatch.setattr(gpu, "PROGRAMS", gpu.PROGRAMS | {"run": lambda _: iter([{"y": 1}]), "update": broken, "many": last})
     gpu.main(["--device", "cpu", "--quick", "--out", str(out)])
-    assert json.loads(kept.read_text())["sections"] == {
-        "Tests that need a GPU": [{"failed": "not done in 240 s", "said": "3 passed, and then"}],
-        "A short run": [{"x": 1}],
-        "Updates": [{"updates a second": 1.0}, {"failed": "OSError: no space left"}],
-        "Several runs": [{"runs": 2}],
-    }
+    found = json.loads(kept.read_text())["sections"]
+    said = {"failed": "not done in 240 s", "said": "3 passed, and then"}
+    assert [{name: row[name] for name in said} for row in found["pytest"]] == [said]
+    assert [row["y"] for row in found["run"]] == [1]
+    assert [row["runs"] for row in found["many"]] == [2]
     assert "| OSError: no space left |" in (out.parent / "run1.5.md").read_text()
 
 
+def test_what_did_not_fit_into_the_time_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(gpu, "circumstances", lambda: "c")
+    gpu.main(["--device", "cpu", "--quick", "--minutes", "0", "--out", str(tmp_path / "gpu")])
+    sections = json.loads((tmp_path / "gpu.json").read_text())["sections"]
+    assert {name: len(rows) for name, rows in sections.items()} == {"pytest": 1, "run": 1, "update": 16, "many": 1}
+    assert {row["failed"] for rows in sections.values() for row in rows} == {"the time was up"}
+    rows = gpu.measured(lambda _: iter([{"x": 1}, {"x": 2}]), "", time.monotonic() + 0.2)
+    assert next(rows) == {"x": 1}
+    time.sleep(0.3)
+    assert list(rows) == [{"failed": "the time was up"}]
+
+
 def test_a_row_says_what_could_not_be_done() -> None:
-    row = next(r for r in gpu.updates(torch.device("cpu"), 2, ["der"]) if r["precision"] == "tf32")
+    (row,) = gpu.measured(gpu.PROGRAMS["update"], "--agents der --precision tf32 --device cpu", time.monotonic() + 60)
     assert "tf32" in row["failed"]
-    text = gpu.markdown({"device": "d", "circumstances": "c", "sections": {"Updates": [row, {"agent": "a|b", "x": 0.123456}]}})
+    text = gpu.markdown({"device": "d", "circumstances": "c", "sections": {"update": [row, {"agent": "a|b", "x": 0.123456}]}})
     assert "| agent |" in text
     assert "a\\|b" in text
     assert "0.1235" in text
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("quick", [False, True])
+def test_what_is_planned_are_command_lines(device: str, quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    for module in (run, update, many):
+        monkeypatch.setattr(module.main, "_rows", asked.append)
+    monkeypatch.setattr(program, "choose_device", torch.device)
+    monkeypatch.setattr(program, "check_execution", lambda *_: None)
+    planned = list(gpu.plan(device, quick))
+    for name, words in planned[1:]:
+        gpu.PROGRAMS[name](words.split())
+    assert {str(found.device) for found in asked if "device" in found} == {device}
+    assert len({(found.agents[0], found.execution) for found in asked if "agents" in found}) == 8 * (2 if quick else len(BASES))
+    assert ("captured" in planned[-1][1]) == (device == "cuda")

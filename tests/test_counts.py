@@ -6,7 +6,7 @@ import pytest
 
 from agents.bases import BASES
 from agents.catalogue import in_readme
-from benchmarks.flops import flops_of_an_update
+from benchmarks.learners import flops_of_an_update
 
 README = Path(__file__).parent.parent / "README.md"
 

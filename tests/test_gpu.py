@@ -15,7 +15,7 @@ from agents.agent import Agent
 from agents.config import AgentConfig
 from agents.engine import check_execution
 from agents.execution import Execution
-from benchmarks.flops import filled
+from benchmarks.learners import filled
 from hare_tortoise.measure import distance
 from tests.fake_replay import FakeReplay, random_batch, small
 
