@@ -15,9 +15,9 @@ import torch
 
 import train
 from agents.agent import Agent
-from agents.bases import BASES
-from agents.catalogue import AGENTS, METHODS
+from agents.catalogue import AGENTS
 from agents.config import AgentConfig
+from tests.every import every
 from tests.fake_replay import FakeReplay, random_batch, small
 
 STEPS = 120
@@ -30,13 +30,6 @@ PLASTICITY = {"dormant", "dead", "zero_activations", "srank", "entropy_rank", "w
 PLASTICITY |= {"tortoise_distance", "zero_gradients"}
 
 LEARNERS = [name for name in AGENTS if name != "random"]
-
-
-def every(names: list[str]) -> list[Any]:
-    """`names` for `parametrize`; only bases and what is made of `der` are run by default."""
-    default = {"random", *BASES, *(name for name in names if name.startswith("der_") and name.removeprefix("der_") in METHODS)}
-    marks = {name: [] if name in default else [pytest.mark.slow] for name in names} | {"der_ht": [pytest.mark.smoke]}
-    return [pytest.param(name, marks=marks[name]) for name in names]
 
 
 @pytest.mark.parametrize("name", every(list(AGENTS)))

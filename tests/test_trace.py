@@ -14,6 +14,7 @@ from agents.agent import Agent
 from agents.catalogue import AGENTS
 from agents.config import AgentConfig, Penalties
 from hare_tortoise.measure import distance
+from tests.every import every
 from tests.fake_replay import FakeReplay, random_batch, small
 
 RECORD = Path(__file__).with_name("trace.json")
@@ -99,10 +100,7 @@ def test_every_plan_is_carried_out_in_fifty_updates() -> None:
         assert c.target.end is None or c.target.end.updates == 20
 
 
-SMOKE = ("der_ht", "spr_ht")
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.smoke) if name in SMOKE else name for name in NAMES])
+@pytest.mark.parametrize("name", every(NAMES))
 def test_fifty_updates_go_as_recorded(name: str, recorded: dict[str, dict[str, float]]) -> None:
     assert name in recorded, f"{RECORD.name} is of other agents; {COMMAND} records them anew"
     expected = {key: pytest.approx(value, rel=OTHER.get(key, TOLERANCE), abs=1e-9) for key, value in recorded[name].items()}
