@@ -19,7 +19,7 @@ RENORMALISED = {**NATURE, "renormalise": True}
 HEAD = {"dueling": "last", "hidden": 512, "noise": 0.1, "noise_bias": "fan_in", "atoms": 51, "support": 10}
 HEAD |= {"gradient_scale": 1, "activation": "relu", "layer_norm": False}
 NO_NOISE = {"noise": None, "noise_bias": "fan_out"}  # which fan means nothing without noise
-ADAM = {"learning_rate": 0.0001, "epsilon": 0.00015, "beta1": 0.9, "beta2": 0.999, "clip": None, "weight_decay": 0}
+ADAM = {"learning_rate": 0.0001, "epsilon": 0.00015, "beta1": 0.9, "beta2": 0.999, "clip": None, "weight_decay": 0, "radius": 0}
 SHIFTS = {"pad": 4, "intensity": 0.05}
 HALF = {"start": 0.5, "end": 0.5, "steps": 0}
 UPDATES_10_000 = {"n": 3, "gamma": 0.997, "updates": 10_000}
@@ -117,7 +117,7 @@ BBF: dict[str, Any] = {
     "encoder": {**RENORMALISED, "kind": "impala", "width": 4},
     "head": {**HEAD, **NO_NOISE, "hidden": 2048},
     "target": {"n": 10, "gamma": 0.97, "double": True, "end": UPDATES_10_000},
-    "optimizer": {**ADAM, "weight_decay": 0.1},
+    "optimizer": {**ADAM, "weight_decay": 0.1, "radius": 0},
     "resets": {**RESETS, "keep_body": 0.5},
 }
 
