@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from hare_tortoise.network import state
+from hare_tortoise.network import averages, state
 from hare_tortoise.reset import blend_, reset_, take_mode_, zero_moments_
 
 
@@ -20,9 +20,10 @@ class HareTortoise:
     """A network that learns, its moving average, and the rule between them; all on tensors of fixed address.
 
     Parameters and floating-point buffers, such as the statistics of batch normalisation, are averaged and set back, integer
-    buffers copied. Of weights in half precision a float32 average is kept, of which the tortoise is the rounded value: steps of
-    1 - decay would be lost in it. The hare may be compiled, or wrapped for distributed training; the tortoise is the plain
-    network, in evaluation mode, and does not learn. Move the network to its device first.
+    buffers copied. (The unit vectors of spectral_norm are averaged, too, which does not suit them.) Of weights in half
+    precision a float32 average is kept, of which the tortoise is the rounded value: steps of 1 - decay would be lost in it.
+    The hare may be compiled, or wrapped for distributed training; the tortoise is the plain network, in evaluation mode, and
+    does not learn. Move the network to its device first.
     """
 
     def __init__(
@@ -46,18 +47,30 @@ class HareTortoise:
         self._group = hare.process_group if isinstance(hare, DistributedDataParallel) else None
         self._check()
         self.tortoise = deepcopy(self._network).requires_grad_(False).eval()
-        self._fast, self._slow = (list(state(network).values()) for network in (self._network, self.tortoise))
+        self._read_hare()
+        self._slow = list(state(self.tortoise).values())
         self._average = [t.float() if t.is_floating_point() and t.itemsize < 4 else t for t in self._slow]
         self._rounds = [i for i, (a, t) in enumerate(zip(self._average, self._slow, strict=True)) if a is not t]
         self.steps = self.resets = 0
+
+    def _read_hare(self) -> None:
+        self._fast, self._buffers = list(state(self._network).values()), list(self._network.buffers())
 
     def _check(self) -> None:
         if not 0 <= self.decay < 1:
             raise ValueError(f"decay must lie in [0, 1), not {self.decay:g}")
         if self.every < 1 or (self.reset_every is not None and self.reset_every < 1):
             raise ValueError(f"every and reset_every must be at least 1, not {self.every} and {self.reset_every}")
-        if self.decay == 0 and self.every == 1 and self.reset_every is not None:
+        if self.reset_every is not None and self.reset_every < self.every:
+            raise ValueError(
+                f"reset_every {self.reset_every} is less than every {self.every}: the tortoise has not followed yet"
+            )
+        if self.decay == 0 and self.reset_every is not None and self.reset_every % self.every == 0:
             raise ValueError("a decay of 0 makes the tortoise a copy: setting the hare back to it would change nothing")
+        if self.moments not in ("keep", "zero"):
+            raise ValueError(f"moments must be 'keep' or 'zero', not {self.moments!r}")
+        if self.moments == "zero" and self.reset_every is not None and self.optimizer is None:
+            raise ValueError("moments 'zero' needs the optimizer that has them")
         own = {id(p) for p in self._network.parameters()}
         if not own:
             raise ValueError(f"{type(self._network).__name__} has no parameters")
@@ -75,6 +88,8 @@ class HareTortoise:
     @torch.no_grad()
     def follow(self) -> None:
         """tortoise <- decay * tortoise + (1 - decay) * hare."""
+        if any(now is not then for now, then in zip(self._network.buffers(), self._buffers, strict=True)):
+            self._read_hare()  # a module may put another tensor in a buffer's place
         fast = list(self._fast)
         for i in self._rounds:
             fast[i] = fast[i].float()
@@ -101,7 +116,7 @@ class HareTortoise:
         for i in self._rounds:
             self._slow[i].copy_(self._average[i])
         for mine, its in zip(self._slow, self._fast, strict=True) if whole_numbers else ():
-            if not mine.is_floating_point():
+            if not averages(mine):
                 mine.copy_(its)
         if self._group is not None:
             first = torch.distributed.get_global_rank(self._group, 0)

@@ -25,6 +25,16 @@ class Injectable(Network, Generic[Head]):
         super().__init__()
         self.injected = False
 
+    def initialise_(self, generator: torch.Generator) -> None:
+        """Draw every parameter anew from `generator`; both injections are equal."""
+        super().initialise_(generator)
+        self.equalise_()
+
+    def equalise_(self) -> None:
+        """Make the frozen injection a copy of the learnt one."""
+        if self.injections:
+            self.injections[1].load_state_dict(self.injections[0].state_dict())
+
     @property
     def learning_head(self) -> Head:
         """The head that gradients change."""
@@ -42,10 +52,13 @@ class Injectable(Network, Generic[Head]):
         """Add the change to the head, or do so no more. If the network learns, only the change does then, else the head."""
         if injected == self.injected:
             return
+        if not self.injections:
+            raise ValueError(f"this {type(self).__name__} has no injections")
         learns = any(p.requires_grad for p in self.learning_head.parameters())
         self.injected = injected
         self.head.requires_grad_(learns and not injected)
         self.injections[0].requires_grad_(learns and injected)
+        self.injections[1].requires_grad_(False)
 
     def take_mode_(self, source: Self, keep: float) -> None:
         """Become injected as `source` is; stay so where a share `keep` of the heads was kept: what was learnt would be lost.

@@ -14,12 +14,13 @@ TAU = 0.025  # threshold of dormancy (Sokar et al. 2023)
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Within, `network` neither drops out nor changes its statistics."""
-    before = network.training
+    before = [(module, module.training) for module in network.modules()]  # a frozen normalisation stays so
     network.eval()
     try:
         yield
     finally:
-        network.train(before)
+        for module, training in before:
+            module.training = training
 
 
 @contextmanager

@@ -29,7 +29,7 @@ class Layer(NamedTuple):
 
     def sizes(self, outputs: Tensor) -> Tensor:
         """Mean size of each unit, float32 [units], in what the activation returned."""
-        by_unit = outputs.flatten(0, -2) if self.last else outputs
+        by_unit = outputs.flatten(0, -2).float() if self.last else outputs.float()  # in half a small mean would be 0
         return by_unit.abs().transpose(0, 1).flatten(1).mean(1).view(self.copies, -1).sum(0)
 
     def inputs(self, weight: Tensor, units: Tensor) -> Tensor:
@@ -79,6 +79,16 @@ def parts(network: Network) -> dict[str, list[Tensor]]:
     return shares
 
 
+def matrices(layer: nn.Module) -> list[Tensor]:
+    """What a layer multiplies its inputs by; a noisy one has two."""
+    return [p for p in layer.parameters(recurse=False) if p.ndim > 1]
+
+
+def averages(tensor: Tensor) -> bool:
+    """Whether `tensor` is averaged; whole numbers are copied."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
 def check(network: Network) -> None:
     """ValueError if `network`, which is drawn anew, has a tensor of no part, one that is not drawn, or a layer nobody reads."""
     parts(network)
@@ -90,9 +100,15 @@ def check(network: Network) -> None:
     for name, tensor in values.items():
         if tensor.isnan().any():
             raise ValueError(f"{name} is not drawn anew")
-    for layer in network.layers():
+    layers = network.layers()
+    if len({id(layer.activation) for layer in layers}) < len(layers):
+        raise ValueError("two layers share an activation: what each of them returns could not be told")
+    for layer in layers:
         if layer.part not in PARTS or not layer.listeners:
             raise ValueError(f"a layer of {layer.part} has {len(layer.listeners)} listeners")
+        for listener in layer.listeners:
+            if not matrices(listener):
+                raise ValueError(f"a {type(listener).__name__} has no weights of its own that listen")
 
 
 Rule = Literal["uniform", "xavier"]

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Collection
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hare_tortoise.measure import activations, dormancy
-from hare_tortoise.network import PARTS, Layer, Network
+from hare_tortoise.network import PARTS, Layer, Network, matrices
 
 
 @torch.no_grad()
@@ -48,19 +48,14 @@ def renew_(layer: Layer, source: Layer, units: Tensor, optimizer: torch.optim.Op
         if buffer.ndim == 1:
             buffer.copy_(torch.where(units, new, buffer))
     for listener in layer.listeners:
-        for weight in _matrices(listener):
+        for weight in matrices(listener):
             _write_(weight, layer.inputs(weight, units), torch.zeros_like(weight), optimizer)
 
 
-def _matrices(layer: nn.Module) -> list[Tensor]:
-    """What a layer multiplies its inputs by; a noisy one has two."""
-    return [p for p in layer.parameters(recurse=False) if p.ndim > 1]
-
-
 def _write_(parameter: Tensor, mask: Tensor, new: Tensor, optimizer: torch.optim.Optimizer | None) -> None:
-    """Where `mask` holds set `parameter` to `new` and Adam's moments of it to 0."""
+    """Where `mask` holds set `parameter` to `new` and an optimizer's moments of it to 0."""
     parameter.copy_(torch.where(mask, new, parameter))
     state = optimizer.state.get(parameter, {}) if optimizer is not None else {}
-    for name in ("exp_avg", "exp_avg_sq"):
-        if name in state:
+    for name in ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer"):
+        if state.get(name) is not None:
             state[name].masked_fill_(mask, 0)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from hare_tortoise.network import PARTS, Network, parts, state
+from hare_tortoise.network import PARTS, Network, averages, parts, state
 
 ADAM = {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"}  # what Adam remembers of a parameter; all of it begins at 0
 
@@ -21,8 +21,8 @@ def reset_(network: nn.Module, source: nn.Module, keep: float | Mapping[str, flo
     nothing is kept. A network's mode goes with its neck and head. For a `keep` by parts both are a `Network`.
     """
     if isinstance(keep, Mapping):
-        assert isinstance(network, Network)
-        assert isinstance(source, Network)
+        if not isinstance(network, Network) or not isinstance(source, Network):
+            raise ValueError(f"{type(network).__name__} has no parts: a share to keep of each needs a hare_tortoise.Network")
         mine, theirs = parts(network), parts(source)
         for part in PARTS:
             blend_(mine[part], theirs[part], keep[part])
@@ -35,7 +35,7 @@ def reset_(network: nn.Module, source: nn.Module, keep: float | Mapping[str, flo
 @torch.no_grad()
 def blend_(mine: Sequence[Tensor], theirs: Sequence[Tensor], keep: float) -> None:
     """mine <- keep * mine + (1 - keep) * theirs, in place; whole numbers are copied if `keep` is 0 and left alone else."""
-    pairs = [(m, t) for m, t in zip(mine, theirs, strict=True) if keep == 0 or m.is_floating_point()]
+    pairs = [(m, t) for m, t in zip(mine, theirs, strict=True) if keep == 0 or averages(m)]
     if not pairs or keep == 1:
         return
     left, right = map(list, zip(*pairs, strict=True))
@@ -60,7 +60,7 @@ def zero_moments_(optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor]
     """
     for parameter in parameters:
         held = optimizer.state.get(parameter, {})
-        if held.keys() <= ADAM:
+        if held.keys() <= ADAM and all(isinstance(value, Tensor) for value in held.values()):
             for value in held.values():
                 value.zero_()
         else:

@@ -25,6 +25,12 @@ class Upkeep:
         self, hare: Network, optimizer: torch.optim.Optimizer | None, draw: Callable[[], Network], plans: Plans
     ) -> None:
         """`hare` as it is at the start, and its `optimizer`; `draw` makes a new network, of other weights each time."""
+        for plan in filter(None, (plans.tortoise, plans.resets, plans.recycling, plans.injection)):
+            plan.check()
+        if plans.resets is not None and plans.resets.source == "tortoise" and plans.tortoise is None:
+            raise ValueError("resets to the tortoise need one that follows")
+        if plans.injection is not None and not isinstance(hare, Injectable):
+            raise ValueError(f"{type(hare).__name__} is no Injectable, so nothing can be injected")
         self.plans, self._draw = plans, draw
         decay = plans.tortoise.decay if plans.tortoise is not None else 0.0
         self.pair = HareTortoise(hare, optimizer, decay=decay, moments=plans.resets.moments if plans.resets else "keep")

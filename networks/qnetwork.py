@@ -43,8 +43,7 @@ class QNetwork(Injectable[QHead]):
     def initialise_(self, generator: torch.Generator, rule: Rule = "uniform") -> None:
         """Draw every parameter anew from `generator` by `rule`, noisy layers by their own; two injections are equal."""
         initialise_modules_(self, generator, rule)
-        if self.injections:
-            self.injections[1].load_state_dict(self.injections[0].state_dict())
+        self.equalise_()
 
     def part_of(self, name: str) -> str:
         """The part that the parameter or buffer `name` is of. ValueError if it is of none."""

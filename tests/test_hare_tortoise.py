@@ -208,6 +208,9 @@ def test_a_share_may_be_kept() -> None:
         ({"reset_every": 0}, "every and reset_every must be at least 1, not 1 and 0"),
         ({"every": 0}, "every and reset_every must be at least 1, not 0 and None"),
         ({"decay": 0.0, "reset_every": 5}, "a decay of 0 makes the tortoise a copy"),
+        ({"decay": 0.0, "every": 2, "reset_every": 4}, "a decay of 0 makes the tortoise a copy"),
+        ({"every": 10, "reset_every": 5}, "reset_every 5 is less than every 10"),
+        ({"moments": "zeros"}, "moments must be 'keep' or 'zero', not 'zeros'"),
     ],
 )
 def test_wrong_arguments_are_one_line(arguments: dict[str, Any], told: str) -> None:
