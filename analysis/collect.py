@@ -20,7 +20,7 @@ from analysis.read.settings import COLUMNS as SETTINGS
 from experiment import sums
 from experiment.command import UserError
 from experiment.command import run as run_program
-from experiment.files import csv_text, header, locked, read_json, shown, whole
+from experiment.files import csv_text, header, locked, number, read_json, shown, whole
 from experiment.folder import CONFIG, METRICS, SCORE
 from experiment.parser import Parser, user_path
 
@@ -49,7 +49,7 @@ def score_row(folder: Path) -> Row:
     """The row of scores.csv for the run in `folder`. UserError, naming the file, if it could not be read again."""
     read_run(folder, None)
     row = {"standard_error": None} | read_json(folder / SCORE) | identity(folder)
-    not_negative(row["standard_error"], f"{folder / SCORE}: standard_error")
+    _check_error(row, str(folder / SCORE))
     row |= {name: whole(row[name], name) for name in ("seed", "env_steps", "episodes")}
     return writable({name: row[name] for name in SCORES}, str(folder / SCORE))
 
@@ -66,11 +66,19 @@ def course_rows(folder: Path, kind: str) -> list[Row]:
     return [writable({name: value for name, value in row.items() if name != "kind"} | run, where) for row, where in rows]
 
 
+def _check_error(row: Row, where: str) -> None:
+    """UserError, beginning with `where`, unless the score has a standard error; that of one game has none."""
+    if row["standard_error"] not in (None, "") or number(row["episodes"], f"{where}: episodes") != 1:
+        not_negative(row["standard_error"], f"{where}: standard_error")
+
+
 def _check(rows: list[tuple[Row, str]], run: Key | None) -> None:
     """UserError, naming file and line, for a course that could not be read again, of one `run` or as its rows say."""
     for row, where in rows:
-        for name in {"standard_error", "length"} & row.keys():
-            not_negative(row[name], f"{where}: {name}")
+        if "standard_error" in row:
+            _check_error(row, where)
+        if "length" in row:
+            not_negative(row["length"], f"{where}: length")
     if rows and ("env_step" in rows[0][0] or run):
         list(courses.checked(rows, run))
 

@@ -150,3 +150,18 @@ def test_a_run_that_is_spelt_otherwise_is_the_same_run(tmp_path: Path) -> None:
     collect.main([str(tmp_path / "runs"), "--out", str(tmp_path / "results")])
     found = [line.split(",")[2:7] for line in table.read_text().splitlines()[1:]]
     assert found == [["Catch", "0", "100", "2", "0.5"], ["Catch", "1", "100", "2", "0.25"]]
+
+
+def test_the_score_of_one_game_has_no_standard_error(tmp_path: Path) -> None:
+    folder = fake_run(tmp_path / "runs", "der", "Pong", 0, -10.0)
+    for name, change in {"config.json": {"eval_episodes": 1}, "score.json": {}}.items():
+        content = json.loads((folder / name).read_text())
+        if name == "config.json":
+            content["settings"] |= change
+        else:
+            content |= {"episodes": 1, "returns": [-10.0], "standard_error": None}
+        (folder / name).write_text(json.dumps(content))
+    for _ in range(2):  # the second reads what the first wrote
+        collect.main([str(tmp_path / "runs"), "--out", str(tmp_path / "out")])
+    header, row = (tmp_path / "out" / "scores.csv").read_text().splitlines()
+    assert dict(zip(header.split(","), row.split(","), strict=False))["standard_error"] == ""
