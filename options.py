@@ -14,12 +14,13 @@ from agents.config import AgentConfig
 from agents.execution import Execution
 from agents.schedules import updates_due
 from envs.games import find_game
-from experiment.command import parse, peek, require_ranges, say, user_errors
+from experiment.command import parse, peek, say, user_errors
 from experiment.start import start
-from hare_tortoise.settings import require
+from hare_tortoise.ranges import Range, Seed, check, require
 
-LARGEST = 10**8  # of what is counted in env steps, games or rounds: a thousand times the benchmark, twice 200 million frames
-LANES = 1024  # side by side, at most
+# What is counted in env steps, games or rounds: to a thousand times the benchmark, twice 200 million frames.
+Counted = Annotated[int, Range("[0, 100_000_000]")]
+CountedFrom1 = Annotated[int, Range("[1, 100_000_000]")]
 PACKAGES = ("torch", "ale-py", "gymnasium", "numpy")  # that a score depends on
 FILMS = (".mp4", ".gif")  # kinds of films that experiment/film.py writes
 LONGEST_GIF = 900  # env steps, a minute; its encoder holds all pictures, 0.6 MB each
@@ -33,27 +34,27 @@ class Run:
     """one of the 26 games, in any usual spelling; or Catch, a small game with a known answer"""
     agent: str = "spr_ht"
     """a name of the catalogue, as spr, spr_ht, der_wd; `help` prints them all"""
-    seed: int = 0
+    seed: Seed = 0
     """decides weights, draws and the emulators' no-ops"""
-    env_steps: int = 100_000
+    env_steps: Counted = 100_000
     """decisions of the agent, 4 emulator frames each, over all lanes"""
-    num_lanes: int = 1
+    num_lanes: Annotated[int, Range("[1, 1_024]")] = 1
     """games played side by side; env steps must divide into them"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to learn; auto takes CUDA if there is any"""
     out: Path = Path("runs")
     """where run folders are kept"""
-    eval_episodes: int = 100
+    eval_episodes: Counted = 100
     """whole games played at the end; their mean raw return is the score"""
     wandb: Literal["off", "offline", "online"] = "off"
     """mirror the metrics to Weights & Biases"""
-    log_every: int = 1_000
+    log_every: CountedFrom1 = 1_000
     """env steps between two rows of metrics"""
-    checkpoint_every: int = 10_000
+    checkpoint_every: CountedFrom1 = 10_000
     """env steps between two checkpoints"""
-    measure_every: int = 1_000
+    measure_every: Counted = 1_000
     """env steps between two measurements of plasticity; 0 for none"""
-    hessian_rounds: int = 0
+    hessian_rounds: Counted = 0
     """rounds of power iteration for the Hessian's top eigenvalue in a measurement; 0 leaves it out"""
     execution: Execution = Execution()
     fresh: bool = False
@@ -63,10 +64,7 @@ class Run:
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range."""
         replay = self.config.replay
-        require(0 <= self.seed < 1 << 63, f"--seed must lie in 0..2^63 - 1, not {self.seed}")
-        from_0, from_1 = (0, LARGEST), (1, LARGEST)
-        require_ranges(self, num_lanes=(1, LANES), env_steps=from_0, eval_episodes=from_0, log_every=from_1)
-        require_ranges(self, checkpoint_every=from_1, measure_every=from_0, hessian_rounds=from_0)
+        check(self)
         require(
             self.env_steps % self.num_lanes == 0,
             f"--env-steps must divide into --num-lanes, not {self.env_steps} into {self.num_lanes}",
@@ -147,24 +145,22 @@ class Evaluation:
 
     folder: Annotated[Path, tyro.conf.Positional]
     """the run folder: OUT/AGENT/GAME/seedN"""
-    episodes: int | None = None
+    episodes: Annotated[int | None, Range("[0, 100_000_000]")] = None
     """whole games to play, by default as many as the run's own evaluation; 0 with --video only films"""
-    seed: int | None = None
+    seed: Seed | None = None
     """decides no-ops and random actions; by default the run's own, which repeats the run's score"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute"""
     video: Path | None = None
     """film one game to this .mp4 file (H.264, for browsers), or --video-steps of it to this .gif file"""
-    video_steps: int | None = None
+    video_steps: Annotated[int | None, Range("[1, 100_000_000]")] = None
     """end the film after this many env steps, 15 of which are a second; by default with the game"""
 
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range."""
         kind = None if self.video is None else self.video.suffix
-        require(self.episodes is None or self.episodes >= 0, f"--episodes must not be negative, not {self.episodes}")
-        require(self.seed is None or 0 <= self.seed < 1 << 63, f"--seed must lie in 0..2^63 - 1, not {self.seed}")
+        check(self)
         require(kind is None or kind in FILMS, f"--video must name an {' or '.join(FILMS)} file, not {self.video}")
-        require(self.video_steps is None or self.video_steps > 0, f"--video-steps must be positive, not {self.video_steps}")
         short = self.video_steps is not None and self.video_steps <= LONGEST_GIF
         require(kind != ".gif" or short, f"a .gif needs --video-steps of at most {LONGEST_GIF}; a whole game goes to an .mp4")
 

@@ -1,41 +1,37 @@
 """What an agent is, as values: frozen, typed, orthogonal. A feature that is off is None. No torch here."""
 
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-from hare_tortoise.settings import MOST, Injection, Optimizer, Penalties, Plans, Recycling, Resets, Tortoise, require
+from hare_tortoise.ranges import BelowOne, Count, Range, Share, check, require
+from hare_tortoise.settings import Injection, Optimizer, Penalties, Plans, Recycling, Resets, Tortoise
 from networks.settings import Augmentation, Encoder, Head, SelfPrediction
 
 BENCHMARK = 100_000  # env steps
+Horizon = Annotated[int, Range("[1, 1_000]")]  # env steps of a return
 
 
 @dataclass(frozen=True)
 class Anneal:
     """A number that moves linearly in env steps, counted from the end of the warm-up."""
 
-    start: float
+    start: Share
     """value during the warm-up and at its end"""
-    end: float
+    end: Share
     """value from `steps` env steps after the warm-up on"""
-    steps: int
+    steps: Annotated[int, Range("[0, inf)")]
     """env steps from start to end; 0 changes at once"""
-
-    def check(self, flag: str) -> None:
-        """ValueError, naming the flag, unless both values are shares and the length is not negative."""
-        require(0 <= self.start <= 1, f"{flag}.start must lie in 0..1, not {self.start:g}")
-        require(0 <= self.end <= 1, f"{flag}.end must lie in 0..1, not {self.end:g}")
-        require(self.steps >= 0, f"{flag}.steps must not be negative, not {self.steps}")
 
 
 @dataclass(frozen=True)
 class TargetEnd:
     """Where n and gamma go, exponentially in updates (Schwarzer et al. 2023)."""
 
-    n: int = 3
+    n: Horizon = 3
     """rewards in a return at the end"""
-    gamma: float = 0.997
+    gamma: BelowOne = 0.997
     """discount of an env step at the end"""
-    updates: int = 10_000
+    updates: Count = 10_000
     """updates from start to end, counted from the last reset that restarts them"""
 
 
@@ -43,45 +39,38 @@ class TargetEnd:
 class Target:
     """What the value of a state is learnt from: n-step returns."""
 
-    n: int = 10
+    n: Horizon = 10
     """rewards in a return before it is bootstrapped"""
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """discount of an env step"""
     double: bool = True
     """whether the hare chooses the action that the tortoise values (double Q-learning), or the tortoise does both"""
     end: TargetEnd | None = None
     """annealing of n and gamma"""
 
+    def rules(self, flag: str) -> None:
+        """ValueError, naming the flag, if values mean nothing beside another."""
+        require(self.end is None or self.gamma < 1, f"{flag}gamma must be below 1 to be annealed, not {self.gamma:g}")
+
     @property
     def n_max(self) -> int:
         """The longest return there will be."""
         return max(self.n, self.end.n) if self.end is not None else self.n
-
-    def check(self) -> None:
-        """ValueError, naming the flag, if a value is out of its range."""
-        require(1 <= self.n <= 1000, f"--target.n must lie in 1..1000, not {self.n}")
-        require(0 <= self.gamma <= 1, f"--target.gamma must lie in 0..1, not {self.gamma:g}")
-        end = self.end
-        if end is not None:
-            require(1 <= end.n <= 1000, f"--target.end.n must lie in 1..1000, not {end.n}")
-            require(0 <= end.gamma < 1, f"--target.end.gamma must lie in [0, 1), not {end.gamma:g}")
-            require(self.gamma < 1, f"--target.gamma must be below 1 to be annealed, not {self.gamma:g}")
-            require(end.updates >= 1, f"--target.end.updates must be at least 1, not {end.updates}")
 
 
 @dataclass(frozen=True)
 class Replay:
     """What is remembered, how it is drawn, and how often it is learnt from."""
 
-    ratio: float = 1.0
+    ratio: Annotated[float, Range("(0, 1_024]")] = 1.0
     """updates per env step"""
-    batch_size: int = 32
+    batch_size: Annotated[int, Range("[1, 65_536]")] = 32
     """windows in an update"""
-    warmup_steps: int = 2000
+    warmup_steps: Count = 2000
     """env steps before the first update"""
-    capacity: int = 100_000
+    capacity: Annotated[int, Range("[1, 1_048_576]")] = 100_000
     """rows; 7,056 bytes each for the frame. Papers with a million never fill it in 100,000 env steps"""
-    alpha: float = 0.5
+    alpha: Share = 0.5
     """exponent of the priorities; 0 draws uniformly"""
     new_rows: Literal["largest", "one"] = "largest"
     """priority of a row until it is learnt from: the largest ever written, or 1"""
@@ -90,15 +79,6 @@ class Replay:
     priority: Literal["loss", "kl"] = "loss"
     """what a row's priority is before the exponent: its value loss, or that less the target's own entropy"""
 
-    def check(self) -> None:
-        """ValueError, naming the flag, if a value is out of its range."""
-        require(0 < self.ratio <= 1024, f"--replay.ratio must be above 0 and at most 1024, not {self.ratio:g}")
-        require(1 <= self.batch_size <= 1 << 16, f"--replay.batch-size must lie in 1..{1 << 16}, not {self.batch_size}")
-        require(1 <= self.warmup_steps <= MOST, f"--replay.warmup-steps must lie in 1..{MOST}, not {self.warmup_steps}")
-        require(1 <= self.capacity <= 1 << 20, f"--replay.capacity must lie in 1..{1 << 20}, not {self.capacity}")
-        require(0 <= self.alpha <= 1, f"--replay.alpha must lie in 0..1, not {self.alpha:g}")
-        self.beta.check("--replay.beta")
-
 
 @dataclass(frozen=True)
 class Exploration:
@@ -106,13 +86,8 @@ class Exploration:
 
     epsilon: Anneal = Anneal(0.0, 0.0, 0)
     """share of random actions while learning"""
-    evaluation: float = 0.001
+    evaluation: Share = 0.001
     """share of random actions while being evaluated"""
-
-    def check(self) -> None:
-        """ValueError, naming the flag, if a value is out of its range."""
-        self.epsilon.check("--exploration.epsilon")
-        require(0 <= self.evaluation <= 1, f"--exploration.evaluation must lie in 0..1, not {self.evaluation:g}")
 
 
 @dataclass(frozen=True)
@@ -138,10 +113,7 @@ class AgentConfig:
 
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range or means nothing beside another."""
-        for field in fields(self):
-            piece = getattr(self, field.name)
-            if is_dataclass(piece):
-                piece.check()  # type: ignore[union-attr]
+        check(self)
         s, t = self.resets, self.tortoise
         if s is not None:
             require(s.every is not None, "--resets.every None means nothing for an agent: it has no tasks")

@@ -89,14 +89,6 @@ def peek(argv: Sequence[str], **defaults: str) -> dict[str, str]:
         raise UserError(str(error)) from error
 
 
-def require_ranges(asked: Any, **ranges: tuple[int, int]) -> None:
-    """ValueError, naming the flag, if a field of `asked` lies outside its range (the least, the most); None never does."""
-    for name, (least, most) in ranges.items():
-        value = getattr(asked, name)
-        if value is not None and not least <= value <= most:
-            raise ValueError(f"--{name.replace('_', '-')} must lie in {least}..{most}, not {value}")
-
-
 def first_line(text: object, otherwise: str) -> str:
     """The first line of what `text`, an error say, prints, `otherwise` if that is nothing."""
     return next(iter(str(text).splitlines()), otherwise)

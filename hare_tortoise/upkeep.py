@@ -10,6 +10,7 @@ from torch import Tensor
 from hare_tortoise.hare_tortoise import HareTortoise
 from hare_tortoise.injection import Injectable
 from hare_tortoise.network import PARTS, Network
+from hare_tortoise.ranges import check
 from hare_tortoise.recycle import recycle_
 from hare_tortoise.settings import Plans, Resets
 
@@ -25,8 +26,7 @@ class Upkeep:
         self, hare: Network, optimizer: torch.optim.Optimizer | None, draw: Callable[[], Network], plans: Plans
     ) -> None:
         """`hare` as it is at the start, and its `optimizer`; `draw` makes a new network, of other weights each time."""
-        for plan in filter(None, (plans.tortoise, plans.resets, plans.recycling, plans.injection)):
-            plan.check()
+        check(plans)
         if plans.resets is not None and plans.resets.source == "tortoise" and plans.tortoise is None:
             raise ValueError("resets to the tortoise need one that follows")
         if plans.injection is not None and not isinstance(hare, Injectable):

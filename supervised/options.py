@@ -8,15 +8,17 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from experiment.command import UserError, nearest, parse, peek, require_ranges, user_errors
+from experiment.command import UserError, nearest, parse, peek, user_errors
 from experiment.start import start
+from hare_tortoise.ranges import Range, Seed, check, require
 from supervised.methods import EVERYTHING, FORMER
-from supervised.settings import MOST, Config, require
+from supervised.settings import Config
 from supervised.sources import SOURCES
 from supervised.studies import MODELS, STUDIES, compose, help_text
 
 CONFIG = Config()
 PACKAGES = ("torch", "numpy")  # that an accuracy depends on
+Counted = Annotated[int, Range("[1, 100_000_000]")]
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,15 @@ class Run:
     """mlp, resnet18, vit_tiny, vgg16_bn, or resnet_small for a CPU"""
     method: str = "ht"
     """one of the 13 methods, or fresh or fresh_ema, references on all data at once"""
-    seed: int = 0
+    seed: Seed = 0
     """decides weights, splits, noise, order and augmentation"""
-    images: int | None = None
+    images: Counted | None = None
     """how many of the training images there are in all tasks together, drawn by the seed; None: all (a point may say)"""
     precision: Literal["float32", "bfloat16"] = "float32"
     """of products while learning; weights and losses stay float32"""
-    evaluations: int = 20
+    evaluations: Counted = 20
     """accuracies in each task, evenly spaced, the last after its last update"""
-    hessian_rounds: int = 0
+    hessian_rounds: Annotated[int, Range("[0, 10_000]")] = 0
     """rounds of power iteration for the Hessian's top eigenvalue in each evaluation; 0 leaves it out"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to learn; auto takes CUDA if there is any"""
@@ -49,7 +51,7 @@ class Run:
     """where the official files of data sets lie, if they do"""
     out: Path = Path("runs/supervised")
     """where run folders are kept"""
-    checkpoint_every: int = 5_000
+    checkpoint_every: Counted = 5_000
     """updates between two checkpoints; there is one after each task too"""
     wandb: Literal["off", "offline", "online"] = "off"
     """mirror the metrics to Weights & Biases"""
@@ -61,9 +63,7 @@ class Run:
         """ValueError, naming the flag, if a value is out of its range or does not go with another."""
         n = self.config.network
         side = SOURCES[self.dataset].side
-        require(0 <= self.seed < 1 << 63, f"--seed must lie in 0..2^63 - 1, not {self.seed}")
-        most = (1, MOST)
-        require_ranges(self, images=most, evaluations=most, hessian_rounds=(0, 10_000), checkpoint_every=most)
+        check(self)
         require(n.kind != "vgg" or side >= 32, f"a vgg halves an image five times: {self.dataset} has {side} pixels")
 
     clock = "update"  # by which metrics are counted

@@ -1,11 +1,12 @@
 """What a supervised run is made of, as values: frozen, typed, orthogonal. A feature that is off is None. No torch here."""
 
 import copy
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
 
 from hare_tortoise import settings
-from hare_tortoise.settings import Penalties, Plans, Recycling, Resets, Tortoise, require
+from hare_tortoise.ranges import BelowOne, Factor, Range, Share, check, require
+from hare_tortoise.settings import Penalties, Plans, Recycling, Resets, Tortoise
 
 MOST = 10**8  # of what is counted in images or updates
 EPOCHS = 10**6  # of a task
@@ -15,21 +16,21 @@ EPOCHS = 10**6  # of a task
 class Protocol:
     """A sequence of tasks: each brings new images, and the network learns from all it has been given."""
 
-    shares: tuple[float, ...] = (0.1, 0.9)
+    shares: Annotated[tuple[float, ...], Range("(0, 1]")] = (0.1, 0.9)
     """share of the training images that is new in each task; they sum to 1"""
-    noise: tuple[float, ...] = (0.5, 0.0)
+    noise: Annotated[tuple[float, ...], Range("[0, 1]")] = (0.5, 0.0)
     """share of the labels that are wrong in each task"""
-    passes: float = 100.0
+    passes: Annotated[float, Range("(0, 100_000]")] = 100.0
     """a task lasts passes / its share epochs, rounded down"""
     convention: Literal["redrawn", "kept"] = "redrawn"
     """redrawn: in each task all labels get that task's noise anew, as in the paper's code; kept: a label stays as it came"""
-    memory: int | None = None
+    memory: Annotated[int | None, Range("[0, 100_000_000]")] = None
     """how many images of earlier tasks can be learnt from, a reservoir of those that came; None: all"""
     last_only: bool = False
     """skip all tasks but the last: a fresh network on all data, the reference"""
-    last_epochs: int | None = None
+    last_epochs: Annotated[int | None, Range("[1, 1_000_000]")] = None
     """epochs of the last task, whatever its share; None: as of the others"""
-    held_out: int = 0
+    held_out: Annotated[int, Range("[0, 100_000_000]")] = 0
     """training images that no task has, on which accuracies are measured in place of the test images: to choose settings by"""
 
     @property
@@ -44,24 +45,15 @@ class Protocol:
             return self.last_epochs
         return max(1, int(self.passes / self.shares[task] + 1e-9))
 
-    def check(self) -> None:
-        """ValueError, naming the flag, if a value is out of its range."""
+    def rules(self, flag: str) -> None:
+        """ValueError, naming the flag, if values mean nothing beside another."""
         tasks = len(self.shares)
-        require(tasks > 0, "--protocol.shares needs at least one share")
-        require(all(0 < share <= 1 for share in self.shares), "--protocol.shares must each be above 0 and at most 1")
-        require(abs(sum(self.shares) - 1) < 1e-6, f"--protocol.shares must sum to 1, not {sum(self.shares):g}")
-        require(
-            len(self.noise) == tasks,
-            f"--protocol.noise needs a value for each of the {tasks} tasks of --protocol.shares, not {len(self.noise)}",
-        )
-        require(all(0 <= noise <= 1 for noise in self.noise), "--protocol.noise must lie in 0..1")
-        require(0 < self.passes <= 1e5, f"--protocol.passes must be above 0 and at most 100000, not {self.passes:g}")
+        require(tasks > 0, f"{flag}shares needs at least one share")
+        require(abs(sum(self.shares) - 1) < 1e-6, f"{flag}shares must sum to 1, not {sum(self.shares):g}")
+        lacking = f"{flag}noise needs a value for each of the {tasks} tasks of {flag}shares, not {len(self.noise)}"
+        require(len(self.noise) == tasks, lacking)
         longest = self.passes / min(self.shares)
-        require(longest <= EPOCHS, f"--protocol.passes over a share is {longest:g} epochs; {EPOCHS} are the most")
-        require(self.memory is None or 0 <= self.memory <= MOST, f"--protocol.memory must lie in 0..{MOST}, not {self.memory}")
-        last = self.last_epochs
-        require(last is None or 1 <= last <= EPOCHS, f"--protocol.last-epochs must lie in 1..{EPOCHS}, not {last}")
-        require(0 <= self.held_out <= MOST, f"--protocol.held-out must lie in 0..{MOST}, not {self.held_out}")
+        require(longest <= EPOCHS, f"{flag}passes over a share is {longest:g} epochs; {EPOCHS} are the most")
 
 
 @dataclass(frozen=True)
@@ -70,77 +62,57 @@ class Network:
 
     kind: Literal["mlp", "resnet", "vit", "vgg"] = "mlp"
     """multi-layer perceptron, ResNet with a 3x3 stem, vision transformer, VGG-16 with batch normalisation"""
-    width: int = 512
+    width: Annotated[int, Range("[1, 16_384]")] = 512
     """units of an mlp's layers, channels of the first convolutions, size of a transformer's tokens (64 for each head)"""
-    depth: int = 2
+    depth: Annotated[int, Range("[1, 1_000]")] = 2
     """hidden layers of an mlp, blocks in each of a ResNet's 4 stages (2: ResNet-18), blocks of a transformer; 13 in a vgg"""
-    stride: int = 1
+    stride: Annotated[int, Range("[1, 64]")] = 1
     """of a ResNet's first convolution; 2 makes all behind it four times cheaper"""
-    hidden: tuple[int, ...] = ()
+    hidden: Annotated[tuple[int, ...], Range("[1, 16_384]")] = ()
     """units of the head's hidden layers"""
     activation: Literal["relu", "crelu"] = "relu"
     """relu (in a transformer GELU), or crelu off the residual stream, in layers narrower by the root of 2"""
-    dropout: float = 0.0
+    dropout: BelowOne = 0.0
     """share of a transformer's embeddings and branch outputs that are zeroed in training"""
 
-    def check(self) -> None:
-        """ValueError, naming the flag, if a value is out of its range or means nothing beside another."""
-        require(1 <= self.width <= 1 << 14, f"--network.width must lie in 1..{1 << 14}, not {self.width}")
-        require(1 <= self.depth <= 1000, f"--network.depth must lie in 1..1000, not {self.depth}")
-        require(1 <= self.stride <= 64, f"--network.stride must lie in 1..64, not {self.stride}")
-        require(self.stride == 1 or self.kind == "resnet", f"--network.stride means nothing with {self.kind}")
-        require(all(1 <= size <= 1 << 14 for size in self.hidden), f"--network.hidden must each lie in 1..{1 << 14}")
-        require(self.kind != "vit" or self.width % 64 == 0, f"--network.width of a vit must divide by 64, not {self.width}")
-        require(self.kind != "vgg" or self.depth == 13, f"--network.depth of a vgg must be 13, not {self.depth}")
-        require(0 <= self.dropout < 1, f"--network.dropout must lie in [0, 1), not {self.dropout:g}")
-        require(self.dropout == 0 or self.kind == "vit", f"--network.dropout means nothing with {self.kind}")
+    def rules(self, flag: str) -> None:
+        """ValueError, naming the flag, if values mean nothing beside another."""
+        require(self.stride == 1 or self.kind == "resnet", f"{flag}stride means nothing with {self.kind}")
+        require(self.kind != "vit" or self.width % 64 == 0, f"{flag}width of a vit must divide by 64, not {self.width}")
+        require(self.kind != "vgg" or self.depth == 13, f"{flag}depth of a vgg must be 13, not {self.depth}")
+        require(self.dropout == 0 or self.kind == "vit", f"{flag}dropout means nothing with {self.kind}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer(settings.Optimizer):
     """AdamW (Loshchilov and Hutter 2019), new in each task, and clipping of the whole gradient before it."""
 
-    clip: float | None = 0.5
+    clip: Annotated[float | None, Range("(0, inf)")] = 0.5
     """largest norm of the whole gradient"""
-    weight_decay: float = 1e-3
+    weight_decay: Factor = 1e-3
     """decoupled, times the learning rate; of everything but vectors, that is biases and gains"""
-    batch_size: int = 256
-    warmup: float = 0.1
+    batch_size: Annotated[int, Range("[2, 65_536]")] = 256
+    warmup: Share = 0.1
     """share of a task in which the learning rate rises linearly from 0"""
-
-    def check(self, flag: str = "--optimizer") -> None:
-        """ValueError, naming the flag, if a value is out of its range."""
-        super().check(flag)
-        require(2 <= self.batch_size <= 1 << 16, f"{flag}.batch-size must lie in 2..{1 << 16}, not {self.batch_size}")
-        require(0 <= self.warmup <= 1, f"{flag}.warmup must lie in 0..1, not {self.warmup:g}")
 
 
 @dataclass(frozen=True)
 class Crop:
     """Random crop and flip, drawn anew for each image of a batch (He et al. 2016)."""
 
-    pad: int = 4
+    pad: Annotated[int, Range("[0, 64]")] = 4
     """black pixels added on each side, of which as many are cut away again"""
     flip: bool = True
     """whether half of the images are mirrored; never for digits"""
-
-    def check(self) -> None:
-        """ValueError, naming the flag, if a value is out of its range."""
-        require(0 <= self.pad <= 64, "--augmentation.pad must lie in 0..64")
 
 
 @dataclass(frozen=True)
 class Distillation:
     """The hare also learns what the tortoise says of its batch."""
 
-    weight: float = 1.0
+    weight: Factor = 1.0
     """times temperature^2 x KL divergence, summed over classes and averaged over the batch"""
-    temperature: float = 1.0
-
-    def check(self) -> None:
-        """ValueError, naming the flag, if a value is out of its range."""
-        require(0 < self.temperature <= 1e6, "--distillation.temperature must lie in (0, 1e+06]")
-        require(0 <= self.weight <= 1e6, "--distillation.weight must lie in 0..1e+06")
+    temperature: Annotated[float, Range("(0, 1_000_000]")] = 1.0
 
 
 @dataclass(frozen=True)
@@ -159,10 +131,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range or means nothing beside another."""
-        for field in fields(self):
-            piece = getattr(self, field.name)
-            if piece is not None:
-                piece.check()
+        check(self)
         t, s = self.tortoise, self.resets
         require(self.distillation is None or t is not None, "distillation needs a tortoise")
         require(t is None or not t.warmup_counts, "--tortoise.warmup-counts means nothing here: no update is left out")

@@ -16,15 +16,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from envs.games import find_game
-from experiment.command import parse, require_ranges, run, say, user_errors
+from experiment.command import parse, run, say, user_errors
+from hare_tortoise.ranges import Range, check
 from options import Run
 from sweep.cells import MOST, ORDER, arguments, array_string, cells, side_by_side, task_of
 from sweep.states import QUIET, TODO, Look, State, hours_left, look, recent
 
 CPUS = 2  # of a run, as in array.sbatch
 LARGEST = 1000  # the highest task number of an array in SLURM's default configuration (MaxArraySize 1001)
+Counted = Annotated[int, Range(f"[1, {MOST}]")]
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Grid:
 
     agents: tuple[str, ...]
     """names of the catalogue, as spr spr_ht"""
-    seeds: int = 1
+    seeds: Counted = 1
     """seeds of each game, from 0 on"""
     games: tuple[str, ...] = ()
     """some of the games, in any usual spelling; none named means all 26"""
@@ -41,14 +44,14 @@ class Grid:
     """where run folders are kept"""
     commands: bool = False
     """print train.py's command lines, for machines without SLURM"""
-    at_once: int = 8
+    at_once: Counted = 8
     """array tasks that SLURM runs at the same time, for each agent"""
-    runs_per_gpu: int = 1
+    runs_per_gpu: Counted = 1
     """seeds of one game that a task runs side by side"""
 
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range."""
-        require_ranges(self, seeds=(1, MOST), at_once=(1, MOST), runs_per_gpu=(1, MOST))
+        check(self)
         if not self.agents:
             raise ValueError("--agents needs at least one name")
 

@@ -216,10 +216,10 @@ def test_a_bad_checkpoint_is_refused(
     ("flags", "told"),
     [
         (["--video", "film.avi"], "--video must name an .mp4 or .gif file, not film.avi"),
-        (["--video", "film.gif", "--video-steps", "0"], "--video-steps must be positive, not 0"),
+        (["--video", "film.gif", "--video-steps", "0"], "--video-steps must lie in [1, 100_000_000], not 0"),
         (["--video", "film.gif"], "a .gif needs --video-steps of at most 900; a whole game goes to an .mp4"),
         (["--video", "film.gif", "--video-steps", "901"], "a .gif needs --video-steps of at most 900"),
-        (["--episodes", "-1"], "--episodes must not be negative, not -1"),
+        (["--episodes", "-1"], "--episodes must lie in [0, 100_000_000], not -1"),
     ],
 )
 def test_a_bad_evaluation_is_one_line(

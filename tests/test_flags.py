@@ -56,8 +56,8 @@ def test_a_home_folder_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
         ("--lr 3", "unknown flag --lr: did you mean --optimizer.learning-rate?"),
         ("--optimizer.lr=3", "unknown flag --optimizer.lr: did you mean --optimizer.learning-rate?"),
         ("--batch-size 3", "unknown flag --batch-size: did you mean --replay.batch-size?"),
-        ("--env-steps -5", "program: --env-steps must lie in 0..100000000, not -5"),
-        ("--replay.ratio 0", "program: --replay.ratio must be above 0"),
+        ("--env-steps -5", "program: --env-steps must lie in [0, 100_000_000], not -5"),
+        ("--replay.ratio 0", "program: --replay.ratio must lie in (0, 1_024], not 0.0"),
         ("--num-lanes 7", "program: --env-steps must divide into --num-lanes"),
     ],
 )

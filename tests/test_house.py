@@ -29,7 +29,7 @@ ALLOWED = {
     "train": {"agents", "replay", "envs", "experiment", "eval", "options"},
     "options": {
         *("agents.catalogue", "agents.config", "agents.execution", "agents.schedules"),
-        *("envs.games", "experiment.command", "experiment.start", "hare_tortoise.settings"),
+        *("envs.games", "experiment.command", "experiment.start", "hare_tortoise.ranges"),
     },
     "eval": {"agents", "replay", "envs", "experiment", "options"},
     "agents": {"hare_tortoise", "networks", "replay.batch"},
@@ -44,7 +44,12 @@ ALLOWED = {
         "envs.games",
         *(f"experiment.{name}" for name in ("command", "files", "folder", "parser", "score", "sums")),
     },
-    "sweep": {"envs.games", "options", *(f"experiment.{name}" for name in ("command", "folder", "interrupt", "rows"))},
+    "sweep": {
+        "envs.games",
+        "hare_tortoise.ranges",
+        "options",
+        *(f"experiment.{name}" for name in ("command", "folder", "interrupt", "rows")),
+    },
     "supervised": {"hare_tortoise", "experiment", "analysis", "analysis.compute.statistics", "analysis.draw.canvas"},
     "benchmarks": {*PROGRAMS, *ROOMS} - {"sweep", "examples"},
 }

@@ -106,7 +106,7 @@ def test_an_injection_changes_nothing_at_first_and_one_head_learns() -> None:
     [
         (Plans(resets=Resets("tortoise", every=2)), "resets to the tortoise need one that follows"),
         (Plans(injection=Injection(3)), "Plain is no Injectable"),
-        (Plans(recycling=Recycling(0)), "--recycling.every must be at least 1"),
+        (Plans(recycling=Recycling(0)), r"--recycling.every must lie in \[1, 1_000_000_000\], not 0"),
         (Plans(tortoise=Tortoise(1.0)), r"--tortoise.decay must lie in \[0, 1\)"),
     ],
 )

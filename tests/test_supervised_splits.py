@@ -148,8 +148,8 @@ def test_the_papers_epochs() -> None:
     [
         ((0.1, 0.8), (0.5, 0.0), "--protocol.shares must sum to 1, not 0.9"),
         ((0.1, 0.9), (0.5,), "--protocol.noise needs a value for each of the 2 tasks"),
-        ((0.0, 1.0), (0.5, 0.0), "above 0"),
-        ((0.5, 0.5), (1.5, 0.0), "--protocol.noise must lie in 0..1"),
+        ((0.0, 1.0), (0.5, 0.0), r"shares must lie in \(0, 1\]"),
+        ((0.5, 0.5), (1.5, 0.0), r"--protocol.noise must lie in \[0, 1\]"),
         ((), (), "at least one"),
     ],
 )

@@ -110,7 +110,7 @@ BAD = {
     "--agents": "--agents needs at least one name",
     "": "--agents",
     "--agents der --sedes 3": "did you mean --seeds?",
-    "--agents der --seeds 0": "--seeds must lie in 1..1000, not 0",
+    "--agents der --seeds 0": "--seeds must lie in [1, 1000], not 0",
     "--agents der --games Catch": "use --commands",
     "--agents der -- --env-stesp 3": "der: unknown flag --env-stesp: did you mean --env-steps",
     "--agents der -- --seed=3": "--seed is not for the runs of a sweep",
