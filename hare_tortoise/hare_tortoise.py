@@ -130,7 +130,9 @@ class HareTortoise:
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Take over what `state_dict` gave. ValueError if it is of another precision."""
+        if len(state["averages"]) != len(self._rounds):
+            raise ValueError(f"{len(state['averages'])} float32 averages were saved, this pair has {len(self._rounds)}")
         self.tortoise.load_state_dict(state["tortoise"])
         for i, average in zip(self._rounds, state["averages"], strict=True):
             self._average[i].copy_(average)

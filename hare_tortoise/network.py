@@ -109,6 +109,8 @@ def check(network: Network) -> None:
         for listener in layer.listeners:
             if not matrices(listener):
                 raise ValueError(f"a {type(listener).__name__} has no weights of its own that listen")
+            if getattr(listener, "groups", 1) != 1 or getattr(listener, "transposed", False):
+                raise ValueError(f"which weights of a grouped or transposed {type(listener).__name__} listen is not known")
 
 
 Rule = Literal["uniform", "xavier"]

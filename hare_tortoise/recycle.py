@@ -37,13 +37,15 @@ def recycle_(
 def renew_(layer: Layer, source: Layer, units: Tensor, optimizer: torch.optim.Optimizer | None) -> None:
     """Renew `units`, bool [units], of `layer`, from the same layer of a new draw, `source`.
 
-    What stands before them may be a layer with its batch normalisation, of which gains, biases and statistics start over.
+    What stands before them may be a layer with its normalisation, which may also be the activation's: of both gains, biases
+    and statistics start over.
     """
-    weights = dict(source.incoming.named_parameters())
-    for name, parameter in layer.incoming.named_parameters():
-        mask = units.view(-1, *[1] * (parameter.ndim - 1)).expand_as(parameter)
-        new = torch.zeros_like(parameter) if name.endswith("bias") else weights[name]
-        _write_(parameter, mask, new, optimizer)
+    for before, drawn in ((layer.incoming, source.incoming), (layer.activation, source.activation)):
+        weights = dict(drawn.named_parameters())
+        for name, parameter in before.named_parameters():
+            mask = units.view(-1, *[1] * (parameter.ndim - 1)).expand_as(parameter)
+            new = torch.zeros_like(parameter) if name.endswith("bias") else weights[name]
+            _write_(parameter, mask, new, optimizer)
     for buffer, new in zip(layer.incoming.buffers(), source.incoming.buffers(), strict=True):
         if buffer.ndim == 1:
             buffer.copy_(torch.where(units, new, buffer))

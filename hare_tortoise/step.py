@@ -42,12 +42,14 @@ class GradientStep:
         self._differentiate(loss)
         if self._settings.radius:
             here = [p.detach().clone() for p in self._weights]
-            self._climb_()
-            self._differentiate(loss)
-            with torch.no_grad():
-                torch._foreach_copy_(self._weights, here)
+            try:
+                self._climb_()
+                self._differentiate(loss)
+            finally:
+                with torch.no_grad():
+                    torch._foreach_copy_(self._weights, here)
         clip = self._settings.clip if self._settings.clip is not None else float("inf")
-        for group in groups if groups is not None else [self._weights]:
+        for group in groups or [self._weights]:
             norm = nn.utils.clip_grad_norm_(group, clip)
         for optimizer in optimizers:
             optimizer.step()

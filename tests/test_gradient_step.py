@@ -47,6 +47,16 @@ def test_the_gradient_of_a_sharpness_aware_step_is_taken_uphill() -> None:
     assert losses[1] > losses[0]
 
 
+def test_a_pass_that_fails_uphill_leaves_the_weights_where_they_were() -> None:
+    model = net()
+    start = deepcopy(list(model.parameters()))
+    passes = iter([mean_square])
+    step = GradientStep(model, deepcopy(model), Optimizer(radius=0.5), Penalties())
+    with pytest.raises(StopIteration):
+        step(lambda: next(passes)(model), [torch.optim.SGD(model.parameters(), lr=0.1)])
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), start, strict=True))
+
+
 def test_without_a_radius_the_loss_is_computed_once() -> None:
     mine, calls = net(), []
     step = GradientStep(mine, deepcopy(mine), Optimizer(), Penalties())

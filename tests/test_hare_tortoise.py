@@ -117,6 +117,14 @@ def test_in_half_precision_small_steps_are_not_lost(dtype: torch.dtype) -> None:
     assert torch.equal(other.tortoise.weight, pair.tortoise.weight)
 
 
+def test_the_state_of_another_precision_is_refused_whole() -> None:
+    half, pair = HareTortoise(nn.Linear(4, 4).half()), HareTortoise(nn.Linear(4, 4))
+    before = pair.tortoise.weight.clone()
+    with pytest.raises(ValueError, match="2 float32 averages were saved, this pair has 0"):
+        pair.load_state_dict(half.state_dict())
+    assert torch.equal(pair.tortoise.weight, before)
+
+
 def test_it_goes_on_from_its_state() -> None:
     one, first = made(decay=0.9, reset_every=3)
     two, second = made(decay=0.9, reset_every=3)

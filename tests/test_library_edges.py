@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from hare_tortoise import HareTortoise, Injectable, Layer, Network, Upkeep, check
-from hare_tortoise.recycle import recycle_
+from hare_tortoise.activation import Activation
+from hare_tortoise.recycle import recycle_, renew_
 from hare_tortoise.settings import Injection, Plans, Recycling, Resets, Tortoise
 from tests.test_hare_tortoise import batches
 
@@ -69,6 +70,22 @@ def test_a_listener_whose_weights_are_elsewhere_is_refused() -> None:
     network.last = nn.Sequential(nn.Linear(4, 2))
     with pytest.raises(ValueError, match="a Sequential has no weights of its own that listen"):
         check(network)
+
+
+@pytest.mark.parametrize("listener", [nn.Conv2d(4, 4, 1, groups=4), nn.ConvTranspose2d(4, 2, 1)])
+def test_a_listener_that_multiplies_in_another_way_is_refused(listener: nn.Module) -> None:
+    network = Plain()
+    network.layers = lambda: [Layer(network.first, network.relu, [listener])]  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="grouped or transposed"):
+        check(network)
+
+
+def test_the_gain_and_bias_of_an_activations_normalisation_start_over_with_its_unit() -> None:
+    layer, drawn = (Activation(4, "relu", layer_norm=True).layer(nn.Linear(3, 4), [nn.Linear(4, 2)]) for _ in range(2))
+    norm = layer.activation.norm
+    norm.weight.data, norm.bias.data = torch.arange(2.0, 6.0), torch.arange(2.0, 6.0)
+    renew_(layer, drawn, torch.tensor([False, True, False, True]), None)
+    assert (norm.weight.tolist(), norm.bias.tolist()) == ([2, 1, 4, 1], [2, 0, 4, 0])
 
 
 @pytest.mark.parametrize("optimizer", ["amsgrad", "momentum"])
