@@ -2,14 +2,57 @@
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
 
-from envs.games import GAMES
-from experiment.command import UserError
+from envs.games import GAMES, find_game
+from experiment.command import UserError, parse, user_errors
+from hare_tortoise.ranges import Range, check
 from options import Run, read_command_line
 
 ORDER = sorted(GAMES)  # the 26 games, alphabetically: task = game + 26 x seed, so low numbers give every game one seed first
 MOST = 1000  # seeds of a game
+Counted = Annotated[int, Range(f"[1, {MOST}]")]
 OURS = ("--agent", "--game", "--seed", "--fresh")  # flags that a sweep sets itself, or that would undo it at each requeue
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Which cells there are."""
+
+    agents: tuple[str, ...]
+    """names of the catalogue, as spr spr_ht"""
+    seeds: Counted = 1
+    """seeds of each game, from 0 on"""
+    games: tuple[str, ...] = ()
+    """some of the games, in any usual spelling; none named means all 26"""
+    out: Path = Path("runs")
+    """where run folders are kept"""
+
+    def __post_init__(self) -> None:
+        """ValueError, naming the flag, if a value is out of its range."""
+        check(self)
+        if not self.agents:
+            raise ValueError("--agents needs at least one name")
+
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """Game and seed of each cell of an agent, seed after seed. ValueError if there is no such game."""
+        games = list(dict.fromkeys(find_game(game).name for game in self.games)) or ORDER
+        return [(game, seed) for seed in range(self.seeds) for game in games]
+
+
+S = TypeVar("S", bound=Sweep)
+
+
+def read(kind: type[S], argv: Sequence[str]) -> tuple[S, list[str], list[tuple[str, int]]]:
+    """The sweep that `argv` asks for, train.py's flags, which stand behind `--`, and the places of its cells. UserError."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    asked = parse(kind, argv[:end])
+    flags = [*([] if asked.out == Sweep.out else ["--out", str(asked.out)]), *argv[end + 1 :]]
+    with user_errors():
+        return asked, flags, asked.places
 
 
 def place(task: int) -> tuple[str, int]:

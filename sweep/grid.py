@@ -15,33 +15,20 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
-from envs.games import find_game
-from experiment.command import parse, run, say, user_errors
-from hare_tortoise.ranges import Range, check
+from experiment.command import run, say
 from options import Run
-from sweep.cells import MOST, ORDER, arguments, array_string, cells, side_by_side, task_of
+from sweep.cells import Counted, Sweep, arguments, array_string, cells, read, side_by_side, task_of
 from sweep.states import QUIET, TODO, Look, State, hours_left, look, recent
 
 CPUS = 2  # of a run, as in array.sbatch
 LARGEST = 1000  # the highest task number of an array in SLURM's default configuration (MaxArraySize 1001)
-Counted = Annotated[int, Range(f"[1, {MOST}]")]
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(Sweep):
     """List the cells of a sweep and print what runs the unfinished ones: a SLURM array for each agent, or commands."""
 
-    agents: tuple[str, ...]
-    """names of the catalogue, as spr spr_ht"""
-    seeds: Counted = 1
-    """seeds of each game, from 0 on"""
-    games: tuple[str, ...] = ()
-    """some of the games, in any usual spelling; none named means all 26"""
-    out: Path = Path("runs")
-    """where run folders are kept"""
     commands: bool = False
     """print train.py's command lines, for machines without SLURM"""
     at_once: Counted = 8
@@ -49,21 +36,10 @@ class Grid:
     runs_per_gpu: Counted = 1
     """seeds of one game that a task runs side by side"""
 
-    def __post_init__(self) -> None:
-        """ValueError, naming the flag, if a value is out of its range."""
-        check(self)
-        if not self.agents:
-            raise ValueError("--agents needs at least one name")
-
 
 def main(argv: list[str]) -> None:
     """List the cells and print what is to be typed."""
-    end = argv.index("--") if "--" in argv else len(argv)
-    asked = parse(Grid, argv[:end])
-    flags = [*([] if asked.out == Grid.out else ["--out", str(asked.out)]), *argv[end + 1 :]]
-    with user_errors():
-        games = list(dict.fromkeys(find_game(game).name for game in asked.games)) or ORDER
-    places = [(game, seed) for seed in range(asked.seeds) for game in games]
+    asked, flags, places = read(Grid, argv)
     for game, seed in [] if asked.commands else places:
         task_of(game, seed)  # a game without a number is found before the listing
     sweep = {agent: cells(agent, places, flags) for agent in dict.fromkeys(asked.agents)}

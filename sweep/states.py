@@ -60,7 +60,7 @@ def look(run: Run) -> Look:
     if folder.checkpoint is not None:
         return Look(run, State.RESUMABLE, share=_share(run))
     if folder.path.exists():
-        return Look(run, State.FAILED, _last_words(run))
+        return Look(run, State.FAILED, last_words(run))
     return Look(run, State.MISSING)
 
 
@@ -90,7 +90,7 @@ def _share(run: Run) -> float:
     return min(max(steps[0], 0), run.env_steps) / run.env_steps if steps else 0.0
 
 
-def _last_words(run: Run) -> str:
+def last_words(run: Run) -> str:
     """The last line of the cell's log, and where it is."""
     lines = [line.strip() for line in tail(log_of(run)) if line.strip()]
     return f"{lines[-1][:120]} ({log_of(run)})" if lines else "no log"

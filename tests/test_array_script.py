@@ -12,8 +12,9 @@ from sweep.grid import CPUS
 SCRIPT = Path(__file__).parent.parent / "sweep" / "array.sbatch"
 # Stands for `python -m sweep.task RUN AGENT`: notes its start, ends with 75 when told to, else with the code it is called for.
 RUN = """#!/bin/bash
+[ "$2" = sweep.mps ] && { echo "$3 ${PIPE:-}" >> "$NOTES/mps"; [ "$3" = start ] && echo "export PIPE=here"; exit 0; }
 trap 'echo told >> "$NOTES/told"; exit 75' USR1
-echo "$* threads $OMP_NUM_THREADS" >> "$NOTES/started"
+echo "$* threads $OMP_NUM_THREADS${PIPE:+ share it}" >> "$NOTES/started"
 for ((i = 0; i < $WAIT; i++)); do sleep 0.05; done
 exit "$(echo "$CODES" | cut -d' ' -f$(($3 + 1)))"
 """
@@ -43,6 +44,15 @@ def test_several_runs_share_the_threads_and_the_worst_code_is_told(tmp_path: Pat
     assert start(tmp_path, 0, "0 2 1", RUNS_PER_GPU="3").wait(10) == 2
     assert started(tmp_path) == [f"-m sweep.task {run} der --env-steps 9 threads 1" for run in range(3)]
     assert not (tmp_path / "requeued").exists()
+
+
+def test_runs_on_one_card_share_it_by_a_service_that_ends_with_them(tmp_path: Path) -> None:
+    assert start(tmp_path, 0, "0 1", RUNS_PER_GPU="2", CUDA_VISIBLE_DEVICES="0").wait(10) == 1
+    assert started(tmp_path) == [f"-m sweep.task {run} der --env-steps 9 threads 2 share it" for run in range(2)]
+    assert (tmp_path / "mps").read_text().splitlines() == ["start ", "stop here"]
+    (tmp_path / "mps").unlink()
+    assert start(tmp_path, 0, "0 1", RUNS_PER_GPU="1", CUDA_VISIBLE_DEVICES="0").wait(10) == 0
+    assert not (tmp_path / "mps").exists()
 
 
 def signalled(folder: Path, number: signal.Signals) -> tuple[int, str, str]:

@@ -48,7 +48,7 @@ ALLOWED = {
         "envs.games",
         "hare_tortoise.ranges",
         "options",
-        *(f"experiment.{name}" for name in ("command", "folder", "interrupt", "rows")),
+        *(f"experiment.{name}" for name in ("command", "folder", "interrupt", "progress", "rows", "signals")),
     },
     "supervised": {"hare_tortoise", "experiment", "analysis", "analysis.compute.statistics", "analysis.draw.canvas"},
     "benchmarks": {*PROGRAMS, *ROOMS} - {"sweep", "examples"},
