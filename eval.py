@@ -14,6 +14,7 @@ from options import eval_main as main
 if __name__ == "__main__":
     run(main)  # reads the command line; if that is good it imports this file, and torch with it
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,12 +26,12 @@ from agents.config import config_from_dict
 from agents.execution import Execution
 from envs.atari import ColourTwin
 from envs.games import GAMES, find_game
-from envs.lanes import SIDE, Episode
+from envs.lanes import SIDE, Episode, Lanes, Step
 from envs.make import make_lanes
+from experiment import film as films
 from experiment.checkpoint import load_checkpoint
 from experiment.command import UserError, user_errors
 from experiment.device import choose_device, keep_threads
-from experiment.film import Film
 from experiment.folder import CHECKPOINT, SCORE, older
 from experiment.progress import Progress
 from experiment.score import read_score
@@ -41,6 +42,19 @@ SEED_OF_EVALUATION = 1  # keeps the no-ops of an evaluation apart from those of 
 FRAMES_PER_SECOND = 15  # an env step is 4 frames of a console that shows 60 a second
 
 
+def play_on(agent: Agent, lanes: Lanes, frame: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, Step]]:
+    """Play on from `frame`, uint8 [L, H, W]: each action, int64 [L], and what comes of it. The agent is left as it was."""
+    generator = torch.Generator(agent.device).manual_seed(_seed(seed))
+    stack = FrameStack(lanes.num_lanes, SIDE, agent.device)
+    stack.push_(frame, np.ones(lanes.num_lanes, bool))
+    while True:
+        action = agent.act(stack.frames, generator).numpy(force=True)
+        lanes.send(action)
+        step = lanes.recv()
+        yield action, step
+        stack.push_(step.frame, step.life_lost | step.game_over | step.truncated)
+
+
 def evaluate(agent: Agent, game: str, episodes: int, seed: int) -> list[Episode]:
     """Play `episodes` whole games of `game` and return them, lane after lane.
 
@@ -49,17 +63,11 @@ def evaluate(agent: Agent, game: str, episodes: int, seed: int) -> list[Episode]
     if episodes == 0:
         return []
     lanes = make_lanes(game, min(episodes, LANES), _seed(seed))
-    generator = torch.Generator(agent.device).manual_seed(_seed(seed))
-    stack = FrameStack(lanes.num_lanes, SIDE, agent.device)
-    stack.push_(lanes.reset(), np.ones(lanes.num_lanes, bool))
     wanted = np.full(lanes.num_lanes, episodes // lanes.num_lanes)
     wanted[: episodes % lanes.num_lanes] += 1
     played: list[Episode] = []
     progress = Progress(f"evaluating on {game}", episodes, "games")
-    while wanted.any():
-        lanes.send(agent.act(stack.frames, generator).numpy(force=True))
-        step = lanes.recv()
-        stack.push_(step.frame, step.life_lost | step.game_over | step.truncated)
+    for _, step in play_on(agent, lanes, lanes.reset(), seed):
         for episode in step.finished:
             if wanted[episode.lane]:
                 wanted[episode.lane] -= 1
@@ -67,6 +75,8 @@ def evaluate(agent: Agent, game: str, episodes: int, seed: int) -> list[Episode]
                 progress.advance(1)
                 if len(played) % 10 == 0:
                     progress.note({"return": float(np.mean([e.score for e in played]))})
+        if not wanted.any():
+            break
     progress.close()
     lanes.close()
     return sorted(played, key=lambda e: e.lane)
@@ -98,23 +108,16 @@ def film(agent: Agent, game: str, seed: int, path: Path, env_steps: int | None =
     """
     lanes = make_lanes(game, 1, _seed(seed))
     twin = ColourTwin(game, _seed(seed)) if game in GAMES else None  # the game in colour, which the toy game has not
-    generator = torch.Generator(agent.device).manual_seed(_seed(seed))
-    stack = FrameStack(1, SIDE, agent.device)
     frame = lanes.reset()
-    stack.push_(frame, np.ones(1, bool))
     picture = twin.reset() if twin else frame[0]
     earned, length = 0.0, 0
-    with Film(path, FRAMES_PER_SECOND) as out:
-        while env_steps is None or length < env_steps:
-            out.add(picture)
-            action = agent.act(stack.frames, generator).numpy(force=True)
-            lanes.send(action)
-            step = lanes.recv()
+    with films.film(path, FRAMES_PER_SECOND, *picture.shape[:2]) as add:
+        add(picture)
+        for action, step in play_on(agent, lanes, frame, seed):
             earned, length = earned + float(step.reward[0]), length + 1
-            if step.finished:
+            if step.finished or length == env_steps:
                 break
-            picture = twin.step(action) if twin else step.frame[0]
-            stack.push_(step.frame, step.life_lost)
+            add(twin.step(action) if twin else step.frame[0])
     lanes.close()
     if twin:
         twin.close()

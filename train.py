@@ -17,7 +17,6 @@ if __name__ == "__main__":
     run(main)  # reads the command line; where there is something to train, it imports this file, and torch with it
 
 import time
-from contextlib import closing
 from importlib.metadata import version
 from typing import Any
 
@@ -35,7 +34,6 @@ from experiment.command import user_errors
 from experiment.past import Past
 from experiment.progress import Progress
 from experiment.session import Session
-from experiment.start import Begun
 from replay.batch import Rule, Window
 from replay.buffer import ReplayBuffer
 from replay.stack import FrameStack
@@ -169,10 +167,6 @@ class Training:
                 progress.note({})
         progress.close()
 
-
-def carry_out(begun: Begun) -> dict[str, Any] | None:
-    """Train and evaluate; what score.json holds, None without an evaluation."""
-    session = Session(begun)
-    training = Training(begun.asked, session.device)
-    with closing(training.lanes):
-        return session.carry_out(training)
+    def close(self) -> None:
+        """Close the lanes."""
+        self.lanes.close()

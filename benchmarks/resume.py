@@ -24,7 +24,6 @@ from experiment.folder import CHECKPOINT, RunFolder
 from experiment.provenance import provenance
 from experiment.session import Session
 from experiment.signals import Signals
-from experiment.start import Begun
 from options import PACKAGES, Run, read_command_line
 from train import Training
 
@@ -35,7 +34,7 @@ def play(_: int, asked: Run, out: Path) -> None:
     """A run of random actions; saves, timed."""
     torch.manual_seed(0)
     with RunFolder(out) as folder:
-        session = Session(Begun(asked, folder, Signals(), provenance(PACKAGES)))
+        session = Session(asked, folder, Signals(), provenance(PACKAGES))
         training = Training(asked, session.device)
         session.begin(training)
         rng = np.random.default_rng(0)

@@ -25,9 +25,8 @@ from experiment.folder import RunFolder
 from experiment.provenance import provenance
 from experiment.session import Session
 from experiment.signals import Signals
-from experiment.start import Begun
 from options import PACKAGES, Run, read_command_line
-from train import Training, carry_out
+from train import Training
 
 CALLS = {
     "loop": [(Training, "learn")],
@@ -45,7 +44,7 @@ CALLS = {
 def learn(asked: Run, clock: Callable[[], float]) -> dict[str, float]:
     """Seconds of a run after its first update: of its loop, its evaluation, and, by `clock`, of the calls of its loop."""
     with tempfile.TemporaryDirectory() as place, RunFolder(Path(place) / "run") as folder, watched(CALLS, clock) as calls:
-        carry_out(Begun(asked, folder, Signals(), provenance(PACKAGES)))
+        Session(asked, folder, Signals(), provenance(PACKAGES)).carry_out(Training)
     began, ended = calls["update"][0][1], calls["loop"][0][1]
     found = {name: sum(b - max(a, began) for a, b in times if began < b <= ended) for name, times in calls.items()}
     return found | {"evaluation": sum(b - a for a, b in calls["evaluation"])}

@@ -1,46 +1,26 @@
 """Checkpoints: written whole or not at all, each with its checksum, the last two kept; read without running code."""
 
 import hashlib
-import os
-import stat
+import io
 import warnings
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import IO, Any
+from typing import Any
 
 import torch
 
 from experiment.command import UserError, first_line, say
-from experiment.files import atomic
+from experiment.files import atomic, read_bytes
 from experiment.folder import kept_checkpoint, older
 
 FORMAT = 3
 MARK = b"blake2b:"  # what follows it, to the end of the file, is the checksum of what stands before it
 DIGEST = 32  # bytes
+LARGEST = 1 << 40  # bytes of a file
 
 
 class DamagedError(UserError):
     """A checkpoint that is not what was written: the one before it may still be good."""
-
-
-class _Summed:
-    """A file that is written to and sums up what is; it keeps the first error, which torch hides behind its own."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.sum = hashlib.blake2b(digest_size=DIGEST)
-        self.error: Exception | None = None
-
-    def write(self, data: bytes) -> int:
-        self.sum.update(data)
-        try:
-            return self._file.write(data)
-        except Exception as error:
-            self.error = self.error or error
-            raise
-
-    def flush(self) -> None:
-        self._file.flush()
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -48,21 +28,19 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
     UserError, code 1, if it cannot be written; then nothing is changed.
     """
-    failed: Exception | None = None
+    archive = io.BytesIO()
+    torch.save({"format": FORMAT, **state}, archive)
     try:
         with atomic(path, keep=older(path) if _is_sound(path) else None) as file:  # damage must not push out what is whole
-            summed = _Summed(file)
-            try:
-                torch.save({"format": FORMAT, **state}, summed)
-            finally:
-                failed = summed.error
-            file.write(MARK + summed.sum.digest())
-    except (OSError, RuntimeError) as error:
-        cause = failed or error.__context__ or error
-        if isinstance(cause, UserError):  # a second Ctrl-C
-            raise cause from None
-        reason = getattr(cause, "strerror", None) or first_line(cause, "it failed")
-        raise UserError(f"cannot write a checkpoint: {reason}; {kept_checkpoint(path.parent)}", code=1) from error
+            file.write(archive.getbuffer())
+            file.write(checksum(archive.getbuffer()))
+    except OSError as error:
+        raise UserError(f"cannot write a checkpoint: {error.strerror}; {kept_checkpoint(path.parent)}", code=1) from error
+
+
+def checksum(archive: memoryview) -> bytes:
+    """What stands behind an archive in the file of a checkpoint."""
+    return MARK + hashlib.blake2b(archive, digest_size=DIGEST).digest()
 
 
 def load_checkpoint(path: Path, device: torch.device | str) -> dict[str, Any]:
@@ -81,12 +59,12 @@ def load_checkpoint(path: Path, device: torch.device | str) -> dict[str, Any]:
 
 
 def _load(path: Path, device: torch.device | str) -> dict[str, Any]:
-    _check_sum(path)
+    content = io.BytesIO(_sound(path))
     try:
         with warnings.catch_warnings():  # torch warns of foreign pickles before it refuses them
             warnings.simplefilter("ignore")
-            state = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, UnpicklingError, ValueError) as error:
+            state = torch.load(content, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError, ValueError) as error:
         raise UserError(f"{path} is no checkpoint ({first_line(error, 'it is empty')})") from error
     version = state.get("format") if isinstance(state, dict) else None
     if version != FORMAT:
@@ -96,29 +74,19 @@ def _load(path: Path, device: torch.device | str) -> dict[str, Any]:
 
 def _is_sound(path: Path) -> bool:
     try:
-        _check_sum(path)
+        _sound(path)
     except DamagedError:
         return False
     return True
 
 
-def _check_sum(path: Path) -> None:
-    """DamagedError unless `path` ends with the checksum of what it holds."""
-    tail = len(MARK) + DIGEST
+def _sound(path: Path) -> bytes:
+    """What the file `path` holds. DamagedError unless it ends with the checksum of what stands before that."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # opening a pipe would wait for a writer
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise DamagedError(f"{path} cannot be read (it is no regular file)")
-            size = status.st_size - tail
-            summed, left = hashlib.blake2b(digest_size=DIGEST), size
-            while left > 0 and (block := file.read(min(left, 1 << 20))):
-                summed.update(block)
-                left -= len(block)
-            sound = size > 0 and file.read() == MARK + summed.digest()
-    except FileNotFoundError:
-        raise DamagedError(f"there is no checkpoint at {path}") from None
-    except OSError as error:
-        raise DamagedError(f"{path} cannot be read ({error.strerror})") from error
-    if not sound:
+        content = read_bytes(path, LARGEST)
+    except UserError as error:
+        raise DamagedError(str(error)) from error
+    end = len(content) - len(MARK) - DIGEST
+    if end <= 0 or content[end:] != checksum(memoryview(content)[:end]):
         raise DamagedError(f"{path} is no checkpoint, or a damaged one (its checksum is wrong)")
+    return content

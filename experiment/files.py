@@ -34,7 +34,7 @@ def read_bytes(path: Path, largest: int = LARGEST) -> bytes:
                 raise UserError(f"{path} cannot be read: it is no regular file")
             if found.st_size > largest:
                 raise UserError(f"{path} cannot be read: it has {found.st_size:,} bytes, more than {largest:,}")
-            return file.read(largest + 1)
+            return file.read()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
@@ -218,11 +218,6 @@ def csv_text(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
     table.writeheader()
     table.writerows(rows)
     return text.getvalue()
-
-
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Write `rows` as `csv_text` has them, atomically. UserError as of `write_bytes`."""
-    write_text(path, csv_text(columns, rows))
 
 
 @contextmanager

@@ -39,15 +39,12 @@ class Metrics:
         """The part of the file that `mark` marks. UserError if it is not there as it was."""
         try:
             kept = read_bytes(self._path)[: mark["bytes"]]
+            if len(kept) < mark["bytes"]:
+                raise UserError(f"{self._path} is shorter than it was at the checkpoint: rows are lost")
+            if mark.get("hash", digest := hashlib.blake2b(kept, digest_size=16).hexdigest()) != digest:
+                raise UserError(f"{self._path} is damaged: it is not what it was at the checkpoint")
         except UserError as error:
             raise UserError(f"{error}; --fresh starts the run over") from error
-        fault = None
-        if len(kept) < mark["bytes"]:
-            fault = "is shorter than it was at the checkpoint: rows are lost"
-        elif mark.get("hash", digest := hashlib.blake2b(kept, digest_size=16).hexdigest()) != digest:
-            fault = "is damaged: it is not what it was at the checkpoint"
-        if fault:
-            raise UserError(f"{self._path} {fault}; --fresh starts the run over")
         return kept
 
     def log(self, kind: str, time: int, values: dict[str, Any]) -> None:

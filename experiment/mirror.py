@@ -44,25 +44,22 @@ class Mirror:
         """`arguments` of wandb.init, among them `mode` and `dir`; without a network an online run becomes an offline one."""
         self._clock, self._run = clock, None
         if arguments["mode"] == "online":
-            error = self._try(lambda: self._start(arguments))
-            if error is None:
+            why = _failure(self._start, arguments)
+            if why is None:
                 return
-            why, later = first_line(error, type(error).__name__), f"wandb sync {arguments['dir']}/wandb/offline-run-*"
-            say(f"wandb is offline for this run ({why}); later: {later}")
-            self._try(lambda: _wandb().teardown())  # else the run's name is in use
-        self._off(self._try(lambda: self._start(arguments | {"mode": "offline"})))
+            say(f"wandb is offline for this run ({why}); later: wandb sync {arguments['dir']}/wandb/offline-run-*")
+            _failure(lambda: _wandb().teardown())  # else the run's name is in use
+        self._attempt(self._start, arguments | {"mode": "offline"})
 
     def log(self, values: dict[str, Any], row: int) -> None:
         """Row number `row` of the run, counted over all its processes: what is written again is shown once."""
-        run = self._run
-        if run is not None:
-            self._off(self._try(lambda: run.log(values, step=row)))
+        if self._run is not None:
+            self._attempt(self._run.log, values, step=row)
 
     def finish(self) -> None:
         """Send what is left."""
-        run = self._run
-        if run is not None:
-            self._off(self._try(lambda: run.finish()))
+        if self._run is not None:
+            self._attempt(self._run.finish)
 
     def _start(self, arguments: dict[str, Any]) -> None:
         wandb = _wandb()
@@ -71,21 +68,22 @@ class Mirror:
         run.define_metric("*", step_metric=self._clock)
         self._run = run
 
-    def _try(self, call: Callable[[], object]) -> BaseException | None:
-        """The error that `call` raised, None if it raised none. UserError if a signal ends the program."""
-        try:
-            call()
-        except UserError:
-            raise
-        except (Exception, SystemExit) as error:
-            return error
-        return None
-
-    def _off(self, error: BaseException | None) -> None:
-        """End the mirror with one line if there was an error."""
-        if error is not None:
-            say(f"wandb is off for this run: {first_line(error, type(error).__name__)}")
+    def _attempt(self, call: Callable[..., object], *arguments: Any, **named: Any) -> None:
+        """Call, or end the mirror with one line."""
+        if (why := _failure(call, *arguments, **named)) is not None:
+            say(f"wandb is off for this run: {why}")
             self._run = None
+
+
+def _failure(call: Callable[..., object], *arguments: Any, **named: Any) -> str | None:
+    """Call; why that failed, None if it did not. UserError if a signal ends the program."""
+    try:
+        call(*arguments, **named)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        return first_line(error, type(error).__name__)
+    return None
 
 
 def _wandb() -> Any:

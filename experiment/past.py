@@ -40,11 +40,6 @@ class Past:
             why = f"ale-py is {now} as it was then, so the game's ROM or the machine is another; --fresh starts over"
         raise UserError(f"the games do not go as they went before the interruption: {why}")
 
-    @property
-    def actions(self) -> np.ndarray:
-        """The actions so far, int64 [time, L]."""
-        return self._actions[: self.time].astype(np.int64)
-
     def state_dict(self) -> dict[str, Any]:
         """The actions, uint8 [time, L], and the hash."""
         return {"actions": torch.from_numpy(self._actions[: self.time].copy()), "hash": self.hash}

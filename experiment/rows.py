@@ -1,24 +1,20 @@
 """What the end of a file tells, however it was cut: of metrics.jsonl, of a log."""
 
 import json
-import os
-import stat
 from pathlib import Path
 from typing import Any
 
-WITHIN = 10_000  # bytes of the end that are read
+from experiment.command import UserError
+from experiment.files import read_bytes
+
+WITHIN = 10_000  # bytes of the end that are looked at
 
 
 def tail(path: Path) -> list[str]:
     """The last lines of a file, the first of them perhaps cut; none if it cannot be read."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                return []
-            file.seek(max(0, found.st_size - WITHIN))
-            return file.read().decode("utf-8", errors="replace").splitlines()
-    except OSError:
+        return read_bytes(path)[-WITHIN:].decode("utf-8", errors="replace").splitlines()
+    except UserError:
         return []
 
 

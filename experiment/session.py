@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, Protocol
 
 import torch
@@ -10,11 +11,12 @@ import torch
 from experiment.checkpoint import load_checkpoint, save_checkpoint
 from experiment.command import DivergenceError
 from experiment.device import choose_device, device_name, keep_freed_memory, keep_threads, require_same_type
-from experiment.folder import CHECKPOINT, METRICS, kept_checkpoint
+from experiment.folder import CHECKPOINT, METRICS, RunFolder, kept_checkpoint
 from experiment.metrics import Metrics
 from experiment.mirror import mirrored
 from experiment.provenance import commit_at_start, moved
-from experiment.start import Begun
+from experiment.signals import Signals
+from experiment.start import Asked
 
 
 class Training(Protocol):
@@ -26,6 +28,7 @@ class Training(Protocol):
     diverged: Callable[[], tuple[str, int] | None]  # which loss was not finite, and its update
     state_dict: Callable[[], dict[str, Any]]
     load_state_dict: Callable[[dict[str, Any]], None]
+    close: Callable[[], None]
 
 
 class Session:
@@ -33,24 +36,26 @@ class Session:
 
     metrics: Metrics
 
-    def __init__(self, begun: Begun) -> None:
-        """UserError if the device is absent."""
+    def __init__(self, asked: Asked, folder: RunFolder, signals: Signals, made: dict[str, Any]) -> None:
+        """`folder` is this process's; `made` tells how it makes the run (`provenance`). UserError if the device is absent."""
         keep_freed_memory()
-        self.asked, self.folder, self._signals, self._made = begun
+        self.asked, self.folder, self._signals, self._made = asked, folder, signals, made
         self.device = choose_device(self.asked.device)
         self._device_name = device_name(self.device)
 
-    def carry_out(self, training: Training) -> dict[str, Any] | None:
-        """Train, from the last checkpoint on if there is one, and write the score; what score.json holds."""
-        self.begin(training)
-        try:
-            with self._signals.patient():
-                training.learn(self)
-            hours = {"hours": round(self.seconds / 3600, 4)}
-            score = training.score(self)
-            return None if score is None else self._finish(score | hours)
-        finally:
-            self.metrics.close()
+    def carry_out(self, kind: Callable[[Any, torch.device], Training]) -> dict[str, Any] | None:
+        """Make a training of this `kind`, train, from the last checkpoint on if there is one, and write the score.
+
+        What score.json holds; None without an evaluation.
+        """
+        with closing(kind(self.asked, self.device)) as training:
+            self.begin(training)
+            with closing(self.metrics):
+                with self._signals.patient():
+                    training.learn(self)
+                hours = {"hours": round(self.seconds / 3600, 4)}
+                score = training.score(self)
+                return None if score is None else self._finish(score | hours)
 
     def begin(self, training: Training) -> None:
         """Begin, or go on from the last checkpoint. UserError if that is of another run, before anything is changed."""

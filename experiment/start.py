@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 from experiment.command import say
 from experiment.folder import RunFolder
@@ -26,20 +26,10 @@ class Asked(Protocol):
     outcome: Callable[[dict[str, Any] | None], str]
 
 
-class Begun(NamedTuple):
-    """A run that this process is to make: nobody else has its folder."""
-
-    asked: Asked
-    folder: RunFolder
-    signals: Signals
-    made: dict[str, Any]
-    """how this process makes it: command line, commit, versions"""
-
-
 def start(asked: Asked, loop: str, packages: tuple[str, ...]) -> None:
     """Make the run that is `asked` for, or what is left of it, unless its folder holds it finished; say what it came to.
 
-    `loop` is the module whose `carry_out` trains. It and all that it imports are loaded before that, so that the run is of one
+    `loop` is the module whose `Training` trains. It and all that it imports are loaded before that, so that the run is of one
     state of the code, whatever is edited meanwhile. The result depends on the versions of `packages`.
     """
     with Signals() as signals, RunFolder(asked.folder) as folder:
@@ -50,5 +40,6 @@ def start(asked: Asked, loop: str, packages: tuple[str, ...]) -> None:
             made = provenance(packages)  # the commit is taken before more of the code is read
             if asked.wandb == "online":
                 require_key()
-            score = import_module(loop).carry_out(Begun(asked, folder, signals, made))
+            training, session = (import_module(name) for name in (loop, "experiment.session"))
+            score = session.Session(asked, folder, signals, made).carry_out(training.Training)
     say(asked.outcome(score), sys.stdout)

@@ -22,7 +22,6 @@ import torch
 from experiment.command import UserError, say
 from experiment.progress import Progress
 from experiment.session import Session
-from experiment.start import Begun
 from supervised.data import Batches, load
 from supervised.learner import Learner
 from supervised.measures import SIZE, accuracies, measure
@@ -85,26 +84,22 @@ class Training:
             if self.batches is None:
                 self.batches = self._batches_of(self.position)
                 learner.begin_task_(length)
-            while self.done < length:
-                x, labels = self.batches.draw(asked.config.augmentation, learner.learning)
-                learner.update(x, labels)
-                self.done += 1
-                progress.advance(1)
-                due = self.done * asked.evaluations // length > (self.done - 1) * asked.evaluations // length
-                row = self._measure_hare(session) if due else {}
-                learner.change_weights_(x)
-                if due:
-                    self._evaluate(row, session, progress)
-                stopping = session.stopping
-                if self.done < length and (stopping or learner.updates % asked.checkpoint_every == 0):
-                    session.save()
-                    if stopping:
-                        return
-            self.position, self.done, self.batches = self.position + 1, 0, None
-            stopping = session.stopping
-            session.save()
+            x, labels = self.batches.draw(asked.config.augmentation, learner.learning)
+            learner.update(x, labels)
+            self.done += 1
+            progress.advance(1)
+            due = self.done * asked.evaluations // length > (self.done - 1) * asked.evaluations // length
+            row = self._measure_hare(session) if due else {}
+            learner.change_weights_(x)
+            if due:
+                self._evaluate(row, session, progress)
+            over, stopping = self.done == length, session.stopping
+            if over:
+                self.position, self.done, self.batches = self.position + 1, 0, None
+            if over or stopping or learner.updates % asked.checkpoint_every == 0:
+                session.save()
             if stopping:
-                return
+                break
         progress.close()
 
     def _batches_of(self, position: int) -> Batches:
@@ -166,8 +161,5 @@ class Training:
             self.batches = self._batches_of(self.position)
             self.batches.load_state_dict(state["batches"])
 
-
-def carry_out(begun: Begun) -> dict[str, Any]:
-    """Train; what score.json holds."""
-    session = Session(begun)
-    return session.carry_out(Training(begun.asked, session.device))
+    def close(self) -> None:
+        """There is nothing to close."""

@@ -90,7 +90,7 @@ def _moments() -> dict[str, Any]:
     return {
         "before the first save": at("experiment.session", "Session", "save", 1, False),
         "in an update": at("torch.nn.utils", None, "clip_grad_norm_", 25, False),
-        "in the middle of a file": at("experiment.checkpoint", "_Summed", "write", 200, False),
+        "in the middle of a file": at("experiment.checkpoint", None, "checksum", 3, False),
         "between two renames": at("pathlib", "Path", "replace", 4, True),
         "after a save": at("experiment.session", "Session", "save", 2, True),
         "while playing again": at("train", "Training", "remember", 20, False),

@@ -50,15 +50,11 @@ def test_a_second_interrupt_within_a_save_is_no_disk_error(tmp_path: Path, monke
     save_checkpoint(path, {"env_step": 1})
     before = path.read_bytes()
 
-    written = []
+    def interrupted(_: memoryview) -> bytes:  # half of the file is written by then
+        raise UserError("stopped by SIGINT", code=130)
 
-    def interrupted(_: object, data: bytes) -> int:
-        written.append(len(data))
-        if len(written) > 1:  # torch is within its own code then, and wraps the error
-            raise UserError("stopped by SIGINT", code=130)
-        return len(data)
-
-    monkeypatch.setattr("experiment.checkpoint._Summed.write", interrupted)
+    monkeypatch.setattr("experiment.checkpoint._is_sound", lambda _: True)
+    monkeypatch.setattr("experiment.checkpoint.checksum", interrupted)
     with pytest.raises(UserError, match=r"^stopped by SIGINT$") as end:
         save_checkpoint(path, {"env_step": 2})
     assert end.value.code == 130
@@ -173,5 +169,4 @@ def test_the_past_is_a_chain() -> None:
 
     assert past([1, 2, 3]).hash == past([1, 2, 3]).hash != past([1, 3, 2]).hash
     assert past([1, 2]).hash != past([1, 2, 3]).hash
-    assert past([1, 2, 3]).actions.tolist() == [[1], [2], [3]]
-    assert past([250]).state_dict()["actions"].tolist() == [[250]]
+    assert past([1, 250]).state_dict()["actions"].tolist() == [[1], [250]]

@@ -14,6 +14,7 @@ from experiment import files
 from experiment.command import UserError
 from experiment.files import (
     atomic,
+    csv_text,
     header,
     locked,
     number,
@@ -23,7 +24,6 @@ from experiment.files import (
     read_text,
     unpacked,
     whole,
-    write_table,
     write_text,
 )
 
@@ -128,7 +128,7 @@ def test_numbers() -> None:
 
 def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     rows = [{"a": 'x,"y"\nz', "b": 0.1, "c": "left out"}]
-    write_table(tmp_path / "t.csv", ["b", "a"], rows)
+    write_text(tmp_path / "t.csv", csv_text(["b", "a"], rows))
     assert [row for row, _ in read_table(tmp_path / "t.csv").rows] == [{"b": "0.1", "a": 'x,"y"\nz'}]
 
 
