@@ -90,14 +90,12 @@ class Run:
     def idle(self) -> list[str]:
         """A line for each planned change of weights that never comes because the run is too short."""
         c, planned = self.config, updates_due(self.config, self.env_steps)
-        plans = {"resets": c.resets, "recycling": c.recycling}
-        recycled = planned // c.recycling.every if c.recycling is not None else 0
-        comes = {"resets": c.resets.count(planned, c.missed) if c.resets is not None else 0, "recycling": recycled}
-        return [
-            f"--{name}.every {plan.every} is too long for a run of {planned} updates: none comes"
-            for name, plan in plans.items()
-            if plan is not None and not comes[name]
-        ]
+        never = []
+        if c.resets is not None and not c.resets.count(planned, c.missed):
+            never.append(f"--resets.every {c.resets.every}")
+        if c.recycling is not None and planned < c.recycling.every:
+            never.append(f"--recycling.every {c.recycling.every}")
+        return [f"{flag} is too long for a run of {planned} updates: none comes" for flag in never]
 
     def warming_up(self, env_step: int) -> bool:
         """Whether, after `env_step` env steps, updates have not begun but will."""

@@ -14,7 +14,7 @@ import torch
 from agents.catalogue import find_agent
 from agents.engine import check_execution
 from agents.execution import Execution
-from experiment.command import UserError
+from experiment.command import user_errors
 from experiment.device import choose_device
 from experiment.folder import commit
 from experiment.parser import Parser, user_path
@@ -39,10 +39,8 @@ class Program:
             asked.device = choose_device(asked.device)
         if "captured" in asked:
             asked.execution = Execution(asked.precision, asked.compiled, asked.captured)
-            try:
+            with user_errors():
                 check_execution(asked.execution, asked.device)
-            except ValueError as error:
-                raise UserError(str(error)) from error
         return self._rows(asked)
 
     def __call__(self, argv: Sequence[str]) -> None:

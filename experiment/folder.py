@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
@@ -89,10 +90,9 @@ class RunFolder:
         if not finished:
             return None
         try:
-            result = read_score(score, settings)
+            return read_score(score, settings)
         except UserError as error:
             raise UserError(f"{error}; delete it, and the run goes on from its checkpoint") from error
-        return result
 
     def require_own(self, theirs: dict[str, Any], settings: dict[str, Any], kind: type) -> None:
         """UserError if `theirs`, the settings that a checkpoint in the folder has, train another run than `settings` do."""
@@ -155,20 +155,14 @@ class RunFolder:
 
     def _config(self) -> dict[str, Any]:
         """What config.json holds. UserError if that is not what `begin` wrote."""
-        path = self.path / CONFIG
+        with suppress(UserError, TypeError, KeyError):
+            config = {"continued": []} | read_json(self.path / CONFIG)
+            if all(isinstance(one, dict) for one in (config["settings"], config["made"], *config["continued"])):
+                return config
         remedy = f"--fresh replaces the run in {self.path}"
         if self.checkpoint is not None:
             remedy = "delete it, and the run goes on with its checkpoint's settings"
-        unreadable = UserError(f"{path} cannot be read; {remedy}")
-        try:
-            config = {"continued": []} | read_json(path)
-        except (UserError, TypeError) as error:
-            raise unreadable from error
-        kinds = {"settings": dict, "made": dict, "continued": list}
-        whole = all(isinstance(config.get(name), kind) for name, kind in kinds.items())
-        if not whole or not all(isinstance(one, dict) for one in config["continued"]):
-            raise unreadable
-        return config
+        raise UserError(f"{self.path / CONFIG} cannot be read; {remedy}")
 
 
 def _short(commit: str) -> str:

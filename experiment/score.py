@@ -47,15 +47,14 @@ def _require_whole(score: Any, settings: dict[str, Any]) -> None:
     if "tasks" in score:
         _require_last(score)
     else:
-        _require_mean(score, settings.get("eval_episodes"))
+        _require_mean(score, settings.get("eval_episodes", score.get("episodes")))
 
 
 def _require_mean(score: dict[str, Any], games: int | None) -> None:
-    """UserError unless the score is the mean of its returns, of which there are `games`, if that is given."""
+    """UserError unless the score is the mean of its returns, of which there are `games`, or some if that is None."""
     found, _ = (_number(score.get(name), f"its {name}") for name in ("score", "hns"))
     returns = score.get("returns")
-    games = score.get("episodes") if games is None else games
-    if not isinstance(returns, list) or not returns or len(returns) != (len(returns) if games is None else games):
+    if not isinstance(returns, list) or not returns or games not in (None, len(returns)):
         raise UserError(f"it has not the returns of {'any' if games is None else games} games")
     mean = fmean(_number(value, "one of its returns") for value in returns)
     if not math.isclose(found, mean, rel_tol=1e-9, abs_tol=1e-9):

@@ -9,7 +9,8 @@ from experiment.command import UserError
 from experiment.interrupt import INTERRUPTED
 
 AGAIN = 75  # exit status: start the same command again (EX_TEMPFAIL of sysexits.h)
-FRESH = " (without --fresh)"  # which would start over
+AT_ONCE = "the same command (without --fresh) goes on from the last checkpoint"
+SAVED = "everything is saved, the same command (without --fresh) goes on from there"
 NUMBERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGINT)
 
 
@@ -39,25 +40,21 @@ class Signals:
             self.asked = self.asked or signal.Signals(number)
             return
         self.asked = signal.Signals(number)  # a library may swallow the error
-        raise self._at_once()
+        raise self._stopped(AT_ONCE)
 
-    def _at_once(self) -> UserError:
-        return _stopped(self.asked, f"the same command{FRESH} goes on from the last checkpoint")
+    def _stopped(self, how: str) -> UserError:
+        """The error that ends the program; `how` tells how to go on."""
+        return UserError(f"stopped by {self.asked.name}; {how}", INTERRUPTED if self.asked == signal.SIGINT else AGAIN)
 
     @contextmanager
     def patient(self) -> Iterator[None]:
         """Within, a signal is only noted: `asked` tells. At its end, where all must be saved, it ends the program."""
         if self.asked is not None:
-            raise self._at_once()
+            raise self._stopped(AT_ONCE)
         self._patient = True
         try:
             yield
         finally:
             self._patient = False
         if self.asked is not None:
-            raise _stopped(self.asked, f"everything is saved, the same command{FRESH} goes on from there")
-
-
-def _stopped(number: signal.Signals, what: str) -> UserError:
-    """The error that ends a program which was asked to stop by signal `number`; `what` tells how to go on."""
-    return UserError(f"stopped by {number.name}; {what}", INTERRUPTED if number == signal.SIGINT else AGAIN)
+            raise self._stopped(SAVED)

@@ -88,19 +88,17 @@ def _stored(path: Path) -> Arrays | None:
 
 
 def crop_flip(images: Tensor, crop: Crop, generator: torch.Generator) -> Tensor:
-    """`images`, uint8 [M, C, H, W], each padded with black, cut to its size elsewhere, and mirrored or not: one gather."""
-    m, channels, height, width = images.shape
+    """`images`, uint8 [M, C, H, W], each padded with black, cut to its size elsewhere, and mirrored or not."""
+    m, _, height, width = images.shape
     device, span = images.device, 2 * crop.pad + 1
     padded = torch.nn.functional.pad(images, (crop.pad,) * 4)
-    top = torch.randint(span, (m, 1), generator=generator, device=device)
-    left = torch.randint(span, (m, 1), generator=generator, device=device)
-    columns = torch.arange(width, device=device).expand(m, width)
+    top, left = (torch.randint(span, (m,), generator=generator, device=device) for _ in range(2))
+    everywhere = padded.unfold(2, height, 1).unfold(3, width, 1)  # [M, C, span, span, H, W], a view
+    cut = everywhere[torch.arange(m, device=device), :, top, left]
     if crop.flip:
-        mirrored = torch.randint(2, (m, 1), generator=generator, device=device).bool()
-        columns = torch.where(mirrored, columns.flip(1), columns)
-    rows = (torch.arange(height, device=device) + top).view(m, 1, height, 1)
-    each = torch.arange(m, device=device).view(m, 1, 1, 1)
-    return padded[each, torch.arange(channels, device=device).view(1, -1, 1, 1), rows, (columns + left).view(m, 1, 1, width)]
+        mirrored = torch.randint(2, (m, 1, 1, 1), generator=generator, device=device).bool()
+        cut = torch.where(mirrored, cut.flip(3), cut)
+    return cut
 
 
 class Batches:
