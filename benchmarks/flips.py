@@ -16,11 +16,8 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
-
-from torch.multiprocessing import start_processes
 
 from analysis import collect, report
 from analysis.collect import unique_runs
@@ -111,16 +108,11 @@ def copies(run: Path, count: int, place: Path) -> list[Path]:
 
 def lost_at_once(folders: Sequence[Path], out: Path) -> int:
     """Collect each of `folders`, of one run each, into `out`, all at once; how many of the runs are lost."""
-    start = multiprocessing.get_context("fork").Barrier(len(folders))
-    start_processes(_collect, (start, folders, out), len(folders), start_method="fork")
+    with multiprocessing.get_context("fork").Pool(len(folders)) as pool:
+        pool.map(collect.main, [[str(folder), "--out", str(out)] for folder in folders], chunksize=1)
     tables = [read_table(out / name, ["seed"]).rows for name in ("scores.csv", "curves.csv")]
     seeds = ({row["seed"] for row, _ in rows} for rows in tables)
     return len(folders) - min(map(len, seeds))
-
-
-def _collect(index: int, start: Barrier, folders: Sequence[Path], out: Path) -> None:
-    start.wait()
-    collect.main([str(folders[index]), "--out", str(out)])
 
 
 def flip_everything(tables: Path, run: Path, count: int, seed: int) -> dict[str, Counter[str]]:

@@ -9,21 +9,13 @@ from supervised.settings import Protocol
 CHUNKS, MEMORY, NOISE, CHOICE = range(4)  # a stream of random numbers for each purpose
 
 
-def choose(size: int, count: int | None, seed: int) -> np.ndarray:
-    """Which `count` of `size` images a run may use, all if None; int64 [count], distinct."""
-    if count is None:
-        return np.arange(size)
-    return np.random.default_rng([seed, CHOICE]).permutation(size)[:count]
-
-
 def hold_out(size: int, count: int | None, held: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Which `count` of `size` images a run may use, all others if None, and which `held` it is measured on; int64, disjoint.
 
     Those that it may use are the ones of a run that holds none out, while there are enough.
     """
-    if not held:
-        return choose(size, count, seed), np.empty(0, np.int64)
-    order = choose(size, size, seed)
+    everything = count is None and not held
+    order = np.arange(size) if everything else np.random.default_rng([seed, CHOICE]).permutation(size)
     return order[: size - held][:count], order[size - held :]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from supervised.settings import Config, Network, Protocol
-from supervised.splits import binds, choose, chunks, corrupt, hold_out, task_images, task_labels
+from supervised.splits import binds, chunks, corrupt, hold_out, task_images, task_labels
 from supervised.studies import CONTINUAL
 
 TRUE = np.random.default_rng(0).integers(0, 10, 1_000)
@@ -29,7 +29,7 @@ def test_a_seed_decides_the_split_and_nothing_else_does() -> None:
     assert not (first[0] == other[0]).all()
     np.random.seed(7)  # noqa: NPY002 the global stream must not matter
     assert (chunks(1_000, (0.1, 0.9), 0)[0] == first[0]).all()
-    assert len(np.intersect1d(choose(1_000, 100, 0), first[0])) < 30  # a stream of its own: 10 expected
+    assert len(np.intersect1d(hold_out(1_000, 100, 0, 0)[0], first[0])) < 30  # a stream of its own: 10 expected
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
@@ -124,10 +124,8 @@ def test_images_are_held_out_of_all_tasks(count: int | None) -> None:
     assert len(set(used.tolist())) == (count or 800)
     assert not set(used.tolist()) & set(held.tolist())
     assert (held == hold_out(1_000, 100, 200, seed=3)[1]).all()  # the same for every share and method
-    if count is not None:
-        assert (used == choose(1_000, count, 3)).all()  # what a run without them learns from
-    everything, none = hold_out(1_000, count, 0, seed=3)
-    assert (everything == choose(1_000, count, 3)).all()
+    without, none = hold_out(1_000, count, 0, seed=3)
+    assert (without == (np.arange(1_000) if count is None else used)).all()  # a run without them learns from the same
     assert none.shape == (0,)
 
 
