@@ -28,10 +28,10 @@ from envs.atari import ColourTwin
 from envs.games import GAMES, find_game
 from envs.lanes import SIDE, Episode, Lanes, Step
 from envs.make import make_lanes
-from experiment import film as films
 from experiment.checkpoint import load_checkpoint
 from experiment.command import UserError, user_errors
 from experiment.device import choose_device, keep_threads
+from experiment.film import open_film
 from experiment.folder import CHECKPOINT, SCORE, older
 from experiment.progress import Progress
 from experiment.score import read_score
@@ -109,7 +109,7 @@ def film(agent: Agent, game: str, seed: int, path: Path, env_steps: int | None =
     frame = lanes.reset()
     picture = twin.reset() if twin else frame[0]
     earned, length = 0.0, 0
-    with films.film(path, FRAMES_PER_SECOND, *picture.shape[:2]) as add:
+    with open_film(path, FRAMES_PER_SECOND, *picture.shape[:2]) as add:
         add(picture)
         for action, step in play_on(agent, lanes, frame, seed):
             earned, length = earned + float(step.reward[0]), length + 1

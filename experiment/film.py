@@ -22,7 +22,7 @@ ENCODERS = {
 
 
 @contextlib.contextmanager
-def film(path: Path, frames_per_second: float, height: int, width: int) -> Iterator[Callable[[np.ndarray], None]]:
+def open_film(path: Path, frames_per_second: float, height: int, width: int) -> Iterator[Callable[[np.ndarray], None]]:
     """Within, what appends a picture, uint8 [height, width] or [height, width, 3], enlarged, to the film at `path`.
 
     UserError if that cannot be written or the encoder is not there. A .gif is in memory until its end: 0.6 MB a picture.
