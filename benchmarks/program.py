@@ -16,8 +16,8 @@ from agents.engine import check_execution
 from agents.execution import Execution
 from experiment.command import user_errors
 from experiment.device import choose_device
-from experiment.folder import commit
 from experiment.parser import Parser, user_path
+from experiment.provenance import commit, short
 
 Row = dict[str, Any]
 EXECUTION = {"device": ("cpu", "cuda"), "precision": ("float32", "tf32", "bf16"), "compiled": False, "captured": False}
@@ -110,6 +110,5 @@ def circumstances() -> str:
     known = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.*)", known.read_text()) if known.exists() else []
     processor = f"{len(names)} x {names[0]}" if names else platform.processor() or platform.machine()
-    code = commit()
     threads = f"{torch.get_num_threads()} threads, torch {torch.__version__}"
-    return f"{date.today()}, commit {code[:10]}{code[40:]}, {processor}, {threads}"
+    return f"{date.today()}, commit {short(commit())}, {processor}, {threads}"

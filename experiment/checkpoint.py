@@ -3,6 +3,7 @@
 import hashlib
 import io
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -28,10 +29,14 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
     UserError, code 1, if it cannot be written; then nothing is changed.
     """
+    keep = None
+    with suppress(DamagedError):  # damage must not push out what is whole
+        _sound(path)
+        keep = older(path)
     archive = io.BytesIO()
     torch.save({"format": FORMAT, **state}, archive)
     try:
-        with atomic(path, keep=older(path) if _is_sound(path) else None) as file:  # damage must not push out what is whole
+        with atomic(path, keep) as file:
             file.write(archive.getbuffer())
             file.write(checksum(archive.getbuffer()))
     except OSError as error:
@@ -70,14 +75,6 @@ def _load(path: Path, device: torch.device | str) -> dict[str, Any]:
     if version != FORMAT:
         raise UserError(f"{path} has checkpoint format {version}; this version reads {FORMAT}")
     return state
-
-
-def _is_sound(path: Path) -> bool:
-    try:
-        _sound(path)
-    except DamagedError:
-        return False
-    return True
 
 
 def _sound(path: Path) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any, get_args, get_type_hints
 
 from experiment.command import UserError, say
 from experiment.files import read_bytes, read_json, shown, write_json, writing
-from experiment.provenance import commit
+from experiment.provenance import commit, short
 from experiment.score import read_score, sealed
 
 CONFIG = "config.json"
@@ -104,8 +104,8 @@ class RunFolder:
         when = datetime.fromtimestamp((self.path / SCORE).stat().st_mtime)
         then, now = str(result.get("commit")), commit()
         moved = " (the code has uncommitted changes)" if now.endswith("-dirty") else ""
-        moved = f" (the code is now {_short(now)})" if now != then else moved
-        return f"finished on {when:%Y-%m-%d %H:%M} at commit {_short(then)}{moved}; --fresh runs it again"
+        moved = f" (the code is now {short(now)})" if now != then else moved
+        return f"finished on {when:%Y-%m-%d %H:%M} at commit {short(then)}{moved}; --fresh runs it again"
 
     @property
     def checkpoint(self) -> Path | None:
@@ -131,7 +131,7 @@ class RunFolder:
         before = config["continued"][-1] if config["continued"] else config["made"]
         then, now = before.get("commit"), made.get("commit")
         if then != now:
-            say(f"note: the run goes on at commit {_short(str(now))}; it was at {_short(str(then))} until now")
+            say(f"note: the run goes on at commit {short(str(now))}; it was at {short(str(then))} until now")
         self._write_config(settings, config["made"], [*config["continued"], made])
 
     def wandb_id(self) -> str:
@@ -163,11 +163,6 @@ class RunFolder:
         if self.checkpoint is not None:
             remedy = "delete it, and the run goes on with its checkpoint's settings"
         raise UserError(f"{self.path / CONFIG} cannot be read; {remedy}")
-
-
-def _short(commit: str) -> str:
-    """A commit as it is shown to a person."""
-    return commit[:10] + ("-dirty" if commit.endswith("-dirty") else "")
 
 
 def beside(folder: Path) -> dict[str, str]:

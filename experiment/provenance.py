@@ -54,6 +54,11 @@ def commit() -> str:
     return _describe()[0]
 
 
+def short(commit: str) -> str:
+    """A commit as it is shown to a person."""
+    return commit[:10] + ("-dirty" if commit.endswith("-dirty") else "")
+
+
 def _describe() -> tuple[str, str]:
     """The commit, and where it is unknown, why."""
     try:

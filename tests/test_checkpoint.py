@@ -53,7 +53,7 @@ def test_a_second_interrupt_within_a_save_is_no_disk_error(tmp_path: Path, monke
     def interrupted(_: memoryview) -> bytes:  # half of the file is written by then
         raise UserError("stopped by SIGINT", code=130)
 
-    monkeypatch.setattr("experiment.checkpoint._is_sound", lambda _: True)
+    monkeypatch.setattr("experiment.checkpoint._sound", Path.read_bytes)
     monkeypatch.setattr("experiment.checkpoint.checksum", interrupted)
     with pytest.raises(UserError, match=r"^stopped by SIGINT$") as end:
         save_checkpoint(path, {"env_step": 2})
