@@ -11,10 +11,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from analysis.read import courses
-from analysis.read.courses import CURVES, PLASTICITY, read_metrics
+from analysis.read.courses import CURVES, PLASTICITY, RUN, checked
 from analysis.read.folders import runs_below
-from analysis.read.scores import Key, is_number, not_negative, read_run, read_table, table_rows, unique
+from analysis.read.scores import is_number, not_negative, read_run, read_table, table_rows, unique
 from analysis.read.settings import AGENTS, LONGEST, identity, rows_of
 from analysis.read.settings import COLUMNS as SETTINGS
 from experiment import sums
@@ -23,21 +22,9 @@ from experiment.command import run as run_program
 from experiment.files import csv_text, header, locked, number, read_json, shown, whole
 from experiment.folder import CONFIG, METRICS, SCORE
 from experiment.parser import Parser, user_path
+from experiment.rows import read_metrics
 
-SCORES = (
-    "agent",
-    "flags",
-    "game",
-    "seed",
-    "env_steps",
-    "episodes",
-    "score",
-    "standard_error",
-    "hns",
-    "commit",
-    "device",
-    "hours",
-)
+SCORES = (*RUN, "env_steps", "episodes", "score", "standard_error", "hns", "commit", "device", "hours")
 
 FORMULA = ("=", "+", "@", "-")  # what a spreadsheet would run, if it is no number; flags are ours
 
@@ -62,7 +49,7 @@ def course_rows(folder: Path, kind: str) -> list[Row]:
     run, rows = identity(folder), read_metrics(folder / METRICS, (kind,))
     if kind == "episode":
         rows = [({name: row.get(name) for name in CURVES}, where) for row, where in rows]
-    _check(rows, (run["agent"], run["game"], run["seed"]))
+    list(checked(rows, (run["agent"], run["game"], run["seed"])))
     return [writable({name: value for name, value in row.items() if name != "kind"} | run, where) for row, where in rows]
 
 
@@ -70,17 +57,6 @@ def _check_error(row: Row, where: str) -> None:
     """UserError, beginning with `where`, unless the score has a standard error; that of one game has none."""
     if row["standard_error"] not in (None, "") or number(row["episodes"], f"{where}: episodes") != 1:
         not_negative(row["standard_error"], f"{where}: standard_error")
-
-
-def _check(rows: list[tuple[Row, str]], run: Key | None) -> None:
-    """UserError, naming file and line, for a course that could not be read again, of one `run` or as its rows say."""
-    for row, where in rows:
-        if "standard_error" in row:
-            _check_error(row, where)
-        if "length" in row:
-            not_negative(row["length"], f"{where}: length")
-    if rows and ("env_step" in rows[0][0] or run):
-        list(courses.checked(rows, run))
 
 
 def writable(row: Row, where: str) -> Row:
@@ -106,10 +82,13 @@ def earlier_rows(path: Path, columns: tuple[str, ...]) -> list[Row]:
     more = [name for name in header(path) if name not in columns]
     if more and columns != PLASTICITY:
         raise UserError(f"{path} has columns of others, which would be lost: {', '.join(map(shown, more))}")
+    rows = list(table_rows(path, columns))
     if columns == SCORES:
         unique(read_table(path, None))
-    rows = list(table_rows(path, columns))
-    _check(rows, None)
+        for row, where in rows:
+            _check_error(row, where)
+    elif columns != SETTINGS:
+        list(checked(rows))
     return [row for row, _ in rows]
 
 

@@ -12,7 +12,7 @@ from analysis.read.scores import Protocol, Score, unique
 from analysis.read.settings import identity, printable
 from analysis.read.single_runs import read_single_runs
 from envs.games import GAMES, find_game
-from experiment.command import UserError, nearest, say
+from experiment.command import UserError, nearest, say, user_errors
 from experiment.parser import Parser, user_path
 
 
@@ -45,10 +45,8 @@ def read_command_line(argv: Sequence[str], description: str | None) -> argparse.
     parser.add_argument("--episodes", type=int, default=Protocol.episodes, help="of evaluation that runs must have had")
     asked = parser.parse_args(argv)
     asked.agents = list(dict.fromkeys(asked.agents or ()))
-    try:
+    with user_errors("--games"):
         asked.games = tuple(dict.fromkeys(find_game(game).name for game in asked.games or GAMES))
-    except ValueError as error:
-        raise UserError(f"--games: {error}") from error
     if asked.out.suffix != ".html":
         raise UserError(f"--out must name an .html file, not {asked.out}")
     folder = asked.out.absolute().parent
@@ -62,8 +60,7 @@ def read_command_line(argv: Sequence[str], description: str | None) -> argparse.
 def answer(asked: argparse.Namespace) -> Answer:
     """All that is asked for; what was left out is said. UserError, naming the file, for what cannot be read."""
     contents = find(asked.paths)
-    files = read_scores(contents, Protocol(asked.env_steps, asked.episodes))
-    scores, notes = [score for score, _ in files], [contents.note()]
+    scores, notes = read_scores(contents, Protocol(asked.env_steps, asked.episodes)), [contents.note()]
     for text in asked.per_run:
         name, _, file = text.partition("=")
         if not (name and file):
@@ -82,7 +79,7 @@ def answer(asked: argparse.Namespace) -> Answer:
         if known and agent not in known:
             raise UserError(f"--agents: there is no run of {agent!r}; {nearest(agent, known)}")
     begun = [run for run in map(_unfinished, contents.unfinished) if _is_wanted(asked, *run[:2])]
-    return Answer(loaded(unique(_wanted(scores, asked)), files, contents.courses), begun, notes)
+    return Answer(loaded(unique(_wanted(scores, asked)), contents.courses), begun, notes)
 
 
 def _wanted(scores: list[Score], asked: argparse.Namespace) -> list[Score]:

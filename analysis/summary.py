@@ -47,33 +47,35 @@ def share(rows: pd.DataFrame) -> str:
     return f"{rows['below'].astype(float).mean():.2f}" if len(rows) else "-"
 
 
+def of(table: pd.DataFrame, **values: str) -> pd.DataFrame:
+    """The rows of `table` with these values, by column."""
+    return table[table[list(values)].eq(values).all(axis=1)]
+
+
 def by_game(games: pd.DataFrame, ranks: pd.DataFrame, agents: list[str], published: list[str]) -> list[list[str]]:
     """A row for each game with published runs: scores, the shares of these runs below each, and what is published."""
     rows = []
     for game in (game for game in games["game"].unique() if game in set(ranks["game"])):
-        scores, placed = games[games["game"] == game].set_index("agent", drop=False), ranks[ranks["game"] == game]
-        cells = []
+        scores, placed, cells = of(games, game=game), of(ranks, game=game), [game]
         for agent in agents:
-            ours = placed[placed["agent"] == agent]
-            shares = ", ".join(share(ours[ours["published"] == name]) for name in published)
-            score = banded(scores[scores.index == agent], "score")
+            shares = ", ".join(share(of(placed, agent=agent, published=name)) for name in published)
+            score = banded(of(scores, agent=agent), "score")
             cells.append(f"{score} ({shares})" if score else "")
-        cells += [banded(placed[placed["published"] == name], "published_median") for name in published]
-        rows.append([game, *cells, plain(scores.loc[AUTHORS, "score"]) if AUTHORS in scores.index else ""])
+        cells += [banded(of(placed, published=name), "published_median") for name in published]
+        rows.append([*cells, banded(of(scores, agent=AUTHORS), "score")])
     return rows
 
 
 def over_games(aggregates: pd.DataFrame, ranks: pd.DataFrame, agents: list[str], published: list[str]) -> list[list[str]]:
     """The rows below the games: aggregates over those that all have, and the mean share of published runs below."""
     games = aggregates["games"].iloc[0] if len(aggregates) else 0
-    columns = [aggregates[aggregates["agent"] == name] for name in (*agents, *published)]
+    columns = [of(aggregates, agent=name) for name in (*agents, *published)]
     rows = [
         [f"{title} of {games} games, hns", *(banded(one, measure) for one in columns), ""]
         for title, measure in (("IQM", "iqm"), ("mean", "mean"))
     ]
-    means = ranks[ranks["game"] == "all"]
     for name in published:
-        shares = [share(means[(means["published"] == name) & (means["agent"] == agent)]) for agent in agents]
+        shares = [share(of(ranks, game="all", published=name, agent=agent)) for agent in agents]
         rows.append([f"mean share of {name}'s runs below ours", *shares, *[""] * len(published), ""])
     return rows
 
@@ -81,16 +83,12 @@ def over_games(aggregates: pd.DataFrame, ranks: pd.DataFrame, agents: list[str],
 def differences(pairs: pd.DataFrame, improvement: pd.DataFrame) -> list[str]:
     """A line for each Hare & Tortoise agent and its base."""
     lines = []
-    for row in pairs[pairs["game"] == "all"].to_dict("records"):
-        one, chance = (
-            pd.DataFrame([row]),
-            improvement[improvement[["agent", "over"]].eq([row["agent"], row["base"]]).all(axis=1)],
-        )
-        value = (
-            f"{banded(one, 'difference')}{over(one)} human-normalised, mean of {row['pairs']} pairs, better in {row['better']}"
-        )
+    for (agent, base), one in of(pairs, game="all").groupby(["agent", "base"], sort=False):
+        chance = of(improvement, agent=agent, over=base)
+        value = f"{banded(one, 'difference')}{over(one)} human-normalised"
+        count = f"mean of {one['pairs'].item()} pairs, better in {one['better'].item()}"
         improved = f"; probability of improvement {banded(chance, 'probability')}{over(chance)}" if len(chance) else ""
-        lines.append(f"`{row['agent']}` - `{row['base']}`: {value}{improved}.")
+        lines.append(f"`{agent}` - `{base}`: {value}, {count}{improved}.")
     return lines
 
 

@@ -39,12 +39,12 @@ class DivergenceError(UserError):
 
 
 @contextlib.contextmanager
-def user_errors() -> Iterator[None]:
-    """Within, a ValueError becomes a UserError of the same message."""
+def user_errors(where: str = "") -> Iterator[None]:
+    """Within, a ValueError becomes a UserError of the same message, after `where`."""
     try:
         yield
     except ValueError as error:
-        raise UserError(str(error)) from error
+        raise UserError(f"{where}: {error}" if where else str(error)) from error
 
 
 def program() -> str:

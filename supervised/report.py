@@ -23,7 +23,7 @@ from experiment.files import write_text
 from experiment.parser import Parser, user_path
 from supervised.methods import EVERYTHING, REFERENCES
 from supervised.studies import STUDIES
-from supervised.table import SETTING, TASKS, against, collect, final, notes, read, summary
+from supervised.table import against, collect, final, notes, read, summary, tables_in
 
 LOOKS: dict[str, Style] = styles({name: name for name in EVERYTHING})
 SIZE = (6.4, 4.4)  # inches of a panel
@@ -81,7 +81,8 @@ def _percent(parts: list[pd.Series]) -> tuple[np.ndarray, np.ndarray]:
 def draw_methods(panel: Axes, points: dict[str, pd.DataFrame]) -> None:
     """A point with its interval for each method; bounds are lines across too."""
     (rows,) = points.values()
-    methods = {name: found for name in EVERYTHING for found in [final(rows).get(name)] if found is not None}
+    by_name = final(rows)
+    methods = {name: by_name[name] for name in EVERYTHING if name in by_name}
     for i, (method, found) in enumerate(methods.items()):
         value, half = _percent([found["test"]])
         bound = method == "none" or method in REFERENCES
@@ -155,24 +156,22 @@ def picture(path: Path, title: str, study: str, points: dict[str, pd.DataFrame])
     write_text(path, svg(figure, "supervised"))
 
 
-def report(folder: Path, out: Path) -> str:
-    """Write report.md and the pictures into `out`, from the tables in `folder`; the text of report.md."""
-    parts = [f"# The supervised study\n\n{NOTE}", *filter(None, [notes(out)])]
-    studies: dict[tuple[str, ...], dict[str, pd.DataFrame]] = {}
-    for (dataset, model, study, point), rows in read(folder).groupby(list(SETTING), sort=False):
-        compared = rows[rows["method"] != "augmentation"] if STUDIES[study].augments(point) else rows
-        if len(compared):
-            studies.setdefault((study, dataset, model), {})[point] = compared
-    for study, dataset, model in sorted(studies, key=lambda key: (list(STUDIES).index(key[0]), *key[1:])):
-        points = studies[study, dataset, model]
-        ordered = {point: points[point] for point in STUDIES[study].points if point in points}
+def report(folder: Path) -> str:
+    """Write report.md and the pictures beside the tables in `folder`, from these; the text of report.md."""
+    parts = [f"# The supervised study\n\n{NOTE}", *filter(None, [notes(folder)])]
+    rows = read(folder)
+    is_none = [STUDIES[row.study].augments(row.point) and row.method == "augmentation" for row in rows.itertuples()]
+    by_study = rows[~np.array(is_none, bool)].groupby(["study", "dataset", "model"])
+    for (study, dataset, model), found in sorted(by_study, key=lambda pair: list(STUDIES).index(pair[0][0])):
+        by_point = dict(iter(found.groupby("point")))
+        points = {point: by_point[point] for point in STUDIES[study].points if point in by_point}
         title = f"{study} ({STUDIES[study].figure} of the paper), {dataset}, {model}"
         name = f"{study}-{dataset}-{model}.svg"
-        picture(out / name, title, study, ordered)
+        picture(folder / name, title, study, points)
         parts.append(f"## {title}\n\n![{title}]({name})")
-        parts += [f"{said(study, point, rows)}:\n\n{table(rows)}" for point, rows in ordered.items()]
+        parts += [f"{said(study, point, rows)}:\n\n{table(rows)}" for point, rows in points.items()]
     text = "\n\n".join(parts) + "\n"
-    write_text(out / "report.md", text)
+    write_text(folder / "report.md", text)
     return text
 
 
@@ -182,11 +181,9 @@ def main(argv: list[str]) -> None:
     parser.add_argument("folder", type=user_path, help="tables, or with --collect runs")
     parser.add_argument("--collect", type=user_path, metavar="OUT", help="make the tables here first, from the runs in FOLDER")
     asked = parser.parse_args(argv)
-    folder = asked.folder
     if asked.collect is not None:
         collect(asked.folder, asked.collect)
-        folder = asked.collect
-    print(report(folder, folder if (folder / TASKS).exists() else folder / "supervised"))
+    print(report(tables_in(asked.collect or asked.folder)))
 
 
 if __name__ == "__main__":

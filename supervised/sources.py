@@ -15,7 +15,6 @@ FASHION = {  # MD5 of the unzipped files: packagers zip them anew
     "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
     "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
 }
-CIFAR_SITE = "https://www.cs.toronto.edu/~kriz/"
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,21 @@ class Source:
     """where to get the official files"""
 
 
+def _cifar(classes: int, key: str, label: str, md5: str) -> Source:
+    """`key` is what its labels are called in its own files, `label` on the hub."""
+    file = f"cifar-{classes}-python.tar.gz"
+    return Source(
+        classes,
+        3,
+        32,
+        flips=True,
+        file=file,
+        read=lambda folder: read_cifar(folder / file, key, md5),
+        hub=Hub(f"uoft-cs/cifar{classes}", "img", label, "test"),
+        by_hand=f"fetch https://www.cs.toronto.edu/~kriz/{file}",
+    )
+
+
 SOURCES: dict[str, Source] = {
     "mnist_5k": Source(10, 1, 28, flips=False),
     "fashion_mnist": Source(
@@ -58,26 +72,8 @@ SOURCES: dict[str, Source] = {
         by_hand="on Debian and Ubuntu apt-get install dataset-fashion-mnist; elsewhere fetch the four idx files of "
         "https://github.com/zalandoresearch/fashion-mnist",
     ),
-    "cifar10": Source(
-        10,
-        3,
-        32,
-        flips=True,
-        file="cifar-10-python.tar.gz",
-        read=lambda folder: read_cifar(folder / "cifar-10-python.tar.gz", "labels", "c58f30108f718f92721af3b95e74349a"),
-        hub=Hub("uoft-cs/cifar10", "img", "label", "test"),
-        by_hand=f"fetch {CIFAR_SITE}cifar-10-python.tar.gz",
-    ),
-    "cifar100": Source(
-        100,
-        3,
-        32,
-        flips=True,
-        file="cifar-100-python.tar.gz",
-        read=lambda folder: read_cifar(folder / "cifar-100-python.tar.gz", "fine_labels", "eb9058c3a382ffc7106e4002c42a8d85"),
-        hub=Hub("uoft-cs/cifar100", "img", "fine_label", "test"),
-        by_hand=f"fetch {CIFAR_SITE}cifar-100-python.tar.gz",
-    ),
+    "cifar10": _cifar(10, "labels", "label", "c58f30108f718f92721af3b95e74349a"),
+    "cifar100": _cifar(100, "fine_labels", "fine_label", "eb9058c3a382ffc7106e4002c42a8d85"),
     "tiny_imagenet": Source(
         200,
         3,

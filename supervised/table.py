@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from analysis.compute.statistics import mean_interval
+from analysis.compute.statistics import interval
 from experiment import sums
 from experiment.command import UserError
 from experiment.files import csv_text, locked, number, read_table, read_text, shown
@@ -18,18 +18,9 @@ from supervised.finished import SETTING, Finished, check_accuracies, check_names
 from supervised.methods import FORMER
 
 FINAL = (*SETTING, "method", "seed", "images", "held_out", "judged", "task", "update", "test", "test_hare", "test_tortoise")
-MEASURED = (
-    "train_hare",
-    "train_tortoise",
-    "loss",
-    "weight_norm",
-    "initial_distance",
-    "dormant",
-    "zero_activations",
-    "srank",
-    "zero_gradients",
-    "hessian",
-)
+PLASTICITY = ("weight_norm", "initial_distance", "dormant", "zero_activations", "srank", "zero_gradients", "hessian")
+MEASURED = ("train_hare", "train_tortoise", "loss", *PLASTICITY)
+COLUMNS = (*FINAL, *MEASURED, "commit")
 TASKS = "tasks.csv"  # a row for the end of each task of each run
 CURVES = "curves.csv"  # a row for each evaluation
 NOTES = "notes.md"  # what is known to be mistaken in a table of tasks, after a line with the checksum of that
@@ -55,8 +46,8 @@ class Mean(NamedTuple):
 
 def summary(values: pd.Series) -> Mean:
     """The mean of `values`, one for each seed, with its interval."""
-    low, high = mean_interval([values.to_numpy(float)[:, None]])[:, 0]
-    return Mean(float(values.mean()), None if len(values) < 2 else float(high - low) / 2, len(values))
+    low, high = interval([values.to_numpy(float)])
+    return Mean(float(values.mean()), None if len(values) < 2 else (high - low) / 2, len(values))
 
 
 def collect(runs: Path, out: Path) -> int:
@@ -73,7 +64,7 @@ def collect(runs: Path, out: Path) -> int:
         if other != run.folder:  # flags that differ are not in the key, and a mean over them would be of nothing
             raise UserError(f"{other} and {run.folder} are two runs of one method and seed; collect them apart")
         about = run.about | {"held_out": run.protocol["held_out"]}
-        tasks = [_cells((*FINAL, *MEASURED, "commit"), about | task | {"commit": run.commit}) for task in run.tasks]
+        tasks = [_cells(COLUMNS, about | task | {"commit": run.commit}) for task in run.tasks]
         finals += _checked([(row, str(run.folder / SCORE)) for row in tasks])
         _require_same_settings(run, settings)
         curves += [_cells(COURSE, about | row) for row in run.evaluations]
@@ -83,10 +74,10 @@ def collect(runs: Path, out: Path) -> int:
     with locked(out):
         sums.check(out, [])
         if (out / TASKS).exists():
-            more = set(_read(out / TASKS)[list(RUN)].astype(str).itertuples(index=False, name=None)) - seen.keys()
+            more = set(read(out)[list(RUN)].astype(str).itertuples(index=False, name=None)) - seen.keys()
             if more:
                 raise UserError(f"{out} holds {len(more)} more runs, which are not in {runs}; collect into another folder")
-        sums.write(out, {TASKS: csv_text((*FINAL, *MEASURED, "commit"), finals), CURVES: csv_text(COURSE, curves)})
+        sums.write(out, {TASKS: csv_text(COLUMNS, finals), CURVES: csv_text(COURSE, curves)})
     return len(seen)
 
 
@@ -114,15 +105,24 @@ def _plain(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def tables_in(folder: Path) -> Path:
+    """Where the tables are: `folder`, or its subfolder supervised. UserError if in neither."""
+    for place in (folder, folder / "supervised"):
+        if (place / TASKS).exists():
+            return place
+    raise UserError(f"there is no {TASKS} in {folder}; --collect makes it from runs")
+
+
 def read(folder: Path) -> pd.DataFrame:
-    """The table of tasks that `collect` wrote into `folder` or into its subfolder supervised. UserError if it is not whole.
+    """The table of tasks that `collect` wrote into `folder`. UserError, naming file and line, if it is not whole.
 
     Seeds, tasks and updates are whole numbers, accuracies and measurements floats, nan if a run has them not.
     """
-    for place in (folder / TASKS, folder / "supervised" / TASKS):
-        if place.exists():
-            return _read(place)
-    raise UserError(f"there is no {TASKS} in {folder}; --collect makes it from runs")
+    path, needed = folder / TASKS, [name for name in COLUMNS if name != "held_out"]  # which older tables do not have
+    sums.check(folder, [TASKS])
+    found = _frame(_checked(read_table(path, needed).rows))
+    _require_whole_runs(found, str(path))
+    return found
 
 
 def notes(folder: Path) -> str:
@@ -133,20 +133,11 @@ def notes(folder: Path) -> str:
     return text.strip() if about == f"Of {TASKS} with the SHA-256 {sums.checksum(folder / TASKS)}:" else ""
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """The table of tasks at `path`. UserError, naming file and line, if it is not whole or not as listed."""
-    needed = tuple(name for name in FINAL if name != "held_out")  # which older tables do not have
-    sums.check(path.parent, [path.name])
-    found = _frame(_checked(read_table(path, (*needed, *MEASURED, "commit")).rows))
-    _require_whole_runs(found, str(path))
-    return found
-
-
 def _frame(rows: list[Row]) -> pd.DataFrame:
     """Checked `rows` with numbers in place of their text."""
     floats = ("test", "test_hare", "test_tortoise", *MEASURED)
     typed = [row | {n: int(row[n]) for n in COUNTS} | {n: float(row[n] or "nan") for n in floats} for row in rows]
-    return pd.DataFrame(typed, columns=[*FINAL, *MEASURED, "commit"])
+    return pd.DataFrame(typed, columns=list(COLUMNS))
 
 
 def _checked(rows: Iterable[tuple[Row, str]]) -> list[Row]:

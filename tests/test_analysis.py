@@ -10,10 +10,10 @@ import pytest
 
 from analysis import collect, load, random_policy
 from analysis.compute import curves
-from analysis.read.courses import read_metrics
 from analysis.read.folders import find
 from experiment import sums
 from experiment.command import UserError
+from experiment.rows import read_metrics
 from tests.fake_runs import fake_run
 
 

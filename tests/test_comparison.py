@@ -5,14 +5,9 @@ import pytest
 
 from analysis.compute.comparison import Comparison, compare
 from analysis.read.scores import Score, as_frame
-from envs.games import GAMES, find_game
+from envs.games import GAMES
 from experiment.command import UserError
-
-
-def score(agent: str, game: str, seed: int, hns: float) -> Score:
-    found = find_game(game)
-    raw = found.random + hns * (found.human - found.random)
-    return Score(agent, "", game, seed, 100, 2, raw, "", "", 0.1, "file")
+from tests.test_tables import score
 
 
 def compared(rows: list[Score], games: tuple[str, ...], incomplete: bool) -> Comparison:

@@ -42,7 +42,7 @@ ALLOWED = {
     "analysis": {
         "agents.catalogue",
         "envs.games",
-        *(f"experiment.{name}" for name in ("command", "files", "folder", "parser", "score", "sums")),
+        *(f"experiment.{name}" for name in ("command", "files", "folder", "parser", "rows", "score", "sums")),
     },
     "sweep": {
         "envs.games",

@@ -33,7 +33,7 @@ def test_what_is_read_from_tables_is_what_is_read_from_folders(tmp_path: Path) -
     assert [table.name for table in tables] == ["curves.csv", "plasticity.csv"]
     assert same(read_courses(set(folders), folders, []), expected[1:])
     assert same(read_courses(set(folders), {}, [*tables, *tables]), expected[1:])  # as of results and a copy of it
-    assert set(read_courses({("der", "Pong", 1)}, {}, tables).curves["seed"]) == {1}
+    assert set(read_courses({("der", "Pong", 1)}, {}, tables)[0]["seed"]) == {1}
 
 
 def test_a_notebook_has_tidy_frames(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_a_default_that_changes_does_not_make_two_agents_one(tmp_path: Path, mon
     monkeypatch.setattr(settings, "_catalogue", settings._catalogue.__wrapped__)  # uncached
     kept = f"--tortoise.decay {before.tortoise.decay}"
     assert [score.flags for score in read_table(results / "scores.csv", Protocol(100, 2))] == [kept, ""]
-    found = courses.read_courses({(f"der_ht {kept}", "Pong", 0)}, {}, [results / "curves.csv"]).curves
+    found = courses.read_courses({(f"der_ht {kept}", "Pong", 0)}, {}, [results / "curves.csv"])[0]
     assert set(found["label"]) == {f"der_ht {kept}"}
     collect.main([str(tmp_path / "old"), "--out", str(results)])
     assert [row["flags"] for row in rows_of(results / "scores.csv")] == ["", kept]
@@ -69,7 +69,7 @@ def test_an_agent_that_there_is_no_more_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"scores.csv, line 2: .*dar"):
         read_table(results / "scores.csv", Protocol(100, 2))
     with pytest.raises(UserError, match=r"config.json: .*dar"):
-        settings.flags_of(folder / "config.json")
+        settings.identity(folder)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,9 @@ def test_damaged_idx_files(tmp_path: Path) -> None:
     path = tmp_path / "t10k-images-idx3-ubyte.gz"
     whole = path.read_bytes()
     path.write_bytes(whole[:-20])
-    with pytest.raises(UserError, match=r"t10k-images-idx3-ubyte\.gz is damaged or not the official file: it cannot be unz"):
+    with pytest.raises(
+        UserError, match=r"t10k-images-idx3-ubyte\.gz is damaged or not the official file: it cannot be unpacked"
+    ):
         read_idx(tmp_path, sums)
     path.write_bytes(gzip.compress(gzip.decompress(whole)[:-1] + b"x"))
     with pytest.raises(UserError, match="damaged or not the official file: unzipped"):

@@ -11,7 +11,7 @@ import pytest
 from experiment.command import UserError
 from supervised import report
 from supervised.studies import STUDIES
-from supervised.table import TASKS, against, collect, final, notes, read, summary
+from supervised.table import TASKS, against, collect, final, notes, read, summary, tables_in
 
 
 def test_an_interval_by_hand() -> None:
@@ -98,7 +98,7 @@ def test_fresh_networks_have_all_images_whatever_others_remember(tmp_path: Path)
 
 def test_tables_hold_what_runs_left(runs: Path, tmp_path: Path) -> None:
     assert collect(runs, tmp_path / "results" / "supervised") == 3 * (2 * 3 + 2 * 4 * 2)
-    rows = read(tmp_path / "results")
+    rows = read(tables_in(tmp_path / "results"))
     assert set(map(tuple, rows[["dataset", "model"]].values)) == {("fashion_mnist", "mlp")}
     plain = rows[(rows["study"] == "warm_start") & (rows["point"] == "plain")]
     assert final(plain)["none"]["test"].to_dict() == {0: 0.7, 1: 0.71, 2: 0.72}
@@ -136,7 +136,7 @@ def test_what_is_no_method_of_its_own_is_not_counted_as_one(tmp_path: Path) -> N
                 if (method, seed) != ("ema", 2):
                     write_run(tmp_path / "runs", study, point, method, seed)
     collect(tmp_path / "runs", tmp_path)
-    plain, augmented = report.report(tmp_path, tmp_path).split("## continual")
+    plain, augmented = report.report(tmp_path).split("## continual")
     assert "| `augmentation` |" in plain
     assert "| `augmentation` |" not in augmented
     assert "Setting `augmented`, which augments all images (so `augmentation` would be `none`)" in augmented
@@ -151,13 +151,13 @@ def test_a_report_says_what_its_tables_are_known_to_have_wrong(runs: Path, tmp_p
     collect(runs, tmp_path)
     about = f"Of tasks.csv with the SHA-256 {hashlib.sha256((tmp_path / TASKS).read_bytes()).hexdigest()}:"
     (tmp_path / "notes.md").write_text(f"{about}\n\n`srank` is mistaken.\n")
-    assert "\n\n`srank` is mistaken.\n\n## " in report.report(tmp_path, tmp_path)
+    assert "\n\n`srank` is mistaken.\n\n## " in report.report(tmp_path)
     write_run(runs, "warm_start", "plain", "none", 3)
     collect(runs, tmp_path)
-    assert "mistaken" not in report.report(tmp_path, tmp_path)
+    assert "mistaken" not in report.report(tmp_path)
     (tmp_path / "notes.md").write_text("Buy milk.\n")
     collect(runs, tmp_path)
-    assert "milk" not in report.report(tmp_path, tmp_path)
+    assert "milk" not in report.report(tmp_path)
     assert (tmp_path / "notes.md").read_text() == "Buy milk.\n"
     committed = Path(__file__).parent.parent / "results/supervised"
     assert "Mistaken in these tables" in notes(committed)
@@ -183,9 +183,7 @@ def test_runs_from_before_a_setting_was_added_go_with_later_ones(tmp_path: Path)
 def test_accuracies_on_held_out_images_are_called_so(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", "warm_start", "plain", "none", 0, held_out=500)
     collect(tmp_path / "runs", tmp_path)
-    assert "Setting `plain`, judged by training images that were held out, not by test images" in report.report(
-        tmp_path, tmp_path
-    )
+    assert "Setting `plain`, judged by training images that were held out, not by test images" in report.report(tmp_path)
     write_run(tmp_path / "runs", "warm_start", "plain", "none", 1)
     with pytest.raises(UserError, match="are of different settings"):
         collect(tmp_path / "runs", tmp_path)

@@ -1,5 +1,7 @@
 """Curves over a run, sampled at common env steps: what training games returned, and how plastic the network was."""
 
+from collections import defaultdict
+
 import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
@@ -14,7 +16,7 @@ WINDOW = 10  # games of the running mean
 POINTS = 40  # places at which curves are sampled
 RESAMPLES = 500  # for the interval of an IQM at each of many env steps
 
-Sampled = dict[str, dict[str, np.ndarray]]  # label -> game -> float64 [runs, places]
+Sampled = dict[str, dict[str, list[np.ndarray]]]  # label -> game -> float64 [places] of each run
 
 
 def sampled(steps: np.ndarray, values: np.ndarray, places: np.ndarray, window: int) -> np.ndarray:
@@ -44,19 +46,16 @@ def places(env_steps: int) -> np.ndarray:
 
 def _by_game(courses: pd.DataFrame, columns: list[str], at: np.ndarray, window: int) -> dict[str, Sampled]:
     """Each of `columns` of each run that has it, sampled at the env steps `at`."""
-    by_measure: dict[str, dict[str, dict[str, list[np.ndarray]]]] = {name: {} for name in columns}
+    found: dict[str, Sampled] = {name: defaultdict(lambda: defaultdict(list)) for name in columns}
     for (label, game, _), run in courses.groupby(list(KEY)):
         rows = sampled(run["env_step"].to_numpy(float), run[columns].to_numpy(float), at, window)
         for name, row, is_told in zip(columns, rows.T, run[columns].notna().any(), strict=True):
             if is_told:
-                by_measure[name].setdefault(label, {}).setdefault(game, []).append(row)
-    return {
-        name: {label: {game: np.array(rows) for game, rows in games.items()} for label, games in labels.items()}
-        for name, labels in by_measure.items()
-    }
+                found[name][label][game].append(row)
+    return found
 
 
-def _cube(games: dict[str, np.ndarray], shared: tuple[str, ...]) -> np.ndarray | None:
+def _cube(games: dict[str, list[np.ndarray]], shared: tuple[str, ...]) -> np.ndarray | None:
     """The curves of the `shared` games, of each as many as the fewest have: [games, runs, places]; None if one has none."""
     if not shared or not all(game in games for game in shared):
         return None
@@ -69,13 +68,13 @@ def returns(curves: pd.DataFrame, compared: Comparison, env_steps: int) -> tuple
     at = places(env_steps)
     whole, single = [], []
     for label, games in _by_game(curves, ["return"], at, WINDOW)["return"].items():
-        cube = _cube({game: find_game(game).normalised(rows) for game, rows in games.items()}, compared.shared)
+        cube = _cube({game: list(find_game(game).normalised(np.array(rows))) for game, rows in games.items()}, compared.shared)
         for index in () if cube is None else np.flatnonzero(~np.isnan(cube).any((0, 1))):
             scores = cube[:, :, index].T
             numbers = (float(s.iqm(scores)), *s.iqm_interval(scores, label, RESAMPLES))
             whole.append((label, int(at[index]), *scores.shape, *numbers))
         for game in (game for game in compared.games if game in games):
-            single += [(game, label, *row) for row in _means([games[game]], at)]
+            single += [(game, label, *row) for row in _means([np.array(games[game])], at)]
     first = table(("agent", "env_step", "runs", "games", *ends("iqm")), whole)
     return first, table(("game", "agent", "env_step", "runs", *ends("return")), single)
 

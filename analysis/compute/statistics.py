@@ -8,7 +8,7 @@ nothing to go by: the interval is nan; but to compare two agents games take the 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from scipy.special import stdtrit
@@ -74,14 +74,9 @@ def resampled(scores: np.ndarray, count: int, rng: np.random.Generator) -> Itera
 
 def intervals(scores: np.ndarray, label: str, count: int = RESAMPLES) -> list[Interval]:
     """The interval of each of `AGGREGATES` of `scores` [runs, games] of the agent `label`, with `count` draws if any."""
-    low, high = _ends(mean_interval(_columns(np.minimum(scores, 1))))
-    average = _ends(mean_interval(_columns(scores)))
+    low, high = interval(np.minimum(scores, 1).T)
+    average = interval(scores.T)
     return [iqm_interval(scores, label, count), median_interval(scores, label, count), average, (1 - high, 1 - low)]
-
-
-def _ends(band: np.ndarray) -> Interval:
-    """The first of the intervals float64 [2, T]."""
-    return float(band[0, 0]), float(band[1, 0])
 
 
 def iqm_interval(scores: np.ndarray, label: str, count: int = RESAMPLES) -> Interval:
@@ -97,7 +92,7 @@ def iqm_interval(scores: np.ndarray, label: str, count: int = RESAMPLES) -> Inte
     flat = np.sort(scores, axis=None)
     low, high = flat[flat.size // 4], flat[-1 - flat.size // 4]
     inside = ((scores >= low) & (scores <= high)).sum(0)
-    _, freedom = _errors(_columns(scores.clip(low, high)), np.maximum(inside - 1, 1))
+    _, freedom = _errors(scores.clip(low, high).T[:, :, None], np.maximum(inside - 1, 1))
     half = student(freedom[0]) * draws.std() * np.sqrt(runs / (runs - 1))
     middle = float(iqm(scores))
     return middle - float(half), middle + float(half)
@@ -143,12 +138,13 @@ def mean_interval(values: Sequence[np.ndarray]) -> np.ndarray:
     return np.stack((middle - half, middle + half))
 
 
-def _columns(scores: np.ndarray) -> list[np.ndarray]:
-    """`scores` [runs, games] as what `mean_interval` takes."""
-    return [game[:, None] for game in scores.T]
+def interval(values: Iterable[np.ndarray]) -> Interval:
+    """`mean_interval` of a single number of each run; `values` float64 [runs] of each game."""
+    low, high = mean_interval([game[:, None] for game in values])[:, 0]
+    return float(low), float(high)
 
 
-def _errors(values: Sequence[np.ndarray], known: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def _errors(values: Sequence[np.ndarray] | np.ndarray, known: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The variance of the sum of the means of `values`, float64 [runs, T] each, and its degrees of freedom; float64 [T] both.
 
     By Welch and Satterthwaite; `known` [games] are the degrees of freedom of each, if not its runs but one.
@@ -200,7 +196,8 @@ def improvement_interval(x: np.ndarray, y: np.ndarray) -> Interval:
     if fewer < 2:
         return wilson(float(won.mean()), games, len(x) * len(y))
     total, freedom = _errors([game.mean(axis)[:, None] for axis in (1, 0) for game in won])
-    return _ends(share_interval(np.array([won.mean()]), total / games**2, freedom, games * fewer))
+    low, high = share_interval(np.array([won.mean()]), total / games**2, freedom, games * fewer)[:, 0]
+    return float(low), float(high)
 
 
 def paired(differences: Sequence[np.ndarray]) -> tuple[float, Interval]:
@@ -211,7 +208,7 @@ def paired(differences: Sequence[np.ndarray]) -> tuple[float, Interval]:
     means = np.array([game.mean() for game in differences])
     if any(len(game) < 2 for game in differences):
         return float(means.mean()), over_games(means)
-    return float(means.mean()), _ends(mean_interval([game[:, None] for game in differences]))
+    return float(means.mean()), interval(differences)
 
 
 def over_games(values: np.ndarray) -> Interval:
@@ -219,9 +216,7 @@ def over_games(values: np.ndarray) -> Interval:
 
     Student's t; nan for fewer than `FEWEST` games.
     """
-    if len(values) < FEWEST:
-        return np.nan, np.nan
-    return _ends(mean_interval([values[:, None]]))
+    return interval([values]) if len(values) >= FEWEST else (np.nan, np.nan)
 
 
 def wilson(share: float, games: int, compared: int = 1) -> Interval:

@@ -111,8 +111,8 @@ def games(compared: Comparison) -> pd.DataFrame:
         for label in compared.labels:
             raw = compared.of(label, game.name)["score"].to_numpy()
             if len(raw):
-                band = map(float, s.mean_interval([raw[:, None]])[:, 0])
-                rows.append((game.name, label, "run", len(raw), float(raw.mean()), *band, game.normalised(float(raw.mean()))))
+                value = float(raw.mean())
+                rows.append((game.name, label, "run", len(raw), value, *s.interval([raw]), game.normalised(value)))
         theirs = others[others["game"] == game.name].itertuples()
         known = [(x.method, "recalled" if x.basis == "recalled" else "published", _count(x.runs), x.value) for x in theirs]
         known += [("human", "reference", None, game.human), ("random", "reference", None, game.random)]

@@ -80,16 +80,18 @@ def _sort_tables(folder: Path, contents: Contents) -> None:
     for file in sorted(folder.rglob("*.csv")):
         if all((file.parent / name).exists() for name in REPORT):
             continue
-        try:
-            names = set() if _hidden(file, folder) else set(header(file))
-        except UserError as error:
-            sums.check(file.parent, [file.name])
-            contents.left[file] = str(error)
+        if _hidden(file, folder):
+            contents.left[file] = "is hidden"
             continue
+        names, why = set[str](), ""
+        try:
+            names = set(header(file))
+        except UserError as error:
+            why = str(error)
         sums.check(file.parent, [file.name])
         if names >= set(COLUMNS):
             contents.scores.append(file)
         elif names >= set(PLASTICITY) and "score" not in names:
             contents.courses.append(file)
-        elif file.name != AGENTS and not names >= SUPERVISED:
-            contents.left[file] = "is hidden" if _hidden(file, folder) else "is no table of runs"
+        elif why or (file.name != AGENTS and not names >= SUPERVISED):
+            contents.left[file] = why or "is no table of runs"

@@ -30,17 +30,16 @@ def load(*paths: str | Path) -> Loaded:
     UserError, naming file and line, for what is damaged, for what is not there, and if two files disagree on a run.
     """
     contents = find(map(Path, paths))
-    scores = read_scores(contents, None)
-    return loaded(unique([score for score, _ in scores]), scores, contents.courses)
+    return loaded(unique(read_scores(contents, None)), contents.courses)
 
 
-def read_scores(contents: Contents, protocol: Protocol | None) -> list[tuple[Score, Path | None]]:
-    """Every score, with its run folder or None for a row of a table."""
-    in_folders = [(read_run(folder, protocol), folder) for folder in contents.finished]
-    return in_folders + [(score, None) for table in contents.scores for score in read_table(table, protocol)]
+def read_scores(contents: Contents, protocol: Protocol | None) -> list[Score]:
+    """Every score, those in run folders first."""
+    in_folders = [read_run(folder, protocol) for folder in contents.finished]
+    return in_folders + [score for table in contents.scores for score in read_table(table, protocol)]
 
 
-def loaded(wanted: list[Score], scores: Iterable[tuple[Score, Path | None]], courses: Iterable[Path]) -> Loaded:
-    """The frames of the runs `wanted` among `scores`, whose courses are in their folders or in the tables `courses`."""
-    folders = {score.key: folder for score, folder in scores if folder is not None}
-    return Loaded(as_frame(wanted), *read_courses({score.key for score in wanted}, folders, courses))
+def loaded(scores: list[Score], courses: Iterable[Path]) -> Loaded:
+    """The frames of the runs of `scores`, whose courses are in their folders or in the tables `courses`."""
+    folders = {score.key: score.folder for score in scores if score.folder is not None}
+    return Loaded(as_frame(scores), *read_courses({score.key for score in scores}, folders, courses))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from agents.catalogue import find_agent
 from analysis.read.settings import flags_now, identity, printable
 from envs.games import GAMES, find_game
 from experiment import sums
-from experiment.command import UserError
+from experiment.command import UserError, user_errors
 from experiment.files import number, shown, whole
 from experiment.files import read_table as read_csv
 from experiment.folder import SCORE, require_untouched
@@ -53,6 +53,7 @@ class Score:
     hours: float
     where: str  # file, and line of a table
     ours: bool = True  # False: a published run, whose agent is called as the user likes
+    folder: Path | None = None  # of the run; None for a row of a table
 
     @property
     def label(self) -> str:
@@ -73,9 +74,9 @@ class Score:
 def read_run(folder: Path, protocol: Protocol | None) -> Score:
     """The score of a finished run folder, of any protocol for None. UserError, naming the file."""
     file, ours = folder / SCORE, identity(folder)
-    values = read_score(file, {name: ours[name] for name in ("agent", "game", "seed")})
+    values = read_score(file, ours)
     require_untouched(folder, values)
-    return _score(values | {"flags": ours["flags"]}, str(file), protocol)
+    return replace(_score(values | {"flags": ours["flags"]}, str(file), protocol), folder=folder)
 
 
 def read_table(path: Path, protocol: Protocol | None) -> list[Score]:
@@ -103,14 +104,11 @@ def table_rows(path: Path, columns: Iterable[str]) -> Iterator[tuple[dict[str, s
 
 def _score(values: dict[str, Any], where: str, protocol: Protocol | None) -> Score:
     """The checked score of a row of a table or of a score.json."""
-    lacking = [name for name in COLUMNS if name not in values]
-    if lacking:
+    if lacking := [name for name in COLUMNS if name not in values]:
         raise UserError(f"{where} has no {lacking[0]!r}")
     agent, game = str(values["agent"]), _game(str(values["game"]), where)
-    try:
+    with user_errors(where):
         find_agent(agent)
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from error
     seed, env_steps, episodes = (whole(values[name], f"{where}: {name}") for name in ("seed", "env_steps", "episodes"))
     score, hours = (number(values[name], f"{where}: {name}") for name in ("score", "hours"))
     if min(seed, env_steps, episodes - 1, hours) < 0:
@@ -136,10 +134,8 @@ def _check(run: Score, values: dict[str, Any], protocol: Protocol) -> None:
 
 
 def _game(text: str, where: str) -> str:
-    try:
+    with user_errors(where):
         return find_game(text).name
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from error
 
 
 def not_negative(value: Any, where: str) -> float:
@@ -172,7 +168,7 @@ def unique(scores: Iterable[Score]) -> list[Score]:
 
 
 def as_frame(scores: Iterable[Score]) -> pd.DataFrame:
-    """A row for each score: label, its fields, and hns."""
-    columns = ["label", *(field.name for field in fields(Score)), "hns"]
+    """A row for each score: label, its fields but the folder, and hns."""
+    columns = ["label", *(field.name for field in fields(Score) if field.name != "folder"), "hns"]
     rows = [{"label": s.label, **vars(s), "hns": s.hns} for s in scores]
     return pd.DataFrame(rows, columns=columns).astype({"env_steps": "Int64", "episodes": "Int64"})

@@ -11,7 +11,7 @@ from typing import Any
 from agents.catalogue import find_agent
 from envs.games import find_game
 from experiment import sums
-from experiment.command import UserError
+from experiment.command import UserError, user_errors
 from experiment.files import parse_json, read_json, read_table, whole
 from experiment.folder import CONFIG, filled
 
@@ -27,46 +27,27 @@ def printable(text: str) -> str:
 
 def identity(run: Path) -> dict[str, Any]:
     """Agent, flags, game and seed of the run folder `run`, by its config.json. UserError, naming it, if it does not tell."""
-    file = run / CONFIG
-    flags = flags_of(file)
-    settings = read_json(file)["settings"]
-    try:
-        game = find_game(str(settings["game"])).name
-        return {"agent": settings["agent"], "game": game, "seed": whole(settings["seed"], f"{file}: seed"), "flags": flags}
-    except KeyError as error:
-        raise UserError(f"{file} has no {error}") from error
-    except ValueError as error:
-        raise UserError(f"{file}: {error}") from error
+    return read_settings(run / CONFIG)[0]
 
 
-def flags_of(file: Path) -> str:
-    """What the settings in config.json `file` change of the catalogue's agent, as flags; "" for nothing."""
-    agent, settings = settings_of(file)
-    try:
-        return _flags(agent, settings)
-    except ValueError as error:
-        raise UserError(f"{file}: {error}") from error
-
-
-def settings_of(file: Path) -> tuple[str, dict[str, Any]]:
-    """The agent in config.json `file` and its settings by path, as flags are spelt."""
+def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Whose run config.json `file` is of, as `identity` has it, and the settings of its agent by path, as flags are spelt."""
     content = read_json(file)
     try:
-        settings = content["settings"]
-        agent, config = str(settings["agent"]), {**settings["config"]}
+        told = content["settings"]
+        agent, game, seed, config = str(told["agent"]), str(told["game"]), told["seed"], {**told["config"]}
         # Compiled or captured, the arithmetic is the same.
-        precision, lanes = settings.get("execution", {}).get("precision", "float32"), settings.get("num_lanes", 1)
+        precision, lanes = told.get("execution", {}).get("precision", "float32"), told.get("num_lanes", 1)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file} holds no settings of a run") from error
-    try:
-        by_path = _complete(agent, flat(config))
-    except ValueError as error:
-        raise UserError(f"{file}: {error}") from error
-    if lanes != 1:
-        by_path["num-lanes"] = lanes
-    if precision != "float32":
-        by_path["execution.precision"] = precision
-    return agent, by_path
+    with user_errors(str(file)):
+        settings = _complete(agent, flat(config))
+        if lanes != 1:
+            settings["num-lanes"] = lanes
+        if precision != "float32":
+            settings["execution.precision"] = precision
+        run = {"agent": agent, "game": find_game(game).name, "seed": whole(seed, f"{file}: seed")}
+        return run | {"flags": _flags(agent, settings)}, settings
 
 
 def _complete(agent: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +87,7 @@ def _flag(path: str, value: Any) -> str:
 
 def rows_of(files: Iterable[Path]) -> list[dict[str, str]]:
     """The rows of a table of the agents in the config.json `files`."""
-    by_label = {(agent, _flags(agent, settings)): settings for agent, settings in map(settings_of, files)}
+    by_label = {(run["agent"], run["flags"]): settings for run, settings in map(read_settings, files)}
     return [
         dict(zip(COLUMNS, (*label, path, json.dumps(value)), strict=True))
         for label, settings in sorted(by_label.items())

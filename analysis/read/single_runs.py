@@ -137,26 +137,32 @@ def _several(game: str, scores: Any, where: str) -> Iterator[Value]:
 
 def _records(rows: Iterable[tuple[Any, str]], path: Path) -> Iterator[Value]:
     """The values of records, a run each. UserError if they are of several methods, or several are of one run."""
-    seen, methods, steps = set(), set(), set()
-    for row, where in rows:
-        found = {_plain(name): value for name, value in row.items()} if isinstance(row, dict) else {}
-        if not isinstance(row, dict) or len(found) < len(row):
-            raise UserError(f"{where} is no record of a run; {SHAPES}")
-        value = _record(found, where)
-        game = _game(value.game)
-        method, step = (tuple(str(found.get(name)) for name in names) for names in (METHOD, STEP))
-        methods.add(method)
-        if any(name in found for name in RUN):
-            run = (game.name if game else value.game, _run(found, where))
-            if run in seen and len(methods) == 1:
+    found = [(_named(row, where), where) for row, where in rows]
+    nameless = [row for row, _ in found if not any(name in row for name in RUN)]
+    for told, kept, names in (
+        ("methods: make it a file for each", [row for row, _ in found], METHOD),
+        ("steps: keep the last of each run", nameless, STEP),
+    ):
+        if len({tuple(str(row.get(name)) for name in names) for row in kept}) > 1:
+            raise UserError(f"{path} has scores of several {told}")
+    seen = set()
+    for row, where in found:
+        value = _record(row, where)
+        if any(name in row for name in RUN):
+            game = _game(value.game)
+            run = (game.name if game else value.game, _run(row, where))
+            if run in seen:
                 raise UserError(f"{where}: there is a run {' '.join(run[1])} of {run[0]} already")
             seen.add(run)
-        else:
-            steps.add(step)
-        if len(methods) > 1 or len(steps) > 1:
-            told = "methods: make it a file for each" if len(methods) > 1 else "steps: keep the last of each run"
-            raise UserError(f"{path} has scores of several {told}")
         yield value
+
+
+def _named(row: Any, where: str) -> dict[str, Any]:
+    """A record with plain names. UserError if it is none, or two of its names are one."""
+    found = {_plain(name): value for name, value in row.items()} if isinstance(row, dict) else {}
+    if not isinstance(row, dict) or len(found) < len(row):
+        raise UserError(f"{where} is no record of a run; {SHAPES}")
+    return found
 
 
 def _record(row: dict[str, Any], where: str) -> Value:
