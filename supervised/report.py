@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from analysis.draw.canvas import COLOURS, MUTED, Style, styles, svg
@@ -145,7 +144,6 @@ def picture(path: Path, title: str, study: str, points: dict[str, pd.DataFrame])
     draw = {"points": draw_points, "grid": draw_grid, "methods": draw_methods, "tasks": draw_tasks}[kind]
     panels = [points] if kind in ("points", "grid") else [{point: rows} for point, rows in points.items()]
     figure = Figure(figsize=(SIZE[0] * len(panels), SIZE[1]), layout="constrained")
-    FigureCanvasAgg(figure)
     for panel, shown in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         draw(panel, shown)
         if shown is not points:

@@ -34,14 +34,11 @@ class Source:
     classes: int
     channels: int
     side: int
-    flips: bool
-    """whether a mirrored image still is what its label says"""
+    flips: bool  # whether a mirrored image still is what its label says
     file: str = ""
-    read: Callable[[Path], Arrays] | None = None
-    """from the folder of the official files"""
+    read: Callable[[Path], Arrays] | None = None  # from the folder of the official files
     hub: Hub | None = None
-    by_hand: str = ""
-    """where to get the official files"""
+    by_hand: str = ""  # where to get the official files
 
 
 def _cifar(classes: int, key: str, label: str, md5: str) -> Source:

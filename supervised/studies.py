@@ -38,14 +38,10 @@ class Point:
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
-    images: int | None = None
-    """of the training set; None: all"""
-    evaluations: int = 20
-    """in each task"""
-    decay: float = DECAY
-    """of a tortoise, in each update"""
-    every: int = EVERY
-    """updates from one reset or recycling within a task to the next"""
+    images: int | None = None  # of the training set; None: all
+    evaluations: int = 20  # in each task
+    decay: float = DECAY  # of a tortoise, in each update
+    every: int = EVERY  # updates from one reset or recycling within a task to the next
 
 
 class Study(NamedTuple):
@@ -128,15 +124,13 @@ def compose(model: str, point: Point, method: str, flips: bool) -> Config:
         batch_size=chosen.batch_size,
     )
     c = EVERYTHING[method].apply(Config(point.protocol, chosen.network, optimizer, point.augmentation))
-    if c.tortoise is not None:
-        c = replace(c, tortoise=replace(c.tortoise, decay=point.decay))
-    if c.resets is not None and c.resets.every is not None:
-        c = replace(c, resets=replace(c.resets, every=point.every))
-    if c.recycling is not None:
-        c = replace(c, recycling=replace(c.recycling, every=point.every))
-    if c.augmentation is not None and not flips:
-        c = replace(c, augmentation=replace(c.augmentation, flip=False))
-    return c
+    return replace(
+        c,
+        tortoise=c.tortoise and replace(c.tortoise, decay=point.decay),
+        resets=c.resets and replace(c.resets, every=c.resets.every and point.every),  # None: between tasks alone
+        recycling=c.recycling and replace(c.recycling, every=point.every),
+        augmentation=c.augmentation and replace(c.augmentation, flip=c.augmentation.flip and flips),
+    )
 
 
 def help_text() -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -118,7 +117,6 @@ class Canvas:
         self.head = KEY_LINE * -(-lines // in_a_row) + 10 if self.key else 0
         self.size = (across, rows * height + self.head + FOOT)
         self.figure = Figure(figsize=(self.size[0] / 72, self.size[1] / 72))
-        FigureCanvasAgg(self.figure)
         self.panels = []
         for index, title in enumerate(titles):
             x, y = self.corner(index)
@@ -190,7 +188,6 @@ def for_page(text: str) -> str:
 def sample(style: Style, salt: str) -> str:
     """A line and its mark, for the page's key."""
     figure = Figure(figsize=(34 / 72, 12 / 72))
-    FigureCanvasAgg(figure)
     figure.add_artist(style.line((0, 0.5, 1), (0.5, 0.5, 0.5), markevery=[1]))
     return for_page(svg(figure, salt, transparent=True))
 

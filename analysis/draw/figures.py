@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from analysis.compute.rounding import counted, text
 from analysis.draw.canvas import GRID, INK, MUTED, WIDTH, Canvas, Style, margin, wrapped
@@ -187,7 +187,7 @@ def _references(panel: Axes, random: float, human: float) -> None:
         panel.axvline(human, color=INK, linewidth=1)
     arrow = "" if is_near else " \N{RIGHTWARDS ARROW}"
     panel.set_xlabel(f"random {random:,.7g}, human {human:,.7g}{arrow}", color=MUTED, fontsize=8.5)
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+    panel.xaxis.set_major_formatter(lambda value, _: _short(value))
 
 
 def _short(value: float) -> str:
@@ -202,9 +202,9 @@ def _over_env_steps(table: pd.DataFrame, looks: Looks, column: str, values: str,
     canvas = Canvas(titles, 230, width=width, bottom=TWO_LINES, key=key(table, looks))
     for panel, (_, rows) in zip(canvas.panels, by_name, strict=True):
         _curves(panel, rows, "env_step", values, looks)
-        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{_short(value)}\n{_short(4 * value)}"))
+        panel.xaxis.set_major_formatter(lambda value, _: f"{_short(value)}\n{_short(4 * value)}")
         panel.yaxis.set_major_locator(MaxNLocator(5))
-        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+        panel.yaxis.set_major_formatter(lambda value, _: _short(value))
         panel.set_xlabel("env steps, and frames below them", fontsize=9)
     return canvas
 
