@@ -131,7 +131,7 @@ def load_agent(folder: Path, device_name: Literal["auto", "cpu", "cuda"]) -> tup
     if not path.exists() and not older(path).exists():
         raise UserError(f"{folder} is no run folder: it has no {CHECKPOINT}")
     device = choose_device(device_name)
-    state = load_checkpoint(path, "cpu")
+    state = load_checkpoint(path)
     try:
         settings = state["settings"]
         config, game, seed = config_from_dict(settings["config"]), settings["game"], settings["seed"]

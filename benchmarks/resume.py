@@ -57,7 +57,7 @@ def restore(_: int, asked: Run, out: Path) -> None:
     """A resume, timed, and the same log on raw emulators."""
     keep_freed_memory()
     training = Training(asked, choose_device(asked.device))
-    state = load_checkpoint(out / CHECKPOINT, "cpu")
+    state = load_checkpoint(out / CHECKPOINT)
     actions = state["past"]["actions"].numpy().astype(np.int64)
     again = duration(partial(training.load_state_dict, state))
     del state

@@ -48,27 +48,27 @@ def checksum(archive: memoryview) -> bytes:
     return MARK + hashlib.blake2b(archive, digest_size=DIGEST).digest()
 
 
-def load_checkpoint(path: Path, device: torch.device | str) -> dict[str, Any]:
-    """The newest whole state of those that were saved at `path`, its tensors on `device`; a line says so if one is damaged.
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The newest whole state of those that were saved at `path`, its tensors on the CPU; a line says so if one is damaged.
 
     UserError if there is none, or if it is of another format or holds code.
     """
     try:
-        return _load(path, device)
+        return _load(path)
     except DamagedError as error:
         if not older(path).exists():
             raise
         if path.exists():
             say(f"{error}; the checkpoint before it is used")
-    return _load(older(path), device)
+    return _load(older(path))
 
 
-def _load(path: Path, device: torch.device | str) -> dict[str, Any]:
+def _load(path: Path) -> dict[str, Any]:
     content = io.BytesIO(_sound(path))
     try:
         with warnings.catch_warnings():  # torch warns of foreign pickles before it refuses them
             warnings.simplefilter("ignore")
-            state = torch.load(content, map_location=device, weights_only=True)
+            state = torch.load(content, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, UnpicklingError, ValueError) as error:
         raise UserError(f"{path} is no checkpoint ({first_line(error, 'it is empty')})") from error
     version = state.get("format") if isinstance(state, dict) else None

@@ -62,7 +62,7 @@ class Session:
         self._training, settings = training, self.asked.identity()
         kept, seconds = 0, 0.0
         if self.folder.checkpoint is not None and not self.asked.fresh:
-            state = load_checkpoint(self.folder.checkpoint, "cpu")
+            state = load_checkpoint(self.folder.checkpoint)
             self._restore(state)
             kept, seconds = state["metrics"], state["seconds"]
             self.folder.go_on(settings, self._made | {"device": self._device_name, self.asked.clock: training.time})

@@ -33,15 +33,15 @@ class Malicious:
 def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, {"weights": torch.arange(3.0), "env_step": 7})
-    state = load_checkpoint(path, "cpu")
+    state = load_checkpoint(path)
     assert state["env_step"] == 7
     assert state["weights"].tolist() == [0, 1, 2]
     assert not older(path).exists()
     save_checkpoint(path, {"env_step": 8})
-    assert load_checkpoint(path, "cpu")["env_step"] == 8
-    assert load_checkpoint(older(path), "cpu")["env_step"] == 7
+    assert load_checkpoint(path)["env_step"] == 8
+    assert load_checkpoint(older(path))["env_step"] == 7
     save_checkpoint(path, {"env_step": 9})
-    assert load_checkpoint(older(path), "cpu")["env_step"] == 8
+    assert load_checkpoint(older(path))["env_step"] == 8
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.older.pt", "checkpoint.pt"]
 
 
@@ -77,26 +77,26 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(
         at = {"start": 5, "middle": len(data) // 2, "end": len(data) - 3}[damage]
         data[at] ^= 1
         path.write_bytes(data)
-    assert load_checkpoint(path, "cpu")["env_step"] == 1
+    assert load_checkpoint(path)["env_step"] == 1
     told = capsys.readouterr().err
     assert told.count("\n") == (damage != "absent")
     assert damage == "absent" or "the checkpoint before it is used" in told
     save_checkpoint(path, {"env_step": 3})  # what is damaged does not push out what is whole
-    assert load_checkpoint(older(path), "cpu")["env_step"] == 1
+    assert load_checkpoint(older(path))["env_step"] == 1
     path.unlink() if damage == "absent" else path.write_bytes(b"")
     older(path).unlink()
     with pytest.raises(UserError, match="checkpoint"):
-        load_checkpoint(path, "cpu")
+        load_checkpoint(path)
 
 
 def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
     path, proof = tmp_path / "checkpoint.pt", tmp_path / "broken in"
     path.write_bytes(pickle.dumps(Malicious(proof)))
     with pytest.raises(UserError, match="no checkpoint, or a damaged one"):
-        load_checkpoint(path, "cpu")
+        load_checkpoint(path)
     save_checkpoint(path, {"weights": Malicious(proof)})  # with a checksum that is right
     with pytest.raises(UserError, match="is no checkpoint") as error:
-        load_checkpoint(path, "cpu")
+        load_checkpoint(path)
     assert "\n" not in str(error.value)
     assert not proof.exists()
 
@@ -106,7 +106,7 @@ def test_another_format_is_named(tmp_path: Path) -> None:
     save_checkpoint(path, {"env_step": 1})
     save_checkpoint(path, {"format": 99})
     with pytest.raises(UserError, match="format 99; this version reads"):  # and the older one is not taken instead
-        load_checkpoint(path, "cpu")
+        load_checkpoint(path)
 
 
 def test_the_checksum_is_at_the_end(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, full_disk: None) -> None:
         save_checkpoint(path, {"env_step": 2, "weights": torch.rand(1_000_000)})
     assert error.value.code == 1
     assert "\n" not in str(error.value)
-    assert load_checkpoint(path, "cpu")["env_step"] == 1
+    assert load_checkpoint(path)["env_step"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 

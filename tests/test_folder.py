@@ -30,7 +30,7 @@ def test_a_run_of_another_type_of_device_is_played_but_not_continued(
 ) -> None:
     out, folder = ["--out", str(tmp_path)], finished
     score = json.loads((folder / "score.json").read_text())["score"]
-    state = load_checkpoint(folder / "checkpoint.pt", "cpu")
+    state = load_checkpoint(folder / "checkpoint.pt")
     state["device"] = "cuda"
     streams = torch.zeros(16, dtype=torch.uint8)  # a generator's state on CUDA
     state["agent"]["generators"] = dict.fromkeys(state["agent"]["generators"], streams)
@@ -48,7 +48,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
     what: str, unfinished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, path = unfinished, unfinished / "checkpoint.pt"
-    state = load_checkpoint(older(path), "cpu")
+    state = load_checkpoint(older(path))
     del state["format"]
     words = {
         "format": "format 7",
@@ -83,7 +83,7 @@ def test_a_run_from_before_a_setting_was_added_is_recognised(
 ) -> None:
     folder, line = finished, [*SHORT, "--out", str(tmp_path)]
     for path, state in ((folder / "config.json", json.loads), (folder / "checkpoint.pt", None)):
-        values = state(path.read_text()) if state else load_checkpoint(path, "cpu")
+        values = state(path.read_text()) if state else load_checkpoint(path)
         del values["settings"]["config"]["penalties"], values["settings"]["config"]["replay"]["alpha"]
         values.pop("format", None)
         path.write_text(json.dumps(values)) if state else save_checkpoint(path, values)
@@ -147,7 +147,7 @@ def test_metrics_that_are_not_what_was_written_are_refused(
     at: int, unfinished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = unfinished / "metrics.jsonl"
-    state = load_checkpoint(path.with_name("checkpoint.pt"), "cpu")
+    state = load_checkpoint(path.with_name("checkpoint.pt"))
     whole = path.read_bytes()
     flipped = bytearray(whole[: state["metrics"]["bytes"]])
     flipped[at] ^= 1
@@ -177,7 +177,7 @@ def test_an_evaluation_is_of_the_checkpoints_own_settings(
         (folder / "config.json").unlink() if text is None else (folder / "config.json").write_text(text)
         evaluation.main([str(folder), "--device", "cpu"])
         assert capsys.readouterr().out.splitlines()[-1] == right
-    state = load_checkpoint(folder / "checkpoint.pt", "cpu")
+    state = load_checkpoint(folder / "checkpoint.pt")
     del state["format"], state["settings"]["game"]
     save_checkpoint(folder / "checkpoint.pt", state)
     assert "is of no agent of this version: 'game'" in refuse(evaluation.main, [str(folder)], capsys, monkeypatch)

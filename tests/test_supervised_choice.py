@@ -37,7 +37,7 @@ def test_settings_are_chosen_by_images_that_are_held_out(
         load("fashion_mnist", files, torch.device("cpu")),
         Classifier(read_command_line([*SHORT, *MLP]).config.network, 1, 28, 10),
     )
-    network.load_state_dict(load_checkpoint(folder / "checkpoint.pt", "cpu")["learner"]["hare"])
+    network.load_state_dict(load_checkpoint(folder / "checkpoint.pt")["learner"]["hare"])
     assert rows(folder)[-1]["test"] == accuracy(network, data, data.images[held], data.labels[held])
 
 

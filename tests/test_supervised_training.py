@@ -79,7 +79,7 @@ def test_what_a_run_leaves(files: Path, tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_the_last_evaluation_is_of_the_last_update(files: Path, tmp_path: Path) -> None:
     folder = run(files, tmp_path / "runs", *MLP, "--method", "ema")
-    state = load_checkpoint(folder / "checkpoint.pt", "cpu")
+    state = load_checkpoint(folder / "checkpoint.pt")
     config = read_command_line([*SHORT, *MLP, "--method", "ema"]).config
     data = load("fashion_mnist", files, torch.device("cpu"))
     for name in ("hare", "tortoise"):
@@ -164,7 +164,7 @@ def test_an_interrupted_run_ends_the_same(
     assert rows(parts) == rows(whole)
     scores = [json.loads((folder / "score.json").read_text()) for folder in (parts, whole)]
     assert scores[0] | {"hours": 0, "checksum": "", "beside": ""} == scores[1] | {"hours": 0, "checksum": "", "beside": ""}
-    ours, theirs = (load_checkpoint(folder / "checkpoint.pt", "cpu")["learner"] for folder in (parts, whole))
+    ours, theirs = (load_checkpoint(folder / "checkpoint.pt")["learner"] for folder in (parts, whole))
     assert same(ours, theirs)
 
 

@@ -56,7 +56,7 @@ def test_a_run_goes_on_with_its_own_number_of_threads(
     assert capsys.readouterr().err.startswith(NOTE)
     assert torch.get_num_threads() == 2
     # A checkpoint of before says nothing of threads.
-    state = load_checkpoint(parts / "checkpoint.pt", "cpu")
+    state = load_checkpoint(parts / "checkpoint.pt")
     del state["threads"], state["format"]
     save_checkpoint(parts / "checkpoint.pt", state)
     torch.set_num_threads(1)

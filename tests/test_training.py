@@ -170,7 +170,7 @@ def test_a_run_that_stops_has_saved_whenever_it_is_asked_to(look: int, tmp_path:
     monkeypatch.setattr(Session, "stopping", property(lambda _: next(looks) >= look))
     argv = ["--agent", "der", *SHORT, "--eval-episodes", "0", "--checkpoint-every", "1000", "--out", str(tmp_path)]
     train.main(argv)
-    assert load_checkpoint(read_command_line(argv).folder / "checkpoint.pt", "cpu")["env_step"] == look + 1
+    assert load_checkpoint(read_command_line(argv).folder / "checkpoint.pt")["env_step"] == look + 1
 
 
 def test_a_mirror_without_a_network(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_an_agent_that_does_not_learn_keeps_no_replay(tmp_path: Path) -> None:
     train.main([*argv, "--out", str(tmp_path), "--checkpoint-every", "1000"])
     training = train.Training(asked, torch.device("cpu"))
     assert training.replay.frame.numel() < 30 * 84 * 84
-    state = load_checkpoint(older(asked.folder / "checkpoint.pt"), "cpu")
+    state = load_checkpoint(older(asked.folder / "checkpoint.pt"))
     state["replay"]["value"] = torch.zeros(2000, dtype=torch.int64)  # as of before
     training.load_state_dict(state)
     assert training.time == 1000
