@@ -120,7 +120,8 @@ class Agent:
 
     def _greedy(self, frames: Tensor, noisy: bool) -> Tensor:
         noise = self.actor.draw_noise(self._acting) if noisy else None
-        return self.actor.values(self.actor.logits(self.actor.encode(frames.float().div_(255)), noise)).argmax(1)
+        latent = self.actor.encode(frames.float().div_(255))
+        return self.actor.values(self.actor.logits(latent, self.actor.noisy(noise))).argmax(1)
 
     def _carry_out(self, function: Callable[[], Any], generators: list[torch.Generator], key: Hashable) -> Any:
         """What `function` returns; as a CUDA graph, which `key` tells from the others, if graphs are asked for."""

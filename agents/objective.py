@@ -9,7 +9,7 @@ from torch import Tensor
 from agents.config import AgentConfig
 from agents.losses import categorical_td, huber_td, project_categorical, self_prediction
 from hare_tortoise.step import output_penalty
-from networks.qnetwork import QNetwork
+from networks.qnetwork import Heads, QNetwork
 from replay.batch import Batch
 
 Noise = tuple[Tensor | None, Tensor | None]
@@ -35,9 +35,10 @@ def objective(config: AgentConfig, hare: QNetwork, tortoise: QNetwork, batch: Ba
 
     `states` float32 [K + 2, B, 4, 84, 84] are the observations s_t .. s_{t+K}, s_{t+n}; `noise` the hare's and the tortoise's.
     """
-    target, goal = targets(config, hare, tortoise, batch, states[1:], noise)
+    weights = hare.noisy(noise[0]), tortoise.noisy(noise[1])
+    target, goal = targets(config, hare, tortoise, batch, states[1:], weights)
     latent = hare.encode(states[0])
-    logits = hare.logits(latent, noise[0])
+    logits = hare.logits(latent, weights[0])
     chosen = logits[torch.arange(len(batch.action), device=logits.device), batch.action[:, 0]]
     if config.head.atoms == 1:
         td = priority = huber_td(chosen.squeeze(1), target)
@@ -57,18 +58,19 @@ def objective(config: AgentConfig, hare: QNetwork, tortoise: QNetwork, batch: Ba
 
 @torch.no_grad()
 def targets(
-    config: AgentConfig, hare: QNetwork, tortoise: QNetwork, batch: Batch, later: Tensor, noise: Noise
+    config: AgentConfig, hare: QNetwork, tortoise: QNetwork, batch: Batch, later: Tensor, weights: tuple[Heads, Heads]
 ) -> tuple[Tensor, Tensor]:
     """What the losses aim at: returns, float32 [B, atoms] or [B] if they are means, and projections, float32 [K, B, width].
 
-    `later` float32 [K + 1, B, 4, 84, 84] are the observations s_{t+1} .. s_{t+K}, s_{t+n}.
+    `later` float32 [K + 1, B, 4, 84, 84] are the observations s_{t+1} .. s_{t+K}, s_{t+n}; `weights` the heads' of hare and
+    tortoise.
     """
     jumps, b = len(later) - 1, later.shape[1]
     latent = tortoise.encode(rearrange(later, "s b c h w -> (s b) c h w"))
-    logits = tortoise.logits(latent[-b:], noise[1])
+    logits = tortoise.logits(latent[-b:], weights[1])
     chooser = logits
     if config.target.double:
-        chooser = hare.logits(latent[-b:] if config.shares_body else hare.encode(later[-1]), noise[0])
+        chooser = hare.logits(latent[-b:] if config.shares_body else hare.encode(later[-1]), weights[0])
     best = hare.values(chooser).argmax(1)
     value = logits[torch.arange(b, device=logits.device), best]
     if config.head.atoms == 1:

@@ -27,6 +27,7 @@ from benchmarks.learners import ACTIONS, flops_of_an_update, learner
 from benchmarks.program import EXECUTION, Program, Row
 from benchmarks.timing import interleaved, matrix_peak, ratio, watched
 from experiment.command import run
+from networks.qnetwork import Heads
 from replay.buffer import ReplayBuffer
 
 WITHIN = ("targets", "unroll")  # parts of another part
@@ -45,18 +46,19 @@ def bare(agent: Agent) -> Callable[[], None]:
     noise = hare.draw_noise(torch.Generator(device).manual_seed(0))
     rows = torch.arange(b, device=device)
 
-    def targets() -> tuple[Tensor, Tensor]:
+    def targets(weights: Heads) -> tuple[Tensor, Tensor]:
         latent = tortoise.encode(later)
-        logits = tortoise.logits(latent[-b:], noise)
-        chooser = hare.logits(hare.encode(bootstrap), noise) if config.target.double else logits
+        logits = tortoise.logits(latent[-b:], tortoise.noisy(noise))
+        chooser = hare.logits(hare.encode(bootstrap), weights) if config.target.double else logits
         aim = logits[rows, hare.values(chooser).argmax(1)]
         return aim if config.head.atoms == 1 else aim.softmax(1), tortoise.project(latent[:-b]) if jumps else aim
 
     def step() -> None:
+        weights = hare.noisy(noise)
         with torch.no_grad():
-            aim, goal = targets()
+            aim, goal = targets(weights)
         latent = hare.encode(now)
-        learnt = hare.logits(latent, noise)[rows, action[:, 0]]
+        learnt = hare.logits(latent, weights)[rows, action[:, 0]]
         loss = functional.huber_loss(learnt, aim) if config.head.atoms == 1 else functional.cross_entropy(learnt, aim)
         if jumps:
             loss = loss - functional.cosine_similarity(hare.predict(latent, action).flatten(0, 1), goal).mean()

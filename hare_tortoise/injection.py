@@ -1,6 +1,6 @@
 """Plasticity injection (Nikishin et al. 2023): freeze the head and learn a change to it, which is 0 at first."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, Generic, Self, TypeVar
 
 import torch
@@ -41,11 +41,17 @@ class Injectable(Network, Generic[Head]):
         learnt: Any = self.injections[0] if self.injected else self.head
         return learnt
 
-    def sum_of_heads(self, output: Callable[[Any], Tensor]) -> Tensor:
-        """What `output` gives of the head, if injected with that of the learnt one more and of the frozen one less."""
-        if not self.injected:
-            return output(self.head)
-        head, learnt, frozen = (output(one) for one in (self.head, *self.injections))
+    @property
+    def heads(self) -> list[Head]:
+        """All that the output is made of: the head, and if injected the learnt and the frozen one."""
+        more: Any = self.injections if self.injected else []
+        return [self.head, *more]
+
+    def sum_of_heads(self, outputs: Sequence[Tensor]) -> Tensor:
+        """The output, from those of `heads`: if injected the learnt one is added, and the frozen one taken away."""
+        if len(outputs) == 1:
+            return outputs[0]
+        head, learnt, frozen = outputs
         return head + (learnt - frozen)
 
     def set_injected_(self, injected: bool) -> None:

@@ -1,8 +1,11 @@
 """What self-prediction adds to a network: the transition model of SPR (Schwarzer et al. 2021)."""
 
+from collections.abc import Sequence
+
 import torch
-from einops import repeat
+from einops import einsum, rearrange
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hare_tortoise.activation import Activation
 from networks.encoders import renormalise
@@ -10,12 +13,16 @@ from networks.settings import Encoder
 
 
 class TransitionModel(nn.Module):
-    """The latent of the next step from this step's and the action: two 3x3 convolutions at the latent's own size."""
+    """The latent of the next step from this step's and the action: two 3x3 convolutions at the latent's own size.
+
+    The first convolution reads the latent and a plane for each action, 1 everywhere for the one that was taken. What it makes
+    of such a plane depends on the action and the place alone, so it is added from a table instead.
+    """
 
     def __init__(self, channels: int, num_actions: int, encoder: Encoder, batch_norm: bool) -> None:
         """`channels` of the latent; the activations are those of the `encoder` that makes it, without its layer norm."""
         super().__init__()
-        self.num_actions = num_actions
+        self.num_actions, self.channels = num_actions, channels
         units = channels // 2 if encoder.activation == "crelu" else channels
         self.first = nn.Conv2d(channels + num_actions, units, 3, padding=1)
         self.between = Activation(units, encoder.activation)
@@ -25,17 +32,21 @@ class TransitionModel(nn.Module):
         self.after = Activation(units, encoder.activation)
 
     def forward(self, latent: Tensor, action: Tensor) -> Tensor:
-        """`latent` float32 [B, C, h, w], `action` int64 [B]; the next latent, float32 [B, C, h, w] in [0, 1]."""
-        _, _, h, w = latent.shape
-        one_hot = nn.functional.one_hot(action, self.num_actions).to(latent.dtype)
-        x = torch.cat((latent, repeat(one_hot, "b a -> b a h w", h=h, w=w)), 1)
-        x = self.norm(self.between(self.first(x)))
-        return renormalise(self.after(self.second(x)).to(latent.dtype))
-
-    def unroll(self, latent: Tensor, action: Tensor) -> Tensor:
         """`latent` float32 [B, C, h, w], `action` int64 [B, K]; the K latents that follow, float32 [K * B, C, h, w]."""
+        weight = self.first.weight[:, : self.channels].contiguous(memory_format=torch.channels_last)
         steps = []
-        for k in range(action.shape[1]):
-            latent = self(latent, action[:, k])
+        for planes in self._planes(action, *latent.shape[2:]):
+            x = functional.conv2d(latent, weight, self.first.bias, padding=1) + planes
+            x = self.norm(self.between(x))
+            latent = renormalise(self.after(self.second(x)).to(latent.dtype))
             steps.append(latent)
         return torch.cat(steps)
+
+    def _planes(self, action: Tensor, h: int, w: int) -> Sequence[Tensor]:
+        """What the first convolution makes of the planes of `action`, int64 [B, K]; for each step float32 [B, units, h, w]."""
+        weight = self.first.weight[:, self.channels :]
+        taps = functional.unfold(weight.new_ones(1, 1, h, w), 3, padding=1)[0]  # [9, h * w], 0 where a tap is outside
+        table = einsum(weight.flatten(2), taps, "u a t, t p -> a p u")
+        one_hot = functional.one_hot(action, self.num_actions).to(weight.dtype)
+        planes = einsum(one_hot, table, "b k a, a p u -> k b p u")
+        return rearrange(planes, "k b (h w) u -> k b u h w", h=h).unbind()

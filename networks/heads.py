@@ -1,12 +1,14 @@
 """The head: latents to returns, dueling or not, noisy or not, distributions or means (Hessel et al. 2018)."""
 
+from collections.abc import Sequence
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
 from hare_tortoise.activation import narrowed
 from networks.encoders import activation
-from networks.layers import dense
+from networks.layers import Dense, NoisyLinear, Weights, dense
 from networks.settings import Head
 
 
@@ -21,15 +23,14 @@ class Stream(nn.Module):
         self.outputs = nn.ModuleDict({name: dense(self.activation.width, size, settings) for name, size in outputs.items()})
 
     @property
-    def noise_sizes(self) -> list[int]:
-        """Inputs and outputs of each layer, as far as it is noisy."""
-        return [size for layer in (self.hidden, *self.outputs.values()) for size in layer.noise_sizes]
+    def dense(self) -> list[Dense | NoisyLinear]:
+        """The hidden layer and the output layers."""
+        return [self.hidden, *self.outputs.values()]
 
-    def forward(self, latent: Tensor, noise: list[Tensor] | None) -> dict[str, Tensor]:
-        """`latent` float32 [M, features], `noise` a tensor for each of `noise_sizes`; float32 [M, size] for each output."""
-        pairs = [None] * 3 if noise is None else list(zip(noise[::2], noise[1::2], strict=True))
-        hidden = self.activation(self.hidden(latent, pairs[0]))
-        return {name: layer(hidden, pair) for (name, layer), pair in zip(self.outputs.items(), pairs[1:], strict=False)}
+    def forward(self, latent: Tensor, weights: list[Weights | None]) -> dict[str, Tensor]:
+        """`latent` float32 [M, features], `weights` of each of `dense`; float32 [M, size] for each output."""
+        hidden = self.activation(self.hidden(latent, weights[0]))
+        return {name: layer(hidden, own) for (name, layer), own in zip(self.outputs.items(), weights[1:], strict=True)}
 
 
 class QHead(nn.Module):
@@ -43,19 +44,26 @@ class QHead(nn.Module):
             del sizes["value"]
         split = [{name: size} for name, size in sizes.items()] if settings.dueling == "streams" else [sizes]
         self.streams = nn.ModuleList(Stream(settings, features, outputs) for outputs in split)
-        self.noise_sizes = [size for stream in self.streams for size in stream.noise_sizes]
+        self.noise_sizes = [size for layer in self._dense for size in layer.noise_sizes]
 
-    def forward(self, latent: Tensor, noise: Tensor | None = None) -> Tensor:
-        """`latent` float32 [M, features], `noise` float32 [sum of noise_sizes] or None; float32 [M, A, atoms]."""
-        parts = list(noise.split(self.noise_sizes)) if noise is not None else None
+    @property
+    def _dense(self) -> list[Dense | NoisyLinear]:
+        return [layer for stream in self.streams for layer in stream.dense]
+
+    def noisy(self, noise: Tensor) -> list[Weights]:
+        """The weights of every layer under `noise`, float32 [sum of noise_sizes]."""
+        parts = noise.split(self.noise_sizes)
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        return [layer.noisy(*pair) for layer, pair in zip(self._dense, pairs, strict=True)]
+
+    def forward(self, latent: Tensor, weights: Sequence[Weights] | None = None) -> Tensor:
+        """`latent` float32 [M, features]; `weights` of `noisy`, or None for the means; float32 [M, A, atoms]."""
         if self.gradient_scale != 1:
             latent = self.gradient_scale * latent + (1 - self.gradient_scale) * latent.detach()
         out: dict[str, Tensor] = {}
+        left = iter(weights if weights is not None else [None] * len(self._dense))
         for stream in self.streams:
-            mine = None
-            if parts is not None:
-                mine, parts = parts[: len(stream.noise_sizes)], parts[len(stream.noise_sizes) :]
-            out |= stream(latent, mine)
+            out |= stream(latent, [next(left) for _ in stream.dense])
         advantage = rearrange(out["advantage"], "m (a n) -> m a n", a=self.num_actions)
         if "value" not in out:
             return advantage

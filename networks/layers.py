@@ -15,14 +15,21 @@ def factorised_noise(size: int, generator: torch.Generator) -> Tensor:
     return x.sign() * x.abs().sqrt()
 
 
+Weights = tuple[Tensor, Tensor]  # of a layer, float32 [fan_out, fan_in], and its biases, float32 [fan_out]
+
+
 class Dense(nn.Linear):
     """A linear layer that takes no noise."""
 
     noise_sizes = (0, 0)
 
-    def forward(self, x: Tensor, noise: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """`x` float32 [M, fan_in]; float32 [M, fan_out]. `noise` is not looked at."""
-        return functional.linear(x, self.weight, self.bias)
+    def noisy(self, inwards: Tensor, outwards: Tensor) -> Weights:
+        """Its weights; the noise is not looked at."""
+        return self.weight, self.bias
+
+    def forward(self, x: Tensor, weights: Weights | None = None) -> Tensor:
+        """`x` float32 [M, fan_in]; float32 [M, fan_out]."""
+        return functional.linear(x, *(weights or (self.weight, self.bias)))
 
 
 class NoisyLinear(nn.Module):
@@ -54,13 +61,14 @@ class NoisyLinear(nn.Module):
         nn.init.constant_(self.weight_sigma, self.sigma / math.sqrt(fan_in))
         nn.init.constant_(self.bias_sigma, self.sigma / math.sqrt(fan_in if self.bias_fan == "fan_in" else fan_out))
 
-    def forward(self, x: Tensor, noise: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """`x` float32 [M, fan_in]; `noise` float32 [fan_in] and [fan_out], or None for the mean weights; [M, fan_out]."""
-        y = functional.linear(x, self.weight, self.bias)
-        if noise is None:
-            return y
-        # The noisy part as a second product: the perturbed weight matrix is never formed.
-        return torch.addcmul(y, functional.linear(x * noise[0], self.weight_sigma, self.bias_sigma), noise[1])
+    def noisy(self, inwards: Tensor, outwards: Tensor) -> Weights:
+        """Weights and biases under noise, float32 [fan_in] and [fan_out]. Formed once, they serve every pass of an update."""
+        weight = torch.addcmul(self.weight, self.weight_sigma, torch.outer(outwards, inwards))
+        return weight, torch.addcmul(self.bias, self.bias_sigma, outwards)
+
+    def forward(self, x: Tensor, weights: Weights | None = None) -> Tensor:
+        """`x` float32 [M, fan_in]; `weights` of `noisy`, or None for the means; float32 [M, fan_out]."""
+        return functional.linear(x, *(weights or (self.weight, self.bias)))
 
 
 def dense(fan_in: int, fan_out: int, settings: Head) -> Dense | NoisyLinear:

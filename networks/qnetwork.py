@@ -1,5 +1,7 @@
 """The one place that wires encoder, head and dynamics."""
 
+from collections.abc import Sequence
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -9,10 +11,13 @@ from hare_tortoise.network import Layer, Rule, initialise_modules_
 from networks.dynamics import TransitionModel
 from networks.encoders import FRAMES, SIDE, build_encoder, encoder_layers, renormalise
 from networks.heads import QHead
-from networks.layers import factorised_noise
+from networks.layers import Weights, factorised_noise
 from networks.settings import Encoder, Head, SelfPrediction
 
 MODULES = {"encoder": "body", "transition": "body", "head": "neck", "injections": "neck", "predictor": "neck"}  # and their part
+
+
+Heads = Sequence[Sequence[Weights] | None]  # the weights of each of the heads, None for their means
 
 
 class QNetwork(Injectable[QHead]):
@@ -75,13 +80,22 @@ class QNetwork(Injectable[QHead]):
         latent = self.encoder(x).to(self.atoms.dtype)  # not bfloat16, as autocast leaves it
         return renormalise(latent) if self.renormalise else latent
 
-    def logits(self, latent: Tensor, noise: Tensor | None) -> Tensor:
-        """Latents, float32 [M, C, h, w], to float32 [M, A, atoms]: logits of return distributions, or returns if atoms is 1."""
-        return self.sum_of_heads(lambda head: head(latent.flatten(1), noise).to(self.atoms.dtype))  # not autocast's bfloat16
+    def noisy(self, noise: Tensor | None) -> Heads:
+        """The weights of each of `heads` under `noise`, as `draw_noise` gives it; their means without any."""
+        return [None if noise is None else head.noisy(noise) for head in self.heads]
+
+    def logits(self, latent: Tensor, weights: Heads) -> Tensor:
+        """Latents, float32 [M, C, h, w], to float32 [M, A, atoms]: logits of return distributions, or returns if atoms is 1.
+
+        `weights` are those of `noisy`.
+        """
+        flat = latent.flatten(1)
+        each = [head(flat, own) for head, own in zip(self.heads, weights, strict=True)]
+        return self.sum_of_heads([logits.to(self.atoms.dtype) for logits in each])  # not autocast's bfloat16
 
     def forward(self, x: Tensor) -> Tensor:
         """Observations, float32 [M, 4, 84, 84] in [0, 1], to `logits` without noise, float32 [M, A, atoms]."""
-        return self.logits(self.encode(x), None)
+        return self.logits(self.encode(x), self.noisy(None))
 
     def values(self, logits: Tensor) -> Tensor:
         """Expected returns, float32 [M, A], of what `logits` gives, [M, A, atoms]."""
@@ -90,11 +104,11 @@ class QNetwork(Injectable[QHead]):
 
     def project(self, latent: Tensor) -> Tensor:
         """Latents, float32 [M, C, h, w], to the vectors that self-prediction compares, float32 [M, width]."""
-        return self.sum_of_heads(lambda head: head.project(latent.flatten(1)).to(self.atoms.dtype))
+        return self.sum_of_heads([head.project(latent.flatten(1)).to(self.atoms.dtype) for head in self.heads])
 
     def predict(self, latent: Tensor, action: Tensor) -> Tensor:
         """Predicted projections of the K steps after `latent` [B, C, h, w] under `action` int64 [B, K]; [K, B, width]."""
         assert self.transition is not None, "this network does not predict"
         assert self.predictor is not None
-        later = self.transition.unroll(latent, action)
+        later = self.transition(latent, action)
         return rearrange(self.predictor(self.project(later)).to(self.atoms.dtype), "(k b) d -> k b d", b=len(action))

@@ -46,7 +46,7 @@ def test_updates_overfit_one_batch(name: str) -> None:
     if name == "spr":
         assert last["spr_loss"] < 0.1 * first["spr_loss"]
     x = batch.frames[:, :4].float() / 255 * batch.visible[0, :, :, None, None]
-    values = agent.hare.values(agent.hare.logits(agent.hare.encode(x), None))
+    values = agent.hare.values(agent.hare.logits(agent.hare.encode(x), agent.hare.noisy(None)))
     torch.testing.assert_close(values[torch.arange(4), batch.action[:, 0]], ret, rtol=0, atol=0.5)
 
 

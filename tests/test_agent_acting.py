@@ -73,7 +73,7 @@ def test_greedy_actions_without_noise_have_the_largest_mean_value(name: str) -> 
         agent.hare.head.streams[0].outputs["advantage"].weight.mul_(20)  # so that the states differ in their best action
     frames = frames_of(64)
     x = torch.stack([frame.double() / 255 for frame in frames]).float()
-    logits = agent.hare.logits(agent.hare.encode(x), None)
+    logits = agent.hare.logits(agent.hare.encode(x), agent.hare.noisy(None))
     best = (logits.softmax(2) * torch.linspace(-10, 10, 51)).sum(2).argmax(1)
     assert len(best.unique()) > 1
     assert torch.equal(agent.act(frames, evaluation_of()), best)

@@ -122,7 +122,7 @@ def test_every_base_builds_for_any_game(name: str, actions: int) -> None:
     assert set(chosen.tolist()) == set(range(actions))
     x = torch.zeros(2, 4, 84, 84)
     with torch.no_grad():
-        assert agent.actor.logits(agent.actor.encode(x), None).shape == (2, actions, AGENTS[name].head.atoms)
+        assert agent.actor.logits(agent.actor.encode(x), agent.actor.noisy(None)).shape == (2, actions, AGENTS[name].head.atoms)
 
 
 @pytest.mark.parametrize("name", list(AGENTS))

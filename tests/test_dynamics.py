@@ -55,7 +55,7 @@ def test_the_transition_model_equals_a_functional_twin(batch_norm: bool) -> None
     for seed, p in enumerate(model.parameters()):
         p.copy_(0.3 * normal(seed, *p.shape) + (p.dim() == 1))  # batch norm's scale and shift are not 1 and 0
     latent, action = normal(20, 4, 6, 5, 5), torch.tensor([[0, 2], [1, 1], [2, 0], [0, 0]])
-    later = model.unroll(latent, action)
+    later = model(latent, action)
     assert later.shape == (8, 6, 5, 5)
 
     p = {name: value.double() for name, value in model.named_parameters()}
@@ -109,7 +109,7 @@ def test_predict_is_predictor_of_projection_of_the_unrolled_latents() -> None:
     assert predicted.shape == (2, 4, 16)
     step = latent
     for k in range(2):
-        step = net.transition(step, action[:, k])
+        step = net.transition(step, action[:, k : k + 1])
         expected = net.project(step) @ net.predictor.weight.T + net.predictor.bias
         torch.testing.assert_close(predicted[k], expected, rtol=1e-4, atol=1e-5)
 
@@ -124,9 +124,11 @@ def test_the_gradient_scale_reaches_the_encoder_and_nothing_else() -> None:
     whole, scaled = network(), network(gradient_scale=2**-0.5)
     x, out = normal(5, 2, 4, 84, 84).abs(), normal(6, 2, ACTIONS, 51)
     noise = whole.draw_noise(torch.Generator().manual_seed(1))
-    torch.testing.assert_close(scaled.logits(scaled.encode(x), noise), whole.logits(whole.encode(x), noise))
-    by_name = gradients(whole, (whole.logits(whole.encode(x), noise) * out).sum())
-    halved = gradients(scaled, (scaled.logits(scaled.encode(x), noise) * out).sum())
+    torch.testing.assert_close(
+        scaled.logits(scaled.encode(x), scaled.noisy(noise)), whole.logits(whole.encode(x), whole.noisy(noise))
+    )
+    by_name = gradients(whole, (whole.logits(whole.encode(x), whole.noisy(noise)) * out).sum())
+    halved = gradients(scaled, (scaled.logits(scaled.encode(x), scaled.noisy(noise)) * out).sum())
     assert any(name.startswith("encoder") for name in by_name)
     for name, grad in by_name.items():
         factor = 2**-0.5 if name.startswith("encoder.") else 1

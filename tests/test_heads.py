@@ -46,7 +46,7 @@ def test_a_head_of_one_stream_equals_numpy(dueling: str, noise: float | None, wi
     sizes = [10, 6, 6, 3 * atoms] + ([6, atoms] if dueling == "last" else [])
     assert head.noise_sizes == (sizes if noise is not None else [0] * len(sizes))
     x, eps = normal(2, 4, 10), normal(3, sum(sizes))
-    found = head(x, eps if with_noise else None).detach().numpy()
+    found = head(x, head.noisy(eps) if with_noise else None).detach().numpy()
 
     p, parts = arrays(stream), np.split(eps.double().numpy(), np.cumsum(sizes)[:-1])
     pairs = [(parts[i], parts[i + 1]) if with_noise else None for i in range(0, len(sizes), 2)]
@@ -77,8 +77,8 @@ def test_a_dense_layer_takes_no_noise() -> None:
     fill_(layer, 6)
     x = normal(7, 4, 5)
     expected = x.double().numpy() @ layer.weight.detach().double().numpy().T + layer.bias.detach().double().numpy()
-    for noise in (None, (normal(8, 5), normal(9, 7))):
-        np.testing.assert_allclose(layer(x, noise).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+    for weights in (None, layer.noisy(normal(8, 5), normal(9, 7))):
+        np.testing.assert_allclose(layer(x, weights).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_single_atom_is_the_value_itself() -> None:
@@ -226,7 +226,7 @@ def test_a_network_normalises_what_its_activations_get(kind: str) -> None:
     calls: list[tuple[nn.GroupNorm, np.ndarray, np.ndarray]] = []
     for activation in activations(net):
         activation.register_forward_hook(lambda a, x, y: calls.append((a.norm, x[0].detach().numpy(), y.detach().numpy())))
-    net.logits(net.encode(normal(16, 2, 4, 84, 84)), net.draw_noise(generator(17)))
+    net.logits(net.encode(normal(16, 2, 4, 84, 84)), net.noisy(net.draw_noise(generator(17))))
     assert len(calls) == {"data_efficient": 2, "impala": 13}[kind] + 2
     for norm, x, y in calls:
         np.testing.assert_allclose(y, np.maximum(normalised(x.astype(np.float64), norm), 0), rtol=1e-3, atol=1e-4)

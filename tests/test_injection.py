@@ -55,7 +55,7 @@ def outputs(network: QNetwork, seed: int = 0) -> dict[str, Tensor]:
     noise = network.draw_noise(g)
     with torch.no_grad():
         latent = network.encode(x)
-        found = {"mean": network.logits(latent, None), "noisy": network.logits(latent, noise)}
+        found = {"mean": network.logits(latent, network.noisy(None)), "noisy": network.logits(latent, network.noisy(noise))}
         found |= {f"{name} values": network.values(logits) for name, logits in list(found.items())}
         found["project"] = network.project(latent)
         if network.transition is not None:
@@ -154,11 +154,12 @@ def test_an_injected_network_is_frozen_plus_new_minus_what_the_new_one_was(name:
                 latent = network.encode(x)
                 flat = latent.flatten(1)
                 for noise in (None, network.draw_noise(g)):
-                    expected = frozen(flat, noise) + new(flat, noise) - new0(flat, noise)
-                    torch.testing.assert_close(network.logits(latent, noise), expected, rtol=1e-5, atol=1e-5)
+                    under = [head.noisy(noise) if noise is not None else None for head in (frozen, new, new0)]
+                    expected = frozen(flat, under[0]) + new(flat, under[1]) - new0(flat, under[2])
+                    torch.testing.assert_close(network.logits(latent, network.noisy(noise)), expected, rtol=1e-5, atol=1e-5)
                 expected = frozen.project(flat) + new.project(flat) - new0.project(flat)
                 torch.testing.assert_close(network.project(latent), expected, rtol=1e-5, atol=1e-5)
-                assert not torch.allclose(frozen(flat), network.logits(latent, None), atol=1e-4)
+                assert not torch.allclose(frozen(flat), network.logits(latent, network.noisy(None)), atol=1e-4)
 
 
 @pytest.mark.parametrize("saved", [1, 2, 3, 4])
@@ -213,7 +214,7 @@ def test_a_later_reset_to_a_wholly_new_head_ends_the_injection(too: bool) -> Non
     agent.update(replay)
     for network in (agent.hare, agent.tortoise) if too else (agent.hare,):
         latent = torch.rand(4, *agent.hare.encode(torch.zeros(1, 4, 84, 84)).shape[1:])
-        assert torch.equal(network.logits(latent, None), network.head(latent.flatten(1)))
+        assert torch.equal(network.logits(latent, network.noisy(None)), network.head(latent.flatten(1)))
     assert agent.tortoise.injected != too
     new = copy(agent.hare.head)
     assert not any(torch.equal(new[n], frozen[n]) for n in frozen if "outputs" in n and "sigma" not in n)

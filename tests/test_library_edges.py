@@ -40,7 +40,7 @@ class Injected(Injectable[nn.Linear]):
         self.injections = nn.ModuleList(nn.Linear(4, 2) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.sum_of_heads(lambda head: head(self.body(x)))
+        return self.sum_of_heads([head(self.body(x)) for head in self.heads])
 
     def part_of(self, name: str) -> str:
         return "body" if name.startswith("body") else "head"

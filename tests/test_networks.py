@@ -53,7 +53,7 @@ def test_noisy_linear_equals_the_perturbed_matrix(with_noise: bool) -> None:
     x, out = normal(1, 4, 5).requires_grad_(), normal(2, 4, 7)
     noise = (normal(3, 5), normal(4, 7)) if with_noise else None
     eps = tuple(n.double().numpy() for n in noise) if noise is not None else None
-    y = layer(x, noise)
+    y = layer(x, layer.noisy(*noise) if noise is not None else None)
     (y * out).sum().backward()
 
     p, r = arrays(layer), out.double().numpy()
@@ -106,7 +106,7 @@ def test_dueling_head_equals_numpy(with_noise: bool) -> None:
     for seed, layer in enumerate((first.hidden, first.outputs["advantage"], second.hidden, second.outputs["value"])):
         layer.initialise_(generator(seed))
     x, noise = normal(7, 4, 10), normal(8, sum(sizes))
-    logits = head(x, noise if with_noise else None).detach().numpy()
+    logits = head(x, head.noisy(noise) if with_noise else None).detach().numpy()
 
     p, eps = arrays(head), np.split(noise.double().numpy(), np.cumsum(sizes)[:-1])
     pairs = [(eps[i], eps[i + 1]) if with_noise else None for i in range(0, 8, 2)]

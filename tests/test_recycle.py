@@ -95,7 +95,7 @@ def dormant_units(net: QNetwork, layers: list[Layer], x: Tensor, tau: float) -> 
         for layer, module in zip(layers, modules, strict=True)
     ]
     with torch.no_grad():
-        net.logits(net.encode(x), None)
+        net.logits(net.encode(x), net.noisy(None))
     for hook in hooks:
         hook.remove()
     scores = [naive_scores(seen[layer.activation], module.units) for layer, module in zip(layers, modules, strict=True)]
@@ -196,10 +196,10 @@ def test_nothing_notices_that_dead_units_start_anew(encoder: str, head: str) -> 
     assert dead >= killed > 0
     noises = [None] if head == "crelu" else [None, net.draw_noise(torch.Generator().manual_seed(2))]  # noise wakes a CReLU
     with torch.no_grad():
-        before = [net.logits(net.encode(X), noise) for noise in noises]
+        before = [net.logits(net.encode(X), net.noisy(noise)) for noise in noises]
         assert recycle_(net, lambda: fresh, X, 0.0, optimizer_of(net)).item() == dead
         for noise, value in zip(noises, before, strict=True):
-            torch.testing.assert_close(net.logits(net.encode(X), noise), value, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(net.logits(net.encode(X), net.noisy(noise)), value, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("encoder", list(ENCODERS))
@@ -216,7 +216,7 @@ def test_revived_units_are_active_and_learn(encoder: str) -> None:
         assert set(range(0, net.get_submodule(layer.activation).units, 3)) <= set(units)
     assert alive == [[] for _ in layers] or "impala" in encoder  # whose blocks may also hear negative values
     net.zero_grad()
-    net.logits(net.encode(X), None).square().sum().backward()
+    net.logits(net.encode(X), net.noisy(None)).square().sum().backward()
     for name in layers[-1].heard_by:
         assert net.get_submodule(name).weight.grad[:, ::3].abs().sum(0).all()
 
