@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,15 +12,14 @@ from torch import Tensor
 from agents.config import AgentConfig
 from agents.engine import Captured, casting, prepare
 from agents.execution import Execution
-from agents.objective import Objective, objective
+from agents.objective import Clocks, Objective, draw, objective
 from agents.schedules import anneal, annealed
-from agents.tally import Tally
+from agents.tally import Tally, note_
 from hare_tortoise.network import check
 from hare_tortoise.step import GradientStep, build_optimizer
 from hare_tortoise.upkeep import Upkeep
-from networks.augment import observe
 from networks.qnetwork import QNetwork
-from replay.batch import Batch, Sampler, first_frames
+from replay.batch import Sampler, first_frames
 
 
 class Agent:
@@ -45,11 +45,11 @@ class Agent:
         self.device = torch.device(device)
         self.execution = execution
         seeds = torch.Generator().manual_seed(seed)
-        draw = torch.randint(2**62, (3,), generator=seeds).tolist()
-        self._origin = draw[0]
+        seeded = torch.randint(2**62, (3,), generator=seeds).tolist()
+        self._origin = seeded[0]
         self._fresh = torch.Generator().manual_seed(self._origin)  # on the CPU: the same weights on every device
-        self._learning = torch.Generator(self.device).manual_seed(draw[1])
-        self._acting = torch.Generator(self.device).manual_seed(draw[2])
+        self._learning = torch.Generator(self.device).manual_seed(seeded[1])
+        self._acting = torch.Generator(self.device).manual_seed(seeded[2])
         check(self._build())
         hare, c = self._new_network(), config
         self.optimizer = build_optimizer(c.optimizer, hare, execution.captured) if c.optimizer is not None else None
@@ -58,12 +58,14 @@ class Agent:
         self._step = GradientStep(hare, self.initial, c.optimizer, c.penalties) if c.optimizer is not None else None
         self.updates = 0
         self._first = first_frames(config.jumps, self.device)
-        self._n = torch.tensor(config.target.n, device=self.device)
-        self._gamma = torch.tensor(config.target.gamma, device=self.device)
-        self._beta = torch.tensor(config.replay.beta.start, device=self.device)
+        start = config.target.n, config.target.gamma, config.replay.beta.start
+        self._n, self._gamma, self._beta = self.clocks = Clocks(*(torch.tensor(value, device=self.device) for value in start))
         self.epsilon = config.exploration.epsilon.start
         self._tally = Tally(self.device)
         self._objective = prepare(objective, execution, self.device)
+        # On a CPU a compiled draw is slower: its copies of frames are taken apart (docs/log.md).
+        around = execution if self.device.type == "cuda" else replace(execution, compiled=False)
+        self._draw, self._note = (prepare(part, around, self.device) for part in (draw, note_))
         self._graphs: dict[Hashable, Captured] = {}
         self._seen: dict[torch.Size, Tensor] = {}  # where a graph reads the frames to act on
 
@@ -140,17 +142,12 @@ class Agent:
         if self.config.target.end is not None:
             self._anneal_target_()
 
-    def draw(self, replay: Sampler, size: int, generator: torch.Generator | None = None) -> Batch:
-        """A batch of `size` windows as an update gets them, from `generator` or else the replay's own."""
-        return replay.sample(size, self._n, self._gamma, self._beta, generator)
-
     def _learn(self, replay: Sampler) -> Tensor:
         """One gradient step on one batch, which gets new priorities; its states s_t, float32 [B, 4, 84, 84]."""
         assert self._step is not None, "this agent does not learn"
         assert self.optimizer is not None
-        batch = self.draw(replay, self.config.replay.batch_size)
-        states = observe(batch.frames, batch.visible, self._first, self.config.augmentation, self._learning)
-        noise = self.hare.draw_noise(self._learning), self.tortoise.draw_noise(self._learning)
+        generators = replay.generator, self._learning
+        batch, states, noise = self._draw(self.config, (self.hare, self.tortoise), replay, self._first, self.clocks, generators)
         passes: list[Objective] = []
 
         def loss() -> Tensor:
@@ -159,8 +156,7 @@ class Agent:
             return passes[-1].loss
 
         norm = self._step(loss, [self.optimizer], self.hare.clipped_together())
-        self._tally.add_(passes[0], norm)
-        replay.reprioritise_(batch.index, passes[0].priority)
+        self._note(self._tally, replay, batch.index, passes[0], norm)
         return states[0]
 
     def _anneal_target_(self) -> None:

@@ -12,6 +12,7 @@ class Execution:
     """tf32: products in TensorFloat-32 on a GPU. bf16: the networks' passes of an update in bfloat16; weights, losses, Adam,
     the tortoise and acting stay float32"""
     compiled: bool = False
-    """put the loss through torch.compile: up to a minute at the start, less once it is cached; needs a compiler"""
+    """put the loss through torch.compile, on a GPU also the draw and what is noted: up to a minute at the start, less once it
+    is cached; needs a compiler"""
     captured: bool = False
     """on a GPU, record the update, its draw from replay included, as a CUDA graph, and the choice of actions as another"""

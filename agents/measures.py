@@ -5,7 +5,7 @@ from torch import Tensor
 
 from agents.agent import Agent
 from agents.engine import casting
-from agents.objective import objective
+from agents.objective import draw, objective
 from hare_tortoise.measure import activations, of_gradient, of_units, of_weights, to_floats, top_eigenvalue
 from hare_tortoise.step import distance_penalty
 from networks.augment import observe
@@ -33,7 +33,7 @@ def measure(agent: Agent, replay: Sampler, seed: int, hessian_rounds: int = 0) -
 
 @torch.no_grad()
 def _units(agent: Agent, replay: Sampler, generator: torch.Generator) -> dict[str, Tensor]:
-    batch = agent.draw(replay, SIZE, generator)
+    batch = replay.sample(SIZE, *agent.clocks, generator)
     state = observe(batch.frames, batch.visible[:1], first_frames(0, agent.device)[:1], None, generator)[0]
     outputs = activations(agent.hare, state)
     return of_units(agent.hare.layers(), outputs, torch.cat(outputs[-len(agent.hare.learning_head.streams) :], 1))
@@ -41,9 +41,9 @@ def _units(agent: Agent, replay: Sampler, generator: torch.Generator) -> dict[st
 
 def _loss(agent: Agent, replay: Sampler, generator: torch.Generator, rounds: int) -> dict[str, Tensor]:
     config = agent.config
-    batch = agent.draw(replay, config.replay.batch_size, generator)
-    states = observe(batch.frames, batch.visible, first_frames(config.jumps, agent.device), config.augmentation, generator)
-    noise = agent.hare.draw_noise(generator), agent.tortoise.draw_noise(generator)
+    first = first_frames(config.jumps, agent.device)
+    networks, generators = (agent.hare, agent.tortoise), (generator, generator)
+    batch, states, noise = draw(config, networks, replay, first, agent.clocks, generators)
     learns = [p for p in agent.hare.parameters() if p.requires_grad]
 
     def loss() -> Tensor:

@@ -9,10 +9,41 @@ from torch import Tensor
 from agents.config import AgentConfig
 from agents.losses import categorical_td, huber_td, project_categorical, self_prediction
 from hare_tortoise.step import output_penalty
+from networks.augment import observe
 from networks.qnetwork import Heads, QNetwork
-from replay.batch import Batch
+from replay.batch import Batch, Sampler
 
 Noise = tuple[Tensor | None, Tensor | None]
+
+
+class Clocks(NamedTuple):
+    """What changes from update to update, on the device."""
+
+    n: Tensor
+    """int64 [], rewards in a return"""
+    gamma: Tensor
+    """float32 [], discount"""
+    beta: Tensor
+    """float32 [], importance exponent"""
+
+
+def draw(
+    config: AgentConfig,
+    networks: tuple[QNetwork, QNetwork],
+    replay: Sampler,
+    first: Tensor,
+    clocks: Clocks,
+    generators: tuple[torch.Generator, torch.Generator],
+) -> tuple[Batch, Tensor, Noise]:
+    """All that is random in an update: a batch, its observations, float32 [K + 2, B, 4, 84, 84], and noise of both networks.
+
+    Observations begin at the frames `first`, int64 [K + 2]. The batch is drawn from the first generator, all else from the
+    second.
+    """
+    batch = replay.sample(config.replay.batch_size, *clocks, generators[0])
+    states = observe(batch.frames, batch.visible, first, config.augmentation, generators[1])
+    hare, tortoise = (network.draw_noise(generators[1]) for network in networks)
+    return batch, states, (hare, tortoise)
 
 
 class Objective(NamedTuple):

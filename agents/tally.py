@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from agents.objective import Objective
+from replay.batch import Sampler
 
 MEASURED = ("loss", "td_loss", "spr_loss", "q", "grad_norm")
 
@@ -48,3 +49,9 @@ class Tally:
         self._healthy.copy_(state["healthy"])
         self._learnt.copy_(state["learnt"])
         self._read_at = state["read_at"]
+
+
+def note_(tally: Tally, replay: Sampler, index: Tensor, objective: Objective, norm: Tensor) -> None:
+    """What an update leaves beside weights: its measurements, and the priorities of the rows `index`, int64 [B]."""
+    tally.add_(objective, norm)
+    replay.reprioritise_(index, objective.priority)

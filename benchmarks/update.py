@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents import agent as agents_agent
 from agents import objective as agents_objective
 from agents.agent import Agent
 from agents.bases import BASES
@@ -101,7 +100,7 @@ def parts(agent: Agent, replay: ReplayBuffer, rounds: int, warmup: int = 3) -> d
     calls = {
         "draw, weights": [(replay.priorities, "draw"), (replay.priorities, "weights")],
         "gather": [(replay, "gather")],
-        "augment, scale": [(agents_agent, "observe")],
+        "augment, scale": [(agents_objective, "observe")],
         "noise": [(agent.hare, "draw_noise"), (agent.tortoise, "draw_noise")],
         "targets": [(agents_objective, "targets")],
         "unroll": [(agent.hare, "predict")],

@@ -21,14 +21,13 @@ class Priorities:
         self.value = torch.zeros(rows, dtype=torch.int64, device=device)
         self.largest = torch.tensor(ONE, device=device)  # ever written; changed in place
         self.new = self.largest if rule.new_rows == "largest" else torch.tensor(ONE, device=device)  # what new rows get
-        self._sums = torch.zeros_like(self.value)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """`count` rows, int64 [count], one from each of `count` equal slices of the total priority (stratified).
 
         At least one row must have a priority above 0.
         """
-        sums = torch.cumsum(self.value, 0, out=self._sums)
+        sums = self.value.cumsum(0)
         total = sums[-1]
         slices = torch.arange(count, device=total.device, dtype=torch.float64)
         offset = torch.rand(count, generator=generator, device=total.device, dtype=torch.float64)
@@ -55,7 +54,7 @@ class Priorities:
         Rows of priority 0 keep it: they may have been overwritten since they were drawn. What is not a number counts as the
         smallest priority, so that a diverged agent is stopped by its loss and not by a broken draw.
         """
-        value = (priority.double().pow(self.alpha) * ONE).round().nan_to_num_(1).clamp_(1, LARGEST).long()
-        torch.maximum(self.largest, value.max(), out=self.largest)
+        value = (priority.double().pow(self.alpha) * ONE).round().nan_to_num(1).clamp(1, LARGEST).long()
+        self.largest.copy_(torch.maximum(self.largest, value.max()))
         value = torch.where(self.value[index] > 0, value, 0)
         self.value.scatter_reduce_(0, index, value, reduce="amax", include_self=False)

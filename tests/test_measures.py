@@ -90,8 +90,8 @@ def activations(agent: Agent, x: Tensor) -> list[tuple[Tensor, int]]:
 def gradients_of(agent: Agent, replay: Windows, seed: int) -> list[Tensor]:
     """The gradients of a copy of the hare on the training batch that is drawn after the states of the other measurements."""
     g, config, hare = torch.Generator().manual_seed(seed), agent.config, deepcopy(agent.hare)
-    agent.draw(replay, STATES, g)
-    batch = agent.draw(replay, SIZE, g)
+    replay.sample(STATES, *agent.clocks, g)
+    batch = replay.sample(SIZE, *agent.clocks, g)
     x = observe(batch.frames, batch.visible, first_frames(config.jumps), config.augmentation, g)
     hare.zero_grad()
     objective(config, hare, agent.tortoise, batch, x, (hare.draw_noise(g), agent.tortoise.draw_noise(g))).loss.backward()
@@ -179,8 +179,8 @@ def test_the_seed_alone_decides(name: str) -> None:
 def power_iteration(agent: Agent, replay: Windows, seed: int, rounds: int) -> float:
     """Rayleigh quotient after `rounds` products, in float64, each product a difference of two gradients."""
     g, config = torch.Generator().manual_seed(seed), agent.config
-    agent.draw(replay, STATES, g)  # the states of the other measurements come first
-    batch = agent.draw(replay, SIZE, g)
+    replay.sample(STATES, *agent.clocks, g)  # the states of the other measurements come first
+    batch = replay.sample(SIZE, *agent.clocks, g)
     x = observe(batch.frames, batch.visible, first_frames(config.jumps), config.augmentation, g).double()
     noise = tuple(None if n is None else n.double() for n in (agent.hare.draw_noise(g), agent.tortoise.draw_noise(g)))
     batch = replace(batch, **{name: getattr(batch, name).double() for name in ("ret", "discount", "mask", "weight")})
