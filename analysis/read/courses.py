@@ -57,7 +57,7 @@ def read_courses(wanted: set[Key], folders: dict[Key, Path], tables: Iterable[Pa
     sources += [checked(line for line in table_rows(table, PLASTICITY) if _key(*line) in others) for table in tables]
     told: tuple[dict[Key, pd.DataFrame], ...] = ({}, {})  # returns, measurements
     for source in sources:
-        new = defaultdict(list)
+        new: defaultdict[tuple[bool, Key], list[Row]] = defaultdict(list)
         for key, row in source:
             new["return" not in row, key].append(row)
         for (kind, key), rows in new.items():
