@@ -160,12 +160,12 @@ def test_a_loaded_state_is_not_learnt_with_an_old_graph(monkeypatch: pytest.Monk
     assert [graph.replays for graph in gpu.graphs] == [2, 2]
 
 
-def fifty(name: str, execution: Execution) -> tuple[list[float], Agent]:
-    """The loss of each of fifty updates, and the agent after them."""
+def twelve(name: str, execution: Execution) -> tuple[list[float], Agent]:
+    """The loss of each of twelve updates, and the agent after them."""
     agent = Agent(small(name), 3, device="cpu", seed=0, execution=execution)
     replay = FakeReplay([random_batch(agent.config, seed) for seed in range(3)])
     losses = []
-    for _ in range(50):
+    for _ in range(12):
         agent.update(replay)
         losses.append(agent.metrics()["loss"])
     return losses, agent
@@ -173,7 +173,7 @@ def fifty(name: str, execution: Execution) -> tuple[list[float], Agent]:
 
 def assert_agree(name: str, execution: Execution, first: float, every: float, weights: float) -> None:
     """Within these relative tolerances: the first loss, all losses, the way that the weights have gone."""
-    (losses, agent), (expected, eager) = fifty(name, execution), fifty(name, Execution())
+    (losses, agent), (expected, eager) = twelve(name, execution), twelve(name, Execution())
     assert losses[0] == pytest.approx(expected[0], rel=first)
     assert losses == pytest.approx(expected, rel=every)
     moved = distance(eager.hare.parameters(), eager.initial.parameters())

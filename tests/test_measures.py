@@ -110,13 +110,12 @@ def test_each_value_equals_numpy(name: str) -> None:
     scores = np.concatenate([naive_scores(a, units) for a, units in layers])
     streams = 1 if agent.config.head.dueling != "streams" else 2
     ranks = naive_ranks(torch.cat([a for a, _ in layers[-streams:]], 1))
-    silent = np.concatenate([(a == 0).numpy().ravel() for a, _ in layers])
     hare, tortoise, initial = (list(n.parameters()) for n in (agent.hare, agent.tortoise, agent.initial))
     gradients = np.concatenate([g.numpy().ravel() for g in gradients_of(agent, replay, 7)])
     expected = {
         "dormant": np.mean(scores <= 0.025),
         "dead": np.mean(scores == 0),
-        "zero_activations": np.mean(silent),
+        "zero_activations": np.mean(np.concatenate([(a == 0).numpy().ravel() for a, _ in layers])),
         "srank": ranks[0],
         "entropy_rank": ranks[1],
         "weight_norm": norm(hare),
@@ -126,8 +125,7 @@ def test_each_value_equals_numpy(name: str) -> None:
         "zero_gradients": np.mean(gradients == 0),
     }
     assert found == pytest.approx(expected, rel=1e-4)
-    assert found.keys() == expected.keys()  # no Hessian unless it is asked for
-    assert all(isinstance(value, float) for value in found.values())
+    assert all(isinstance(value, float) for value in found.values())  # approx compares the keys, too: no Hessian unasked
     if "crelu" not in name and name != "ln":  # a CReLU is alive on either side, and normalised channels move apart
         assert found["dormant"] >= found["dead"] >= 3 / len(scores)
     assert found["tortoise_distance"] > 0
@@ -154,7 +152,7 @@ def snapshot(agent: Agent, replay: Windows) -> object:
 def test_measuring_changes_nothing(name: str, rounds: int) -> None:
     agent, replay = trained(name)
     other, others = trained(name)
-    for update in range(3):
+    for update in range(2):
         before = snapshot(agent, replay)
         measure(agent, replay, update, rounds)
         assert_equal(snapshot(agent, replay), before)
@@ -209,8 +207,10 @@ def power_iteration(agent: Agent, replay: Windows, seed: int, rounds: int) -> fl
     return value
 
 
-@pytest.mark.parametrize("rounds", [1, 4])
-@pytest.mark.parametrize("name", ["der", "spr", "inject", "crelu", "ln", "scalar", "not dueling"])
+ROUNDS = {name: {"der": 1, "spr": 4}.get(name, 2) for name in AGENTS if not name.endswith(" spr")}
+
+
+@pytest.mark.parametrize(("name", "rounds"), ROUNDS.items())
 def test_the_hessian_is_that_of_the_loss(name: str, rounds: int) -> None:
     agent, replay = trained(name)
     found = measure(agent, replay, 3, rounds)["hessian"]

@@ -14,6 +14,7 @@ from experiment import folder, provenance
 from tests.toy_run import TOY
 
 ROOT = Path(__file__).parent.parent
+RANDOM = ["--game", "Catch", "--agent", "random", "--env-steps", "60", "--eval-episodes", "2"]
 # Commits a change to eval.py when training is about to begin.
 MOVED = """
 import pathlib, subprocess
@@ -49,10 +50,10 @@ def checkout(tmp_path: Path) -> Path:
 
 def test_code_that_moves_during_a_run_does_not_play_its_evaluation(checkout: Path, tmp_path: Path) -> None:
     first = git(checkout, "rev-parse", "HEAD")
-    argv = [*TOY, "--device", "cpu", "--out", str(tmp_path / "runs")]
+    argv = [*RANDOM, "--device", "cpu", "--out", str(tmp_path / "runs")]
     told = subprocess.run([sys.executable, "-c", MOVED, *argv], cwd=checkout, capture_output=True, text=True)
     assert told.returncode == 0, told.stderr
-    score = json.loads((tmp_path / "runs/der/Catch/seed0/score.json").read_text())
+    score = json.loads((tmp_path / "runs/random/Catch/seed0/score.json").read_text())
     assert (score["commit"], score["commit_at_end"]) == (first, git(checkout, "rev-parse", "HEAD"))
     assert f"the code was at commit {first} when this began" in told.stderr
 

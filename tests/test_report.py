@@ -15,7 +15,7 @@ from analysis.draw import page
 from analysis.read.published import ALL, published
 from envs.games import GAMES
 from experiment.command import UserError
-from tests.fake_runs import fake_run, score_table
+from tests.fake_runs import fake_run, leave_out_figures, score_table
 
 ROOT = Path(__file__).parent.parent
 PROTOCOL = ["--env-steps", "100", "--episodes", "2"]
@@ -95,9 +95,9 @@ def test_every_number_of_the_page_is_in_its_file(made: Path) -> None:
 
 def test_a_long_table_is_shown_in_part(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "LONG", 100)
-    out = tmp_path / "report.html"
-    report.main([str(made.parent / "runs"), "--games", "Pong", *PROTOCOL, "--out", str(out)])
-    found = Page(out.read_text()).tables
+    leave_out_figures(monkeypatch)
+    report.main([str(made.parent / "runs"), "--games", "Pong", *PROTOCOL, "--out", str(tmp_path / "report.html")])
+    found = Page((tmp_path / "report.html").read_text()).tables
     assert {row[3] for row in found["profiles.csv"][1:]} == {"0.250", "0.500", "1.000", "2.000", "4.000"}
     assert [row[:3] for row in found["learning_games.csv"][1:]] == [["Pong", agent, "100"] for agent in SCORES]
     with (tmp_path / "report_files/profiles.csv").open() as file:
@@ -169,7 +169,7 @@ def test_an_incomplete_study_is_refused_or_told_at_every_figure(tmp_path: Path) 
     assert rows[1][3].endswith("der_ht/Alien/seed0 is not finished")
 
 
-def test_published_runs_are_agents_too(tmp_path: Path) -> None:
+def test_published_runs_are_agents_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "DER.json").write_text('{"Pong": [-9.0, -8.5, -8.0]}')
     score_table(tmp_path / "results/scores.csv", [("der", "", "Pong", seed, -10.0) for seed in range(3)])
     command = [str(tmp_path / "results"), "--games", "Pong", *PROTOCOL, "--out", str(tmp_path / "a.html")]
@@ -184,11 +184,13 @@ def test_published_runs_are_agents_too(tmp_path: Path) -> None:
     assert [row[2] for row in found["games.csv"] if row[1] == "DER"] == ["run"]  # not the published mean as well
     sources = {row[0]: row[-1] for row in found["aggregates.csv"][1:]}
     assert sources == {"der": "runs of ours", "Dopamine": "published runs, DER.json", "DER": "published runs, DER.json"}
+    leave_out_figures(monkeypatch)
     report.main([*command, "--agents", "der", "--per-run", f"Dopamine={tmp_path / 'DER.json'}"])
     assert "Agents</dt><dd>der, Dopamine<" in (tmp_path / "a.html").read_text()
 
 
-def test_published_aggregates_stand_beside_whole_benchmarks_alone(tmp_path: Path) -> None:
+def test_published_aggregates_stand_beside_whole_benchmarks_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_out_figures(monkeypatch)
     rows = [("der", "", game, 0, GAMES[game].human) for game in GAMES]
     score_table(tmp_path / "results/scores.csv", rows)
     command = [str(tmp_path / "results"), *PROTOCOL, "--out", str(tmp_path / "a.html")]

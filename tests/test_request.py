@@ -12,7 +12,7 @@ from analysis import report
 from analysis.request import answer, read_command_line
 from analysis.summary import read
 from experiment.command import UserError
-from tests.fake_runs import fake_run, score_table
+from tests.fake_runs import fake_run, leave_out_figures, score_table
 from tests.test_report import PROTOCOL, Page
 
 ROOT = Path(__file__).parent.parent
@@ -37,8 +37,9 @@ def test_unfinished_runs_are_of_what_is_asked_for(tmp_path: Path) -> None:
     assert [label for label, _, _ in answer(asked).unfinished] == ["der", "der --tortoise.decay 0.5", "", "spr"]
 
 
-def test_what_was_left_out_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_left_out_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """On the error stream, and on the page; published runs are said to be of no protocol."""
+    leave_out_figures(monkeypatch)
     score_table(tmp_path / "results/scores.csv", [("der", "", "Pong", 0, -10.0)])
     (tmp_path / "results/notes.csv").write_text("a,b\n")
     (tmp_path / "bbf.csv").write_text("game,score\npong,19\npong,20\nzaxxon,3\n")

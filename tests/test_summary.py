@@ -9,12 +9,17 @@ import pytest
 from analysis import report, summary
 from envs.games import GAMES
 from experiment.command import UserError
-from tests.fake_runs import score_table
+from tests.fake_runs import leave_out_figures, score_table
 
 ROOT = Path(__file__).parent.parent
 FILES = os.environ.get("ATARI_100K_SCORES")  # a folder of published scores
 PUBLISHED = {"DER": "atari_100k_DER.json", "CURL": "atari_100k_CURL_10_evals.json"}  # which the committed report is beside
 PROTOCOL = ["--env-steps", "100", "--episodes", "2"]
+
+
+@pytest.fixture(autouse=True)
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_out_figures(monkeypatch)
 
 
 def reported(tmp_path: Path, flags: list[str], scores: dict[str, tuple[float, float]]) -> Path:
