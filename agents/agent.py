@@ -152,8 +152,9 @@ class Agent:
 
         def loss() -> Tensor:
             with casting(self.execution, self.device):
-                passes.append(self._objective(self.config, self.hare, self.tortoise, batch, states, noise))
-            return passes[-1].loss
+                found = self._objective(self.config, self.hare, self.tortoise, batch, states, noise)
+            passes.append(found._replace(loss=found.loss.detach()))
+            return found.loss
 
         norm = self._step(loss, [self.optimizer], self.hare.clipped_together())
         self._note(self._tally, replay, batch.index, passes[0], norm)

@@ -21,7 +21,7 @@ class Tally:
     @torch.no_grad()
     def add_(self, objective: Objective, norm: Tensor) -> None:
         """Count one update, whose gradient had the norm `norm`, float32 []."""
-        self._sums += torch.stack((objective.loss.detach(), objective.td.mean(), objective.spr.mean(), objective.q, norm))
+        self._sums += torch.stack((objective.loss, objective.td.mean(), objective.spr.mean(), objective.q, norm))
         self._healthy += (self._healthy == self._learnt) & objective.loss.isfinite()
         self._learnt += 1
 

@@ -5,12 +5,14 @@
 
 Bare means: inputs that lie ready as float32, noise that is already drawn, the same passes of hare and tortoise, a loss, the
 backward pass, fused Adam. Everything else (draw, gather, augmentation, projection, clipping, metrics, tortoise, priorities) is
-what the ratio shows. With --parts each part of an eager float32 update is timed, too.
+what the ratio shows. With --parts each part of an eager float32 update is timed, too; with --ops it is counted what each part
+dispatches, and on a GPU the kernels of the update as it was asked for, by kind, with their time.
 """
 
 import argparse
 import statistics
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +25,7 @@ from agents.catalogue import find_agent
 from agents.execution import Execution
 from agents.measures import measure
 from benchmarks.learners import ACTIONS, flops_of_an_update, learner
+from benchmarks.ops import Operators, kernels
 from benchmarks.program import EXECUTION, Program, Row
 from benchmarks.timing import interleaved, matrix_peak, ratio, watched
 from experiment.command import run
@@ -95,9 +98,9 @@ def row(name: str, execution: Execution, device: torch.device, rounds: int) -> R
     }
 
 
-def parts(agent: Agent, replay: ReplayBuffer, rounds: int, warmup: int = 3) -> dict[str, list[float]]:
-    """Seconds of each part of an eager update in each of `rounds` updates."""
-    calls = {
+def calls(agent: Agent, replay: ReplayBuffer) -> dict[str, list[tuple[Any, str]]]:
+    """The functions that are each part of an eager update."""
+    return {
         "draw, weights": [(replay.priorities, "draw"), (replay.priorities, "weights")],
         "gather": [(replay, "gather")],
         "augment, scale": [(agents_objective, "observe")],
@@ -112,9 +115,14 @@ def parts(agent: Agent, replay: ReplayBuffer, rounds: int, warmup: int = 3) -> d
         "priorities": [(replay, "reprioritise_")],
         "tortoise": [(agent.upkeep.pair, "follow")],
     }
-    found: dict[str, list[float]] = {part: [] for part in calls}
+
+
+def parts(agent: Agent, replay: ReplayBuffer, rounds: int, warmup: int = 3) -> dict[str, list[float]]:
+    """Seconds of each part of an eager update in each of `rounds` updates."""
+    watch = calls(agent, replay)
+    found: dict[str, list[float]] = {part: [] for part in watch}
     for _ in range(warmup + rounds):
-        with watched(calls) as spans:
+        with watched(watch) as spans:
             agent.update(replay)
         for part, times in spans.items():
             found[part].append(sum(end - start for start, end in times))
@@ -131,15 +139,37 @@ def rows_of_parts(name: str, device: torch.device, rounds: int) -> Iterator[Row]
         yield {"part": f"within another: {part}" if part in WITHIN else part, "time": times, "share": medians[part] / whole}
 
 
+def rows_of_operators(name: str, device: torch.device) -> Iterator[Row]:
+    """How many operators each part of an eager update of `name` dispatches, and the whole."""
+    agent, replay, _ = learner(find_agent(name), device)
+    with Operators() as seen, watched(calls(agent, replay), lambda: seen.counts.total()) as spans:
+        agent.update(replay)
+    for part, counts in spans.items():
+        if counts:
+            yield {"part": f"within another: {part}" if part in WITHIN else part, "operators": sum(b - a for a, b in counts)}
+    yield {"part": f"all of {name}", "operators": seen.counts.total()}
+
+
+def rows_of_kernels(name: str, execution: Execution, device: torch.device) -> Iterator[Row]:
+    """How many kernels of each kind an update of `name` starts on a GPU, and how long these take."""
+    agent, replay, _ = learner(find_agent(name), device, execution)
+    for kind, (count, seconds) in kernels(lambda: agent.update(replay)).items():
+        yield {"kind": f"{name}: {kind}", "kernels": count, "busy, us": 1e6 * seconds}
+
+
 def rows(asked: argparse.Namespace) -> Iterator[Row]:
-    """A row for each agent, and with --parts where its time goes."""
+    """A row for each agent; with --parts where its time goes, with --ops what it dispatches, and on a GPU its kernels."""
     for name in asked.agents:
         yield row(name, asked.execution, asked.device, asked.rounds)
         if asked.parts:
             yield from rows_of_parts(name, asked.device, asked.rounds)
+        if asked.ops:
+            yield from rows_of_operators(name, asked.device)
+            if asked.device.type == "cuda":
+                yield from rows_of_kernels(name, asked.execution, asked.device)
 
 
-main = Program("update", __doc__, rows, agents=list(BASES), **EXECUTION, rounds=40, parts=False)
+main = Program("update", __doc__, rows, agents=list(BASES), **EXECUTION, rounds=40, parts=False, ops=False)
 
 if __name__ == "__main__":
     run(main)
