@@ -155,7 +155,7 @@ def games_of(folder: Path, settings: dict[str, Any]) -> int:
 def acting(settings: dict[str, Any], device: str) -> Execution:
     """How the run's own evaluation computed, as far as the type of `device` can: bfloat16 is for updates alone."""
     precision = settings.get("execution", {}).get("precision", "float32")
-    return Execution(precision="tf32" if precision == "tf32" and device == "cuda" else "float32")
+    return Execution("tf32" if precision == "tf32" and device == "cuda" else "float32")
 
 
 def play(asked: Evaluation) -> None:

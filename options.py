@@ -11,7 +11,7 @@ import tyro
 
 from agents.catalogue import AGENTS, find_agent, help_text
 from agents.config import AgentConfig
-from agents.execution import Execution
+from agents.execution import AUTO, Execution
 from agents.schedules import updates_due
 from envs.games import find_game
 from experiment.command import parse, peek, say, user_errors
@@ -56,7 +56,7 @@ class Run:
     """env steps between two measurements of plasticity; 0 for none"""
     hessian_rounds: Counted = 0
     """rounds of power iteration for the Hessian's top eigenvalue in a measurement; 0 leaves it out"""
-    execution: Execution = Execution()
+    execution: Execution = AUTO
     fresh: bool = False
     """start over, deleting what an earlier run left in the folder"""
     config: Annotated[AgentConfig, tyro.conf.arg(name="")] = AGENTS["spr_ht"]
@@ -114,6 +114,17 @@ class Run:
     def folder(self) -> Path:
         """Where this run is kept."""
         return self.out / self.agent / self.game / f"seed{self.seed}"
+
+    def going_on(self, settings: dict[str, Any]) -> "Run":
+        """The same where it goes on with a run that was begun with `settings`: what is auto is as it was chosen there."""
+        begun = self.renewed(settings)["execution"]
+        chosen = {name: begun[name] for name, value in dataclasses.asdict(self.execution).items() if value == "auto"}
+        return dataclasses.replace(self, execution=dataclasses.replace(self.execution, **chosen))
+
+    @staticmethod
+    def renewed(values: dict[str, Any]) -> dict[str, Any]:
+        """Settings as `values`; a run from before there were other ways than the plain one was made in that."""
+        return values | {"execution": dataclasses.asdict(Execution()) | values.get("execution", {})}
 
     def identity(self) -> dict[str, Any]:
         """All that the result depends on, as plain values; what a run folder is recognised by."""

@@ -17,6 +17,7 @@ if __name__ == "__main__":
     run(main)  # reads the command line; where there is something to train, it imports this file, and torch with it
 
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -24,13 +25,14 @@ import numpy as np
 import torch
 
 from agents.agent import Agent
-from agents.engine import check_execution
+from agents.engine import check_execution, settle
+from agents.execution import Execution
 from agents.measures import measure
 from agents.schedules import updates_due
 from envs.lanes import SIDE, Step
 from envs.make import make_lanes
 from eval import evaluate, summary
-from experiment.command import user_errors
+from experiment.command import say, user_errors
 from experiment.past import Past
 from experiment.progress import Progress
 from experiment.session import Session
@@ -44,11 +46,15 @@ class Training:
 
     def __init__(self, asked: Run, device: torch.device) -> None:
         """UserError if the game's ROM is absent, or if the device cannot do what is asked."""
-        self.asked, c = asked, asked.config
+        c = asked.config
         with user_errors():
-            check_execution(asked.execution, device)
+            settled = settle(asked.execution, device, updates_due(c, asked.env_steps))
+            check_execution(settled, device)
             self.lanes = make_lanes(asked.game, asked.num_lanes, asked.seed)
-        how = {"device": device, "seed": asked.seed, "execution": asked.execution}
+        if settled not in (asked.execution, Execution()):
+            say(f"note: computes in {settled.precision}{', compiled' * settled.compiled}{', captured' * settled.captured}")
+        self.asked = asked = replace(asked, execution=settled)
+        how = {"device": device, "seed": asked.seed, "execution": settled}
         self.agent = Agent(c, self.lanes.num_actions, **how, planned=updates_due(c, asked.env_steps))
         window, rule = Window(c.target.n_max, c.jumps), Rule(c.replay.alpha, c.replay.new_rows)
         least = window.steps_needed * asked.num_lanes  # all that an agent needs which does not learn

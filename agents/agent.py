@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from agents.config import AgentConfig
-from agents.engine import Captured, casting, prepare
-from agents.execution import Execution
+from agents.engine import Captured, casting, prepare, settle
+from agents.execution import AUTO, Execution
 from agents.objective import Clocks, Objective, draw, objective
 from agents.schedules import anneal, annealed
 from agents.tally import Tally, note_
@@ -36,14 +36,14 @@ class Agent:
         *,
         device: torch.device | str,
         seed: int,
-        execution: Execution = Execution(),
+        execution: Execution = AUTO,
         planned: int | None = None,
     ) -> None:
         """`planned`: updates of the whole run, if known. No reset comes when too few of them are left (`Resets.due`)."""
         self.config = config
         self.num_actions = num_actions
         self.device = torch.device(device)
-        self.execution = execution
+        self.execution = execution = settle(execution, self.device, planned)
         seeds = torch.Generator().manual_seed(seed)
         seeded = torch.randint(2**62, (3,), generator=seeds).tolist()
         self._origin = seeded[0]

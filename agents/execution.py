@@ -3,16 +3,25 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Switch = bool | Literal["auto"]
+
 
 @dataclass(frozen=True)
 class Execution:
-    """The same update at another speed: results agree up to rounding, and from there on take their own course."""
+    """The same update at another speed: results agree up to rounding, and from there on take their own course.
 
-    precision: Literal["float32", "tf32", "bf16"] = "float32"
-    """tf32: products in TensorFloat-32 on a GPU. bf16: the networks' passes of an update in bfloat16; weights, losses, Adam,
-    the tortoise and acting stay float32"""
-    compiled: bool = False
+    What is `auto` is chosen by the device and the length of the run (`agents.engine.settle`); from then on it is the run's.
+    """
+
+    precision: Literal["auto", "float32", "tf32", "bf16"] = "float32"
+    """tf32: products in TensorFloat-32, which a GPU of compute capability 8.0 takes by auto. bf16: the networks' passes of an
+    update in bfloat16; weights, losses, Adam, the tortoise and acting stay float32"""
+    compiled: Switch = False
     """put the loss through torch.compile, on a GPU also the draw and what is noted: up to a minute at the start, less once it
-    is cached; needs a compiler"""
-    captured: bool = False
-    """on a GPU, record the update, its draw from replay included, as a CUDA graph, and the choice of actions as another"""
+    is cached; needs a compiler. auto: in a run that is long enough to earn that"""
+    captured: Switch = False
+    """on a GPU, record the update, its draw from replay included, as a CUDA graph, and the choice of actions as another. auto:
+    wherever there is one"""
+
+
+AUTO = Execution("auto", "auto", "auto")

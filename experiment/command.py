@@ -11,15 +11,40 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TextIO, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, NoReturn, TextIO, TypeVar, get_args, get_type_hints
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from experiment.interrupt import INTERRUPTED
 
 T = TypeVar("T")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)  # that a disk failed is no mistake of the command line's
 USUAL = {"lr": "learning-rate"}  # names of flags that other programs have, and ours
+
+
+SWITCHES = ConstructorRegistry()
+ON = {"on": True, "off": False, "auto": "auto"}
+
+
+@SWITCHES.primitive_rule
+def _switch(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """How a flag is read that may be left to the program: `--flag`, `--flag off`, `--flag auto`."""
+    if info.type != bool | Literal["auto"]:
+        return None
+
+    def read(words: list[str]) -> bool | str:
+        if len(words) > 1 or not ON.keys() >= set(words):
+            raise ValueError(f"it is on, off or auto, not {' '.join(words)}")
+        return ON[words[0]] if words else True
+
+    return PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="[{on,off,auto}]",
+        instance_from_str=read,
+        is_instance=lambda value: value in ON.values(),
+        str_from_instance=lambda value: [next(word for word, meant in ON.items() if meant == value)],
+    )
 
 
 class UserError(Exception):
@@ -64,7 +89,7 @@ def parse(
     said = io.StringIO()
     given = {"prog": program()} | ({} if default is None else {"default": default})
     try:
-        with user_errors(), contextlib.redirect_stderr(said):
+        with user_errors(), contextlib.redirect_stderr(said), SWITCHES:
             value, unknown = tyro.cli(
                 kind, args=list(argv), return_unknown_args=True, config=(tyro.conf.AvoidSubcommands,), **given
             )

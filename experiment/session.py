@@ -22,6 +22,7 @@ from experiment.start import Asked
 class Training(Protocol):
     """What a session needs of the `Training` of train.py or of supervised/train.py, where each of these is described."""
 
+    asked: Asked  # with all that was left to it decided
     time: int  # how far it is, by the clock of its run
     learn: Callable[["Session"], None]
     score: Callable[["Session"], dict[str, Any] | None]  # None without an evaluation
@@ -49,6 +50,7 @@ class Session:
         What score.json holds; None without an evaluation.
         """
         with closing(kind(self.asked, self.device)) as training:
+            self.asked = training.asked
             self.begin(training)
             with closing(self.metrics):
                 with self._signals.patient():

@@ -22,6 +22,7 @@ class Asked(Protocol):
     clock: str
     folder: Path
     identity: Callable[[], dict[str, Any]]
+    going_on: Callable[[dict[str, Any]], Any]
     mirror: Callable[[], dict[str, str]]
     outcome: Callable[[dict[str, Any] | None], str]
 
@@ -37,6 +38,8 @@ def start(asked: Asked, loop: str, packages: tuple[str, ...]) -> None:
         if score is not None:
             say(folder.finished(score))
         else:
+            if not asked.fresh and (begun := folder.settings()) is not None:
+                asked = asked.going_on(begun)
             made = provenance(packages)  # the commit is taken before more of the code is read
             if asked.wandb == "online":
                 require_key()

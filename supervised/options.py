@@ -75,6 +75,10 @@ class Run:
         former = [place / old / seed for old, name in FORMER.items() if name == self.method]
         return next((path for path in former if path.exists()), place / self.method / seed)
 
+    def going_on(self, settings: dict[str, Any]) -> "Run":
+        """The same: nothing is left to a run that was begun with `settings`."""
+        return self
+
     @staticmethod
     def renewed(values: dict[str, Any]) -> dict[str, Any]:
         """Settings as `values` with the name that their method has today."""

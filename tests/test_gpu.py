@@ -87,7 +87,7 @@ def test_an_update_agrees_with_the_cpu(name: str) -> None:
     batch = random_batch(config, 0)
     found = []
     for device in (torch.device("cpu"), CUDA):
-        agent = Agent(config, ACTIONS, device=device, seed=0)
+        agent = Agent(config, ACTIONS, device=device, seed=0, execution=Execution())
         moved = replace(batch, **{key: getattr(batch, key).to(device) for key in batch.__dataclass_fields__})
         # Devices draw other numbers: neither noise nor augmentation. What these do is held by the tests of the CPU.
         agent.hare.draw_noise = agent.tortoise.draw_noise = lambda _: None  # type: ignore[method-assign, assignment]
