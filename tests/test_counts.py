@@ -26,7 +26,7 @@ def test_the_count_is_that_of_the_layers() -> None:
     """`der`, 18 actions, batch 32, by hand: two operations for each multiplication."""
     first = 2 * 16 * 16 * 32 * (4 * 25)
     second = 2 * 3 * 3 * 64 * (32 * 25)
-    head = 2 * 2 * (2 * 576 * 256 + 256 * 51 * (18 + 1))  # means and sigmas
+    head = 2 * (2 * 576 * 256 + 256 * 51 * (18 + 1))  # of the noisy weights, whose forming is not counted
     forward = first + second + head
     backward = 2 * forward - first  # the frames need no gradient
     passes = 32 * (3 * forward + backward)  # hare at s_t and s_{t+n}, tortoise at s_{t+n}

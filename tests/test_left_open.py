@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+import train
 from agents import engine
 from agents.engine import settle
 from agents.execution import AUTO, Execution
 from experiment.command import UserError
 from experiment.folder import CONFIG, RunFolder, differences
 from options import Run, read_command_line
-from tests.killed import finish
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 FLAGS = "--game Catch --agent random --env-steps 40 --log-every 20 --eval-episodes 1 --device cpu"
@@ -61,12 +61,12 @@ def test_a_run_from_before_there_was_a_choice_was_a_plain_one() -> None:
     )
 
 
-def test_what_was_chosen_is_written_down(tmp_path: Path) -> None:
-    assert finish([*FLAGS.split(), "--out", str(tmp_path)], tmp_path / "log") == 0
+def test_what_was_chosen_is_written_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train.main([*FLAGS.split(), "--out", str(tmp_path)])
     (config,) = tmp_path.rglob(CONFIG)
     assert json.loads(config.read_text())["settings"]["execution"] == asdict(Execution())
-    assert finish([*FLAGS.split(), "--out", str(tmp_path)], tmp_path / "log") == 0
-    assert "finished on" in (tmp_path / "log").read_text()
+    train.main([*FLAGS.split(), "--out", str(tmp_path)])
+    assert "finished on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
