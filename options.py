@@ -1,6 +1,7 @@
 """The command lines of train.py and eval.py as frozen values. No torch here, so help and mistakes are answered at once."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -193,6 +194,8 @@ def read_command_line(argv: Sequence[str]) -> Run:
         raise SystemExit(0)
     with user_errors():
         config = find_agent(agent)
+    # Read when CUDA is loaded: workspaces of a fixed size, without which cuBLAS may add in another order.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     asked = parse(Run, argv, Run(agent=agent, config=config), lambda flag: lacking(flag, agent, config))
     with user_errors():
         asked = dataclasses.replace(asked, game=find_game(asked.game).name)

@@ -44,9 +44,12 @@ def check_execution(execution: Execution, device: torch.device) -> None:
 
 
 def prepare(function: Callable[..., Any], execution: Execution, device: torch.device) -> Callable[..., Any]:
-    """`function`, compiled if that is asked for and a compiler is at hand; and set the precision of products on a GPU."""
+    """`function`, compiled if that is asked for and a compiler is at hand; and set how products are computed on a GPU."""
     torch.set_float32_matmul_precision("high" if execution.precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = execution.precision == "tf32"  # by default convolutions would take it
+    torch.backends.cudnn.deterministic = execution.deterministic
+    torch.use_deterministic_algorithms(execution.deterministic and device.type == "cuda")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it has not written
     if not execution.compiled:
         return function
     missing = _missing_compiler(device)

@@ -22,6 +22,8 @@ class Execution:
     captured: Switch = False
     """on a GPU, record the update, its draw from replay included, as a CUDA graph, and the choice of actions as another. auto:
     wherever there is one"""
+    deterministic: bool = False
+    """on a GPU, the same bits each time: only kernels that add in a fixed order, at a cost. A CPU's always do"""
 
 
 AUTO = Execution("auto", "auto", "auto")

@@ -20,7 +20,13 @@ from experiment.parser import Parser, user_path
 from experiment.provenance import commit, short
 
 Row = dict[str, Any]
-EXECUTION = {"device": ("cpu", "cuda"), "precision": ("float32", "tf32", "bf16"), "compiled": False, "captured": False}
+EXECUTION = {
+    "device": ("cpu", "cuda"),
+    "precision": ("float32", "tf32", "bf16"),
+    "compiled": False,
+    "captured": False,
+    "deterministic": False,
+}
 
 
 class Program:
@@ -38,7 +44,7 @@ class Program:
         if "device" in asked:
             asked.device = choose_device(asked.device)
         if "captured" in asked:
-            asked.execution = Execution(asked.precision, asked.compiled, asked.captured)
+            asked.execution = Execution(asked.precision, asked.compiled, asked.captured, asked.deterministic)
             with user_errors():
                 check_execution(asked.execution, asked.device)
         return self._rows(asked)

