@@ -6,7 +6,8 @@
 The tests that need a GPU, a short real run, the update of every base (eager, captured, compiled; float32, TF32, bfloat16), and
 several runs at once, by the other benchmarks. Writes OUT.json and OUT.md first, and after every row, so that what is measured
 is kept whatever happens; what failed, or was not begun before so many --minutes, is named in them. --quick means few agents and
-rounds.
+rounds. --only pytest, run, update, many or here makes that part alone and keeps the others of an earlier OUT.json, so that two
+short visits to a machine make one table.
 """
 
 import json
@@ -19,16 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from agents.bases import BASES
-from benchmarks import many, run, update
+from benchmarks import here, many, run, update
 from benchmarks.program import Row, circumstances, flags, table
 from experiment import command
-from experiment.command import UserError
+from experiment.command import UserError, nearest
 from experiment.device import choose_device, device_name
-from experiment.files import write_json, write_text, writing
+from experiment.files import read_json, write_json, write_text, writing
 
 EAGER = ("--precision float32", "--precision tf32", "--precision bf16")
 CAPTURED = tuple(f"{way} --captured" for way in EAGER)
 COMPILED = ("--precision bf16 --compiled", "--precision bf16 --compiled --captured")
+FAST = "--precision tf32 --compiled --captured"  # what auto takes
 TESTS = 240  # seconds for the tests
 
 
@@ -46,7 +48,13 @@ def _end(said: bytes) -> str:
     return said.decode(errors="replace")[-3000:]
 
 
-PROGRAMS = {"pytest": gpu_tests, "run": run.main.measure, "update": update.main.measure, "many": many.main.measure}
+PROGRAMS = {
+    "pytest": gpu_tests,
+    "run": run.main.measure,
+    "update": update.main.measure,
+    "many": many.main.measure,
+    "here": here.main.measure,
+}
 
 
 def plan(device: str, quick: bool) -> Iterator[tuple[str, str]]:
@@ -62,6 +70,8 @@ def plan(device: str, quick: bool) -> Iterator[tuple[str, str]]:
     yield "many", f"{some} --device {device}{' --captured' * captured}"
     if captured:
         yield "many", f"{some} --device {device} --captured --streams"
+        yield "update", f"--agents der_ht spr_ht bbf_ht --device cuda --rounds 5 --ops {FAST}"
+    yield "here", f"--agent {agent} --device {device} --env-steps {steps} --runs {'1 2' if quick else '1 4 8 16'}"
 
 
 def measured(measure: Callable[[Sequence[str]], Iterator[Row]], words: str, end: float) -> Iterator[Row]:
@@ -89,15 +99,21 @@ def markdown(report: dict[str, Any]) -> str:
 
 def main(argv: list[str]) -> None:
     """Measure row by row until all is done; where the time is up, say so."""
-    asked = flags("gpu", __doc__, out=Path("gpu"), device=("cuda", "cpu"), minutes=8.5, quick=False).parse_args(argv)
+    own = {"out": Path("gpu"), "device": ("cuda", "cpu"), "minutes": 8.5, "quick": False, "only": [*PROGRAMS]}
+    asked = flags("gpu", __doc__, **own).parse_args(argv)
     if not asked.out.name:
         raise UserError("--out must name a file")
+    if unknown := [name for name in asked.only if name not in PROGRAMS]:
+        raise UserError(f"--only {unknown[0]}: {nearest(unknown[0], list(PROGRAMS))}")
     began, device = time.monotonic(), choose_device(asked.device)
-    report: dict[str, Any] = {"device": device_name(device), "circumstances": circumstances(), "sections": {}}
+    earlier = asked.out.with_name(f"{asked.out.name}.json")
+    kept = read_json(earlier)["sections"] if earlier.exists() and len(asked.only) < len(PROGRAMS) else {}
+    sections = {name: rows for name, rows in kept.items() if name not in asked.only}
+    report: dict[str, Any] = {"device": device_name(device), "circumstances": circumstances(), "sections": sections}
     with writing(asked.out):
         asked.out.parent.mkdir(parents=True, exist_ok=True)
     _write(asked.out, report)
-    for name, words in plan(asked.device, asked.quick):
+    for name, words in [part for part in plan(asked.device, asked.quick) if part[0] in asked.only]:
         for found in measured(PROGRAMS[name], words, began + 60 * asked.minutes):
             report["sections"].setdefault(name, []).append({"command": words, **found})
             report["seconds"] = time.monotonic() - began

@@ -50,6 +50,8 @@ class Here(Sweep):
     """runs at the same time, over all cards; by default 8 a card, without a card one a core"""
     gpus: tuple[str, ...] = ()
     """the cards to be used, as nvidia-smi numbers them; none named means all"""
+    mps: bool = True
+    """let runs that share a card do so by NVIDIA's MPS, if it is installed"""
 
 
 class Job(NamedTuple):
@@ -187,7 +189,7 @@ def carry_out(asked: Here, flags: Sequence[str], todo: Sequence[Look]) -> Counte
     for card in cards or [None]:
         require_memory([cell.run for cell in todo], places.count(card), card)
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores() // at_once)))
-    with Signals() as signals, mps.serving(at_once > len(cards) > 0) as where, signals.patient():
+    with Signals() as signals, mps.serving(asked.mps and at_once > len(cards) > 0) as where, signals.patient():
         pool = Pool(todo, places, flags, {"OMP_NUM_THREADS": threads, **where})
         try:
             while pool.busy:

@@ -24,14 +24,19 @@ class Card(NamedTuple):
     free: int
 
 
-def cards() -> list[Card]:
-    """The NVIDIA cards that this process may use; none without nvidia-smi."""
-    command = ["nvidia-smi", "--query-gpu=index,uuid,name,memory.free", "--format=csv,noheader,nounits"]
+def query(*fields: str) -> list[list[str]]:
+    """What nvidia-smi says of each card, without units; nothing if it is not there or fails."""
+    command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    rows = [[word.strip() for word in line.split(",")] for line in done.stdout.splitlines()] if done.returncode == 0 else []
+    return [[word.strip() for word in line.split(",")] for line in done.stdout.splitlines()] if done.returncode == 0 else []
+
+
+def cards() -> list[Card]:
+    """The NVIDIA cards that this process may use; none without nvidia-smi."""
+    rows = query("index", "uuid", "name", "memory.free")
     found = [Card(index, uuid, name, int(free) << 20) for index, uuid, name, free in rows]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:

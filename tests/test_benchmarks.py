@@ -17,7 +17,7 @@ from torch.multiprocessing import start_processes
 
 from agents.agent import Agent
 from agents.bases import BASES
-from benchmarks import coverage, env, flips, gpu, kills, many, methods, program, replay, resume, run, supervised, update
+from benchmarks import coverage, env, flips, gpu, here, kills, many, methods, program, replay, resume, run, supervised, update
 from benchmarks.learners import filled
 from benchmarks.program import Row
 from benchmarks.update import parts
@@ -148,7 +148,9 @@ def test_a_row_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch, tmp
 
     monkeypatch.setattr(subprocess, "run", slow)
     monkeypatch.setattr(gpu, "circumstances", lambda: "c")
-    monkeypatch.setattr(gpu, "PROGRAMS", gpu.PROGRAMS | {"run": lambda _: iter([{"y": 1}]), "update": broken, "many": last})
+    monkeypatch.setattr(
+        gpu, "PROGRAMS", gpu.PROGRAMS | {"run": lambda _: iter([{"y": 1}]), "update": broken, "many": last, "here": last}
+    )
     gpu.main(["--device", "cpu", "--quick", "--out", str(out)])
     found = json.loads(kept.read_text())["sections"]
     said = {"failed": "not done in 240 s", "said": "3 passed, and then"}
@@ -162,7 +164,7 @@ def test_what_did_not_fit_into_the_time_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(gpu, "circumstances", lambda: "c")
     gpu.main(["--device", "cpu", "--quick", "--minutes", "0", "--out", str(tmp_path / "gpu")])
     sections = json.loads((tmp_path / "gpu.json").read_text())["sections"]
-    assert {name: len(rows) for name, rows in sections.items()} == {"pytest": 1, "run": 1, "update": 16, "many": 1}
+    assert {name: len(rows) for name, rows in sections.items()} == {"pytest": 1, "run": 1, "update": 16, "many": 1, "here": 1}
     assert {row["failed"] for rows in sections.values() for row in rows} == {"the time was up"}
     rows = gpu.measured(lambda _: iter([{"x": 1}, {"x": 2}]), "", time.monotonic() + 0.2)
     assert next(rows) == {"x": 1}
@@ -183,7 +185,7 @@ def test_a_row_says_what_could_not_be_done() -> None:
 @pytest.mark.parametrize("quick", [False, True])
 def test_what_is_planned_are_command_lines(device: str, quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    for module in (run, update, many):
+    for module in (run, update, many, here):
         monkeypatch.setattr(module.main, "_rows", asked.append)
     monkeypatch.setattr(program, "choose_device", torch.device)
     monkeypatch.setattr(program, "check_execution", lambda *_: None)
@@ -191,5 +193,44 @@ def test_what_is_planned_are_command_lines(device: str, quick: bool, monkeypatch
     for name, words in planned[1:]:
         gpu.PROGRAMS[name](words.split())
     assert {str(found.device) for found in asked if "device" in found} == {device}
-    assert len({(found.agents[0], found.execution) for found in asked if "agents" in found}) == 8 * (2 if quick else len(BASES))
-    assert ("captured" in planned[-1][1]) == (device == "cuda")
+    ways = {(found.agents[0], found.execution) for found in asked if "agents" in found and not found.ops}
+    assert len(ways) == 8 * (2 if quick else len(BASES))
+    assert [found.agents for found in asked if "agents" in found and found.ops] == [["der_ht", "spr_ht", "bbf_ht"]] * (
+        device == "cuda"
+    )
+    assert planned[-1][0] == "here"
+
+
+def test_a_second_visit_keeps_what_the_first_one_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    out, counts = tmp_path / "gpu", iter(range(10))
+    monkeypatch.setattr(gpu, "circumstances", lambda: "c")
+    monkeypatch.setattr(gpu, "PROGRAMS", {name: lambda _: iter([{"x": next(counts)}]) for name in gpu.PROGRAMS})
+    for only in ("run", "here", "run"):
+        gpu.main(["--device", "cpu", "--quick", "--out", str(out), "--only", only])
+    sections = json.loads((tmp_path / "gpu.json").read_text())["sections"]
+    assert {name: [row["x"] for row in rows] for name, rows in sections.items()} == {"here": [1], "run": [2]}
+    with pytest.raises(UserError, match="--only rum: did you mean run"):
+        gpu.main(["--device", "cpu", "--out", str(out), "--only", "rum"])
+
+
+def test_runs_side_by_side_are_whole_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures are those of the runs that `sweep.here` made: a stand-in leaves two, of 10 and 20 env steps a second."""
+
+    def made(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        folder = Path(words[words.index("--out") + 1])
+        for seed in range(2):
+            place = folder / f"der/Pong/seed{seed}"
+            place.mkdir(parents=True)
+            row = {"kind": "train", "clock": {"env_steps_per_second": 10.0 * (seed + 1)}}
+            (place / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    monkeypatch.setattr(here, "query", lambda *fields: [])
+    monkeypatch.setattr(subprocess, "run", made)
+    (row,) = here.main.measure(["--agent", "der", "--runs", "2", "--device", "cpu"])
+    assert row["env steps a second"] == 30
+    assert "power, W" not in row
+    broken = subprocess.CompletedProcess([], 1, "", "a\nb: it failed")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: broken)
+    with pytest.raises(UserError, match="2 runs at once: b: it failed"):
+        list(here.main.measure(["--agent", "der", "--runs", "2", "--device", "cpu"]))
