@@ -51,7 +51,7 @@ ALLOWED = {
         *(f"experiment.{name}" for name in ("command", "folder", "interrupt", "progress", "rows", "signals")),
     },
     "supervised": {"hare_tortoise", "experiment", "analysis", "analysis.compute.statistics", "analysis.draw.canvas"},
-    "benchmarks": {*PROGRAMS, *ROOMS} - {"sweep", "examples"},
+    "benchmarks": {*PROGRAMS, *ROOMS} - {"examples"},
 }
 
 # What may be imported inside a function: what an installation need not have, or (cv2) what one data set alone needs.
