@@ -39,6 +39,7 @@ from experiment.session import Session
 from replay.batch import Rule, Window
 from replay.buffer import ReplayBuffer
 from replay.stack import FrameStack
+from replay.upload import Upload
 
 
 class Training:
@@ -46,20 +47,20 @@ class Training:
 
     def __init__(self, asked: Run, device: torch.device) -> None:
         """UserError if the game's ROM is absent, or if the device cannot do what is asked."""
-        c = asked.config
+        c, updates = asked.config, updates_due(asked.config, asked.env_steps)
         with user_errors():
-            settled = settle(asked.execution, device, updates_due(c, asked.env_steps))
+            settled = settle(asked.execution, device, updates)
             check_execution(settled, device)
             self.lanes = make_lanes(asked.game, asked.num_lanes, asked.seed)
         if settled not in (asked.execution, Execution()):
             say(f"note: computes in {settled.precision}{', compiled' * settled.compiled}{', captured' * settled.captured}")
         self.asked = asked = replace(asked, execution=settled)
-        how = {"device": device, "seed": asked.seed, "execution": settled}
-        self.agent = Agent(c, self.lanes.num_actions, **how, planned=updates_due(c, asked.env_steps))
+        self.agent = Agent(c, self.lanes.num_actions, device=device, seed=asked.seed, execution=settled, planned=updates)
         window, rule = Window(c.target.n_max, c.jumps), Rule(c.replay.alpha, c.replay.new_rows)
         least = window.steps_needed * asked.num_lanes  # all that an agent needs which does not learn
         rows = least if c.optimizer is None else min(c.replay.capacity, max(asked.env_steps, least))
         self.replay = ReplayBuffer(rows, asked.num_lanes, window, rule, device=device, seed=asked.seed)
+        self.upload = Upload(asked.num_lanes, SIDE, device)
         self.stack = FrameStack(asked.num_lanes, SIDE, device)
         self.past = Past(asked.env_steps // asked.num_lanes, asked.num_lanes)
         self.time = 0  # env steps done, over all lanes
@@ -101,8 +102,9 @@ class Training:
     def remember(self, action: np.ndarray, step: Step) -> None:
         """Keep the env step that `action`, int64 [L], was taken in."""
         terminal = step.life_lost | step.game_over
-        self.replay.append(self.stack.newest, action, step.reward.clip(-1, 1), terminal, step.truncated)
-        self.stack.push_(step.frame, terminal | step.truncated)
+        row = self.upload(step.frame, action, step.reward.clip(-1, 1), terminal, step.truncated)
+        self.replay.append(self.stack.newest, row.action, row.reward, row.terminal, row.truncated)
+        self.stack.push_(row.frame, row.terminal | row.truncated)
         self.past.add(action, step.frame, step.reward, terminal, step.truncated)
         self.time += len(action)
 

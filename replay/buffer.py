@@ -13,7 +13,6 @@ from torch import Tensor
 
 from replay.batch import STACK, Batch, Rule, Window
 from replay.priorities import Priorities
-from replay.upload import upload
 
 Column = Tensor | np.ndarray
 
@@ -55,7 +54,7 @@ class ReplayBuffer:
         slot = self.time % self.steps
         columns = (self.frame, frame), (self.action, action), (self.reward, reward), (self.terminal, terminal)
         for column, values in (*columns, (self.ended, terminal | truncated)):
-            column[:, slot] = upload(values, column.device)
+            column[:, slot] = torch.as_tensor(values, device=column.device)
         value = self.priorities.value.view(self.num_lanes, self.steps)
         value[:, (slot + STACK - 1) % self.steps] = 0  # the last row whose stack needs the frame just overwritten
         if self.time >= self.reach:

@@ -5,7 +5,6 @@ import torch
 from torch import Tensor
 
 from replay.batch import STACK
-from replay.upload import upload
 
 
 class FrameStack:
@@ -21,7 +20,7 @@ class FrameStack:
 
     def push_(self, frame: Tensor | np.ndarray, ended: Tensor | np.ndarray) -> None:
         """Add `frame`, uint8 [L, 84, 84]. Where `ended`, bool [L], a game or life ended before it: older frames go black."""
-        ended = upload(ended, self.frames.device)
+        ended = torch.as_tensor(ended, device=self.frames.device)
         older = self.frames[:, 1:] * ~ended.view(-1, 1, 1, 1)
         self.frames[:, :-1] = older
-        self.frames[:, -1] = upload(frame, self.frames.device)
+        self.frames[:, -1] = torch.as_tensor(frame, device=self.frames.device)

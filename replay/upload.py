@@ -1,13 +1,60 @@
 """From the host to the learner's device, without waiting for it."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
+SIZES = {"action": 8, "reward": 4, "terminal": 1, "truncated": 1}  # bytes a lane, behind those of the frame
 
-def upload(values: Tensor | np.ndarray, device: torch.device) -> Tensor:
-    """`values` on `device`; to a GPU by way of pinned memory, so that the copy is queued behind the work that is under way."""
-    tensor = torch.as_tensor(values)
-    if device.type == "cuda" and tensor.device.type == "cpu":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
+
+class Row(NamedTuple):
+    """An env step of L lanes on the learner's device, overwritten by the next."""
+
+    frame: Tensor
+    """uint8 [L, side, side]"""
+    action: Tensor
+    """int64 [L]"""
+    reward: Tensor
+    """float32 [L]"""
+    terminal: Tensor
+    """bool [L]"""
+    truncated: Tensor
+    """bool [L]"""
+
+
+class Upload:
+    """Takes env steps to a device, each in one copy, which is queued behind the work that is under way.
+
+    The next step must not be given before this one's copy is done: whoever waits for the actions between them has waited.
+    """
+
+    def __init__(self, num_lanes: int, side: int, device: torch.device | str) -> None:
+        device = torch.device(device)
+        pixels = side * side
+        length = -(-(pixels + sum(SIZES.values())) // 8) * 8  # bytes a lane, so that each number lies where its size divides
+        assert pixels % 8 == 0
+        self._host = torch.zeros(num_lanes, length, dtype=torch.uint8, pin_memory=device.type == "cuda")
+        self._there = torch.zeros_like(self._host, device=device, pin_memory=False)
+        self._source, self._row = (self._views(buffer, side) for buffer in (self._host, self._there))
+
+    @staticmethod
+    def _views(buffer: Tensor, side: int) -> Row:
+        """The fields of a row in `buffer`, uint8 [L, length]."""
+        end = side * side
+        frame = buffer[:, :end].unflatten(1, (side, side))
+        columns = []
+        for size, kind in zip(SIZES.values(), (torch.int64, torch.float32, torch.bool, torch.bool), strict=True):
+            columns.append(buffer[:, end : end + size].view(kind).squeeze(1))
+            end += size
+        return Row(frame, *columns)
+
+    def __call__(
+        self, frame: np.ndarray, action: np.ndarray, reward: np.ndarray, terminal: np.ndarray, truncated: np.ndarray
+    ) -> Row:
+        """`frame` uint8 [L, side, side], `action` int64 [L], `reward` float [L], two bool [L]; the row on the device."""
+        for place, values in zip(self._source, (frame, action, reward, terminal, truncated), strict=True):
+            place.copy_(torch.as_tensor(values))
+        self._there.copy_(self._host, non_blocking=True)
+        return self._row
