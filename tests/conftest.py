@@ -1,20 +1,29 @@
-"""One thread of torch for each worker: the workers are the parallelism, and more threads than cores wait for each other."""
+"""One thread of torch for each worker, and a finished run of the toy game to copy.
+
+The workers are the parallelism, and more threads than cores wait for each other. What takes seconds to import is imported in
+the fixtures: the process that hands out the tests reads this file, too, before it starts the workers.
+"""
 
 import shutil
 from pathlib import Path
 
 import pytest
-import torch
 
-import train
 from tests.toy_run import TOY, run_folder
 
-torch.set_num_threads(1)
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def toy_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The --out of TOY's run, finished, with two checkpoints; for all tests of a worker, so only to be read."""
+    import train
+
     out = tmp_path_factory.mktemp("toy")
     train.main([*TOY, "--checkpoint-every", "10", "--device", "cpu", "--out", str(out)])
     return out

@@ -1,7 +1,8 @@
-"""Runs in processes of their own that die at chosen or random moments, and what is left of them."""
+"""Programs in processes of their own, which have torch already, and runs that die there at chosen or random moments."""
 
 import multiprocessing
 import os
+import runpy
 import signal
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch
 
+ROOT = Path(__file__).parent.parent
 CONTEXT = multiprocessing.get_context("forkserver")
 # The last two are imported at the first optimizer and the first network on the meta device: two seconds of every child.
 PRELOADED = ["train", "eval", "agents.agent", "agents.measures", "experiment.checkpoint", "envs.toy", "envs.atari"]
@@ -19,9 +21,7 @@ CONTEXT.set_forkserver_preload([*PRELOADED, "torch._dynamo", "torch.fx.experimen
 
 def start(arguments: list[str], log: Path, moment: str | None = None) -> multiprocessing.Process:
     """Run train.py with `arguments` in a new process, what it says going to `log`; it kills itself at `moment`, if given."""
-    process = CONTEXT.Process(target=_child, args=(arguments, str(log), moment))
-    process.start()
-    return process
+    return _started("train.py", arguments, log, log, moment=moment)
 
 
 def finish(arguments: list[str], log: Path, moment: str | None = None) -> int:
@@ -32,19 +32,43 @@ def finish(arguments: list[str], log: Path, moment: str | None = None) -> int:
     return process.exitcode
 
 
-def _child(arguments: list[str], log: str, moment: str | None) -> None:
-    import train
-    from experiment import command
+def wait_for(text: str, log: Path) -> None:
+    """Until `text` is in the log; AssertionError after a minute."""
+    until = time.monotonic() + 60
+    while not log.exists() or text not in log.read_text():
+        assert time.monotonic() < until, f"no {text!r} in the log"
+        time.sleep(0.02)
 
-    with open(log, "a") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    sys.stderr = os.fdopen(2, "w", buffering=1)
+
+def program(line: str, out: Path, err: Path, encoding: str = "utf-8") -> int:
+    """Carry out `train.py ...` or `-m sweep.grid ...` with streams that are these files; the exit status."""
+    name, *arguments = line.removeprefix("-m ").split()
+    process = _started(name, arguments, out, err, encoding=encoding)
+    process.join(60)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _started(name: str, arguments: list[str], out: Path, err: Path, **how: str | None) -> multiprocessing.Process:
+    process = CONTEXT.Process(target=_child, args=(name, arguments, str(out), str(err)), kwargs=how)
+    process.start()
+    return process
+
+
+def _child(name: str, arguments: list[str], out: str, err: str, moment: str | None = None, encoding: str | None = None) -> None:
+    for number, path in ((1, out), (2, err)):
+        with open(path, "a") as file:
+            os.dup2(file.fileno(), number)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", number, encoding) for number in (1, 2))  # line for line
     torch.set_num_threads(1)
-    sys.argv = ["train.py", *arguments]
+    os.chdir(ROOT)
+    sys.argv = [name, *arguments]
     if moment is not None:
         MOMENTS[moment]()
-    command.run(train.main)
+    if name.endswith(".py"):
+        runpy.run_path(name, run_name="__main__")
+    else:
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
 def _hook(owner: Any, name: str, call: int, act: Callable[[], None], *, after: bool) -> None:
@@ -91,6 +115,8 @@ def _moments() -> dict[str, Callable[[], None]]:
         **{f"in env step {n}": death("train", "Training", "remember", n // 2, False) for n in (90, 110)},
         "slow updates": slow("agents.agent", "Agent", "update"),
         "slow evaluation": slow("train", None, "evaluate"),
+        "at a terminal": lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        "behind nohup": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
         **{number.name: signalled(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)},
     }
 

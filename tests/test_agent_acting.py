@@ -50,9 +50,9 @@ def shares(agent: Agent, evaluating: bool) -> list[float]:
     return [(actions == a).float().mean().item() for a in range(ACTIONS)]
 
 
-@pytest.mark.parametrize("evaluating", [False, True])
 @pytest.mark.parametrize(
-    ("training", "evaluation"), [(0.45, 0.15), (0.15, 0.45), (1.0, 0.3), (0.3, 1.0), (0.0, 0.3), (0.3, 0.0)]
+    ("training", "evaluation", "evaluating"),
+    [(0.45, 0.15, False), (0.15, 0.45, True), (1.0, 0.3, False), (0.3, 1.0, True), (0.0, 0.3, False), (0.3, 0.0, True)],
 )
 def test_the_share_of_random_actions_is_epsilon(training: float, evaluation: float, evaluating: bool) -> None:
     agent = agent_of(small("der", exploration=exploring(training, evaluation)))

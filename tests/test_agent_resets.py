@@ -96,8 +96,13 @@ def test_resets_fire_at_multiples_of_their_interval(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["fresh", "initial", "tortoise"])
-@pytest.mark.parametrize("keeps", [(0.0, 0.0, 0.0), (0.8, 0.0, 0.0), (0.5, 0.3, 0.2), (1.0, 1.0, 0.0), (0.0, 1.0, 1.0)])
-@pytest.mark.parametrize("name", ["der", "spr"])
+@pytest.mark.parametrize(
+    ("name", "keeps"),
+    [
+        *(("der", keeps) for keeps in [(0.0, 0.0, 0.0), (0.8, 0.0, 0.0), (0.5, 0.3, 0.2), (1.0, 1.0, 0.0), (0.0, 1.0, 1.0)]),
+        *(("spr", keeps) for keeps in [(0.5, 0.3, 0.2), (0.0, 1.0, 1.0)]),
+    ],
+)
 def test_a_reset_mixes_its_source_into_the_hare(name: str, keeps: tuple[float, float, float], source: str) -> None:
     base = small(name, tortoise=Tortoise(decay=0.9, every=1))
     agent = agent_of(replace(base, resets=Resets(source, 3, *keeps)))

@@ -20,11 +20,11 @@ from agents.config import AgentConfig
 from tests.every import every
 from tests.fake_replay import FakeReplay, random_batch, small
 
-STEPS = 120
+STEPS = 60
 GAME = ["--game", "Pong", "--device", "cpu", "--eval-episodes", "0", "--env-steps", str(STEPS)]
 GAME += ["--log-every", str(STEPS), "--measure-every", str(STEPS)]
 # 3 updates in the 20 env steps after the warm-up. Fewer hidden units: a checkpoint would else have up to 140 MB.
-LITTLE = ["--replay.warmup-steps", "100", "--replay.ratio", "0.15", "--replay.batch-size", "2", "--head.hidden", "64"]
+LITTLE = ["--replay.warmup-steps", "40", "--replay.ratio", "0.15", "--replay.batch-size", "2", "--head.hidden", "64"]
 
 PLASTICITY = {"dormant", "dead", "zero_activations", "srank", "entropy_rank", "weight_norm", "initial_distance"}
 PLASTICITY |= {"tortoise_distance", "zero_gradients"}

@@ -1,5 +1,6 @@
 """What a report is asked for, and what it says of what it left out."""
 
+import json
 import os
 import subprocess
 import sys
@@ -82,6 +83,17 @@ def test_labels_are_shown_as_they_are(tmp_path: Path) -> None:
         assert expected <= texts
 
 
+# What `python -m analysis.report ...` and others would do, in one process.
+ONE_AFTER_THE_OTHER = """
+import importlib, json, sys
+from experiment.command import run
+def all(argv):
+    for name, *flags in json.loads(argv[0]):
+        importlib.import_module(f"analysis.{name}").main(flags)
+run(all)
+"""
+
+
 def test_a_locale_that_is_not_utf_8_changes_nothing(tmp_path: Path) -> None:
     score_table(tmp_path / "results/scores.csv", [("der", "", "Pong", 0, -10.0)])
     (tmp_path / "one.csv").write_text("pong,19\n")
@@ -90,14 +102,15 @@ def test_a_locale_that_is_not_utf_8_changes_nothing(tmp_path: Path) -> None:
         file.write("<!-- end of results -->\n")
     where = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
     command = [str(tmp_path / "results"), "--games", "Pong", *PROTOCOL, "--per-run", f"größe={tmp_path}/one.csv"]
-    for program, *flags in (
-        ["analysis.report", *command, "--out", str(tmp_path / "a.html")],
-        ["analysis.summary", str(tmp_path / "a_files"), "--into", str(tmp_path / "into.md")],
-    ):
-        done = subprocess.run([sys.executable, "-m", program, *flags], cwd=ROOT, env=where, capture_output=True, timeout=60)
-        assert (done.returncode, done.stderr) == (0, b"")
-    command = [sys.executable, "-m", "analysis.random_policy", "results/random/scores.csv"]
-    assert " ± " in subprocess.run(command, cwd=ROOT, env=where, capture_output=True, timeout=60, check=True).stdout.decode()
+    lines = [
+        ["report", *command, "--out", str(tmp_path / "a.html")],
+        ["summary", str(tmp_path / "a_files"), "--into", str(tmp_path / "into.md")],
+        ["random_policy", "results/random/scores.csv"],
+    ]
+    program = [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(lines, ensure_ascii=False)]
+    done = subprocess.run(program, cwd=ROOT, env=where, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert " ± " in done.stdout.decode()
     assert "größe" in (tmp_path / "a.html").read_bytes().decode()
     assert "größe" in (tmp_path / "into.md").read_bytes().decode()
 

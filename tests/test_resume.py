@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.kills import difference, left_by
 from envs.games import GAMES
-from tests.killed import DEATHS, finish, start
+from tests.killed import DEATHS, finish, start, wait_for
 
 TOY = ["--game", "Catch", "--env-steps", "120", "--replay.warmup-steps", "60", "--log-every", "10", "--eval-episodes", "6"]
 TOY += ["--checkpoint-every", "30", "--device", "cpu", "--num-lanes", "2", "--head.hidden", "32"]
@@ -82,13 +82,6 @@ def test_death_at_random_moments_changes_nothing(
         process.kill()
         process.join()
     check_end(agent, tmp_path, undisturbed)
-
-
-def wait_for(text: str, log: Path) -> None:
-    until = time.monotonic() + 60
-    while not log.exists() or text not in log.read_text():
-        assert time.monotonic() < until, f"no {text!r} in the log"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)])

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from experiment import command
 from experiment.command import say
 from experiment.signals import Signals
-from tests.killed import finish
+from tests.killed import program, start, wait_for
 
 ROOT = Path(__file__).parent.parent
 TRAIN = f"{sys.executable} train.py --game Catch --agent random --env-steps 60 --log-every 1 --eval-episodes 2 --device cpu"
@@ -29,10 +28,10 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", line], **how, capture_output=True, text=True, timeout=60)
 
 
-SLOW = [pytest.param(where, marks=pytest.mark.slow) for where in ("2> /dev/full", "> >(true)", "2> >(exec cat <&-)")]
+SLOW = ["2> /dev/full", "> >(true)", "2> >(exec cat <&-)", "2> >(head -2 > /dev/null)", "2>&-", "> /dev/null 2>&1 0<&- >&-"]
 
 
-@pytest.mark.parametrize("where", ["2> >(head -2 > /dev/null)", "2>&-", "> /dev/null 2>&1 0<&- >&-", *SLOW])
+@pytest.mark.parametrize("where", ["0<&- >&- 2>&-", *(pytest.param(where, marks=pytest.mark.slow) for where in SLOW)])
 def test_a_log_that_goes_away_ends_no_run(where: str, tmp_path: Path) -> None:
     found = shell(f"{TRAIN} --out {tmp_path} {where}")
     assert found.returncode == 0, found.stderr
@@ -48,17 +47,28 @@ def test_a_log_that_goes_away_ends_no_run(where: str, tmp_path: Path) -> None:
     assert (folder / "lock").read_bytes() == b""  # no stream has taken a file's number
 
 
+SHORT = TRAIN.split()[2:]
+
+
 def test_a_full_log_ends_no_run(tmp_path: Path) -> None:
     """As `2> /dev/full` above, in a process that has torch already."""
-    argv = ["--game", "Catch", "--agent", "random", "--env-steps", "60", "--log-every", "1", "--eval-episodes", "2"]
-    assert finish([*argv, "--device", "cpu", "--out", str(tmp_path)], Path("/dev/full")) == 0
+    assert program(f"train.py {' '.join(SHORT)} --out {tmp_path}", tmp_path / "out", Path("/dev/full")) == 0
     assert (tmp_path / "random/Catch/seed0/score.json").exists()
 
 
-def test_an_output_that_does_not_fit_is_no_success() -> None:
-    found = shell(f"{sys.executable} -m sweep.grid --agents der --commands > /dev/full")
-    assert found.returncode != 0
-    assert "No space left on device" in found.stderr
+def test_a_log_whose_reader_leaves_ends_no_run(tmp_path: Path) -> None:
+    """As `2> >(head -2 > /dev/null)` above."""
+    os.mkfifo(tmp_path / "log")
+    with subprocess.Popen(["head", "-2", tmp_path / "log"], stdout=subprocess.PIPE, text=True) as reader:
+        assert program(f"train.py {' '.join(SHORT)} --out {tmp_path}", tmp_path / "out", tmp_path / "log") == 0
+        assert reader.stdout is not None
+        assert reader.stdout.read().count("\n") == 2
+    assert (tmp_path / "random/Catch/seed0/score.json").exists()
+
+
+def test_an_output_that_does_not_fit_is_no_success(tmp_path: Path) -> None:
+    assert program("-m sweep.grid --agents der --commands", Path("/dev/full"), tmp_path / "err") != 0
+    assert "No space left on device" in (tmp_path / "err").read_text()
 
 
 @pytest.mark.parametrize("flags", ["--help", "--agent help"])
@@ -69,9 +79,9 @@ def test_a_full_output_is_one_line(flags: str) -> None:
 
 
 def test_a_listing_that_does_not_fit_keeps_no_command_back(tmp_path: Path) -> None:
-    found = shell(f"{sys.executable} -m sweep.grid --agents der --games Pong --out {tmp_path} --commands 2> /dev/full")
-    assert found.returncode == 0
-    assert found.stdout.startswith("python train.py --agent der --game Pong --seed 0")
+    line = f"-m sweep.grid --agents der --games Pong --out {tmp_path} --commands"
+    assert program(line, tmp_path / "out", Path("/dev/full")) == 0
+    assert (tmp_path / "out").read_text().startswith("python train.py --agent der --game Pong --seed 0")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +99,7 @@ def test_memory_that_does_not_suffice_is_one_line(error: Exception, capsys: pyte
 
 def test_an_error_is_told_by_its_code_where_nobody_reads(tmp_path: Path) -> None:
     assert shell(f"{TRAIN} --out {tmp_path} --game Pnog 2>&-").returncode == 2
-    assert shell(f"{TRAIN} --out {tmp_path} --game Pnog 2> /dev/full").returncode == 2
+    assert program(f"train.py {' '.join(SHORT)} --out {tmp_path} --game Pnog", tmp_path / "out", Path("/dev/full")) == 2
 
 
 def test_a_line_that_nobody_can_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -115,20 +125,17 @@ def test_ctrl_c_within_the_imports_is_one_line(program: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("ignored", [False, True])
 def test_a_lost_terminal_saves_and_ends_unless_it_is_ignored(ignored: bool, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    line = f"exec {TRAIN} --env-steps 100000 --checkpoint-every 100000 --out {tmp_path}"
-    prefix = "trap '' HUP; " if ignored else ""
-    start = {"cwd": ROOT, "preexec_fn": heard}
-    with log.open("w") as file, subprocess.Popen(["bash", "-c", prefix + line], **start, stderr=file) as process:
-        until = time.monotonic() + 60
-        while "/100,000" not in log.read_text():
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        process.send_signal(signal.SIGHUP)
-        if ignored:
-            time.sleep(0.3)
-            assert process.poll() is None
-            process.terminate()
-        assert process.wait(30) == 75
+    long = [*SHORT, "--env-steps", "100000", "--checkpoint-every", "100000", "--out", str(tmp_path)]
+    process = start(long, log, "behind nohup" if ignored else "at a terminal")
+    wait_for("/100,000", log)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGHUP)
+    if ignored:
+        process.join(0.3)
+        assert process.is_alive()
+        process.terminate()
+    process.join(30)
+    assert process.exitcode == 75
     name = "SIGTERM" if ignored else "SIGHUP"
     assert f"stopped by {name}; everything is saved" in log.read_text()
 

@@ -34,8 +34,10 @@ RESNET = [
     "4",
     "--protocol.passes",
     "1",
+    "--images",
+    "100",
 ]
-VIT = ["--model", "vit_tiny", "--network.width", "64", "--network.depth", "1", "--protocol.passes", "1"]
+VIT = ["--model", "vit_tiny", "--network.width", "64", "--network.depth", "1", "--protocol.passes", "1", "--images", "100"]
 
 
 @pytest.fixture
@@ -141,7 +143,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, at: int, how: str) -> None:
     [
         ([*MLP, "--method", "ht", "--resets.every", "5"], 9, "SIGTERM"),
         ([*MLP, "--method", "ht", "--resets.every", "5"], 20, "SIGTERM"),  # the end of the first task
-        ([*MLP, "--method", "reinit", "--study", "continual", "--images", "90"], 50, "SIGTERM"),
+        ([*MLP, "--method", "reinit", "--study", "continual", "--images", "90", "--protocol.passes", "1"], 46, "SIGTERM"),
         ([*MLP, "--method", "none", "--protocol.convention", "kept"], 27, "kill"),
         ([*MLP, "--method", "redo", "--recycling.every", "3", "--recycling.tau", "0.5"], 22, "kill"),
         ([*RESNET, "--method", "distillation", "--point", "augmented"], 7, "SIGTERM"),
