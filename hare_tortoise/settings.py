@@ -61,6 +61,8 @@ class Resets:
     """a new random draw, the weights at the start of the run, or the tortoise"""
     every: Count | None = None
     """updates from one reset to the next; None: at the start of each task but the first"""
+    start: Annotated[int, Range("[0, 1_000_000_000]")] = 0
+    """updates before which there is none"""
     keep_body: Share = 0.0
     """share that the body keeps: an agent's encoder and transition model"""
     keep_neck: Share = 0.0
@@ -92,7 +94,7 @@ class Resets:
         New weights come only if a whole interval is left to learn in, the tortoise's if any update is: else the score at the
         end would be that of a network that has learnt little or nothing.
         """
-        if self.every is None or (updates + missed * self.warmup_counts) % self.every != 0:
+        if self.every is None or updates < self.start or (updates + missed * self.warmup_counts) % self.every != 0:
             return False
         return planned is None or planned - updates >= (1 if self.source == "tortoise" else self.every)
 

@@ -107,3 +107,12 @@ def test_a_return_to_a_copy_is_refused(every: int, counts: bool, refused: bool) 
 def test_the_command_line_asks_for_as_many_rows_as_the_replay_needs(name: str) -> None:
     config = AGENTS[name]
     assert config.steps_needed == Window(config.target.n_max, config.jumps).steps_needed
+
+
+def test_there_is_no_reset_before_its_start() -> None:
+    resets = Resets("tortoise", every=3, start=7)
+    assert [update for update in range(1, 20) if resets.due(update, planned=19)] == [9, 12, 15, 18]
+    assert resets.count(19) == 4
+    assert Resets("tortoise", every=3, start=9).count(19) == 4
+    agent = learnt(small("der", tortoise=Tortoise(decay=0.5), resets=resets), 13)
+    assert agent.resets == 2
