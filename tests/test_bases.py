@@ -101,7 +101,15 @@ SPR_JAX: dict[str, Any] = {
 }
 
 # google-research/bigger_better_faster. Its intervals between resets are 40,000 updates in env steps; updates here.
-RESETS = {"source": "fresh", "every": 40_000, "keep_body": 0.8, "keep_neck": 0, "keep_head": 0, "tortoise_too": True}
+RESETS = {
+    "source": "fresh",
+    "every": 40_000,
+    "start": 0,
+    "keep_body": 0.8,
+    "keep_neck": 0,
+    "keep_head": 0,
+    "tortoise_too": True,
+}
 RESETS |= {"moments": "zero", "restart": True, "warmup_counts": True}
 
 SR_SPR: dict[str, Any] = {

@@ -53,6 +53,7 @@ RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "tortoise.decay": ([-0.1, 1, NAN], [0, 0.99999]),
     "tortoise.every": ([0, -1], [1]),
     "resets.every": ([0, -1], [1]),
+    "resets.start": ([-1], [0]),
     "resets.keep_body": ([-0.1, 1.1, NAN], [0, 1]),
     "resets.keep_neck": ([-0.1, 1.1, NAN], [0, 1]),
     "resets.keep_head": ([-0.1, 1.1, NAN], [0, 1]),

@@ -30,7 +30,15 @@ CHANGES = {
 }
 NOTHING = {("bbf", "wd"), ("sr_spr", "sp")}  # they have that already
 
-RESET = {"source": "fresh", "every": 40_000, "keep_head": 0, "tortoise_too": True, "moments": "zero", "restart": True}
+RESET = {
+    "start": 0,
+    "source": "fresh",
+    "every": 40_000,
+    "keep_head": 0,
+    "tortoise_too": True,
+    "moments": "zero",
+    "restart": True,
+}
 RESET |= {"warmup_counts": True}
 VALUES: dict[str, dict[str, Any]] = {
     "head": {"resets": {**RESET, "keep_body": 1, "keep_neck": 1}},
