@@ -190,7 +190,8 @@ def carry_out(asked: Here, flags: Sequence[str], todo: Sequence[Look]) -> Counte
         require_memory([cell.run for cell in todo], places.count(card), card)
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores() // at_once)))
     with Signals() as signals, mps.serving(asked.mps and at_once > len(cards) > 0) as where, signals.patient():
-        pool = Pool(todo, places, flags, {"OMP_NUM_THREADS": threads, **where})
+        share = {"OMP_NUM_THREADS": threads, "TORCHINDUCTOR_COMPILE_THREADS": threads}  # by default compilers take every core
+        pool = Pool(todo, places, flags, {**share, **where})
         try:
             while pool.busy:
                 if signals.asked is not None:
