@@ -21,7 +21,7 @@ CONTEXT.set_forkserver_preload([*PRELOADED, "torch._dynamo", "torch.fx.experimen
 
 def start(arguments: list[str], log: Path, moment: str | None = None) -> multiprocessing.Process:
     """Run train.py with `arguments` in a new process, what it says going to `log`; it kills itself at `moment`, if given."""
-    return _started("train.py", arguments, log, log, moment=moment)
+    return _started("train.py", arguments, log, log, moment)
 
 
 def finish(arguments: list[str], log: Path, moment: str | None = None) -> int:
@@ -40,26 +40,27 @@ def wait_for(text: str, log: Path) -> None:
         time.sleep(0.02)
 
 
-def program(line: str, out: Path, err: Path, encoding: str = "utf-8") -> int:
+def program(line: str, out: Path, err: Path) -> int:
     """Carry out `train.py ...` or `-m sweep.grid ...` with streams that are these files; the exit status."""
     name, *arguments = line.removeprefix("-m ").split()
-    process = _started(name, arguments, out, err, encoding=encoding)
+    process = _started(name, arguments, out, err)
     process.join(60)
     assert process.exitcode is not None
     return process.exitcode
 
 
-def _started(name: str, arguments: list[str], out: Path, err: Path, **how: str | None) -> multiprocessing.Process:
-    process = CONTEXT.Process(target=_child, args=(name, arguments, str(out), str(err)), kwargs=how)
+def _started(name: str, arguments: list[str], out: Path, err: Path, moment: str | None = None) -> multiprocessing.Process:
+    process = CONTEXT.Process(target=_child, args=(name, arguments, str(out), str(err), moment))
     process.start()
     return process
 
 
-def _child(name: str, arguments: list[str], out: str, err: str, moment: str | None = None, encoding: str | None = None) -> None:
+def _child(name: str, arguments: list[str], out: str, err: str, moment: str | None = None) -> None:
     for number, path in ((1, out), (2, err)):
         with open(path, "a") as file:
             os.dup2(file.fileno(), number)
-    sys.stdout, sys.stderr = (os.fdopen(number, "w", number, encoding) for number in (1, 2))  # line for line
+    # The second line for line, as in a new interpreter.
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering) for number, buffering in ((1, -1), (2, 1)))
     torch.set_num_threads(1)
     os.chdir(ROOT)
     sys.argv = [name, *arguments]

@@ -43,14 +43,14 @@ def assert_same(a: Step, b: Step, lanes: slice = slice(None)) -> None:
 
 def test_lanes_together_equal_each_lane_alone() -> None:
     together = [AtariLanes("Breakout", 3, seed=5, threads=threads) for threads in (1, 2)]
-    played = [play(lanes, 260) for lanes in together]
+    played = [play(lanes, 200) for lanes in together]
     for _, steps in played:  # lanes end games at unlike times
         assert len({step.game_over.tobytes() for step in steps if step.game_over.any()}) > 1
     for lane in range(3):
         alone = AtariLanes("Breakout", 1, seed=5)
         if lane > 0:  # the first lane's seed does not depend on the number of lanes
             alone._seeds = together[0]._seeds[lane : lane + 1]
-        first_alone, steps_alone = play(alone, 260, lane)
+        first_alone, steps_alone = play(alone, 200, lane)
         for first, steps in played:
             np.testing.assert_array_equal(first[lane], first_alone[0])
             for step, step_alone in zip(steps, steps_alone, strict=True):

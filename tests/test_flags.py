@@ -1,5 +1,8 @@
 """Flags: huge numbers, home folders, hints for what is nearly right, and usage lines that can be typed."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from tests.killed import program as carry_out
 from tests.test_command_line import refuse
 from tests.toy_run import TOY
 
+ROOT = Path(__file__).parent.parent
 HUGE = ["1000000000000", "1e20", "1e300", "inf", "nan", "-1", "9" * 5000]
 COUNTS = ["--num-lanes", "--eval-episodes", "--hessian-rounds", "--log-every", "--checkpoint-every"]
 
@@ -81,14 +85,28 @@ def test_usage_lines_can_be_typed(program: str, usage: str, tmp_path: Path) -> N
     out, err = tmp_path / "out", tmp_path / "err"
     assert carry_out(f"{program} --help", out, err) == 0
     assert out.read_text().startswith(usage)
-    for encoding in ("utf-8", "ascii"):  # tyro cannot draw its box in the second
-        err.unlink()
-        assert carry_out(f"{program} --agents der --seed x --seeds x", out, err, encoding) == 2
-        told = err.read_text()
-        assert told.count("\n") == 1
-        assert told.startswith(usage.removeprefix("usage: ").strip() + ": ")
-        assert "--seed" in told
-        assert "---" not in told
+    err.unlink()
+    assert carry_out(f"{program} {BAD}", out, err) == 2
+    check_one_line(err.read_text(), usage)
+
+
+BAD = "--agents der --seed x --seeds x"
+
+
+def check_one_line(told: str, usage: str) -> None:
+    assert told.count("\n") == 1
+    assert told.startswith(usage.removeprefix("usage: ").strip() + ": ")
+    assert "--seed" in told
+    assert "---" not in told
+
+
+def test_a_mistake_is_one_line_where_no_box_can_be_drawn() -> None:
+    """tyro looks at the encoding when it is imported."""
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "train.py", *BAD.split()]
+    bad = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert bad.returncode == 2
+    check_one_line(bad.stderr, "usage: train.py ")
 
 
 @pytest.mark.parametrize(

@@ -162,8 +162,7 @@ def test_an_injected_network_is_frozen_plus_new_minus_what_the_new_one_was(name:
                 assert not torch.allclose(frozen(flat), network.logits(latent, network.noisy(None)), atol=1e-4)
 
 
-@pytest.mark.parametrize("saved", [1, 2, 3, 4])
-@pytest.mark.parametrize("name", ["der", "sr_spr"])
+@pytest.mark.parametrize(("name", "saved"), [*(("der", saved) for saved in (1, 2, 3, 4)), ("sr_spr", 2), ("sr_spr", 4)])
 def test_a_loaded_agent_continues_to_the_last_bit(name: str, saved: int) -> None:
     config = injected_at(name, 3)
     agent, resumed = agent_of(config, 1), agent_of(config, 2)
@@ -197,7 +196,7 @@ def test_an_average_tortoise_shares_what_is_frozen() -> None:
         for name, p in copy(agent.hare.head).items():  # and comes nearer by half each time
             rest = p - agent.tortoise.head.get_parameter(name)
             torch.testing.assert_close(rest, gap[name] * 0.5**after, rtol=1e-3, atol=1e-6)
-    for _ in range(30):
+    for _ in range(18):
         agent.update(replay)
     for name, p in copy(agent.hare.head).items():
         torch.testing.assert_close(agent.tortoise.head.get_parameter(name).detach(), p, rtol=1e-6, atol=1e-7)

@@ -99,7 +99,7 @@ def test_no_agent_is_scored_with_weights_that_are_new(name: str) -> None:
     config = AGENTS[name]
     assert config.resets is not None
     planned = updates_due(config, 100_000)
-    last = max(update for update in range(1, planned + 1) if config.resets.due(update, planned, config.missed))
+    last = next(update for update in range(planned, 0, -1) if config.resets.due(update, planned, config.missed))
     fresh = config.resets.source != "tortoise"
     assert planned - last >= (config.resets.every if fresh else 1)
     assert planned - last < (2 if fresh else 1) * config.resets.every + 1

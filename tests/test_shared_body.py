@@ -22,7 +22,7 @@ def test_one_body_for_both_networks_is_as_good_as_two(name: str, monkeypatch: py
     batches = [random_batch(config, seed) for seed in range(3)]
     agent, other = (Agent(config, 3, device="cpu", seed=0) for _ in range(2))
     replay, others = FakeReplay(batches), FakeReplay(batches)
-    for _ in range(10):
+    for _ in range(7):
         agent.update(replay)
         with monkeypatch.context() as patch:
             patch.setattr(AgentConfig, "shares_body", property(lambda _: False))

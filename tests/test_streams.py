@@ -67,8 +67,9 @@ def test_a_log_whose_reader_leaves_ends_no_run(tmp_path: Path) -> None:
 
 
 def test_an_output_that_does_not_fit_is_no_success(tmp_path: Path) -> None:
-    assert program("-m sweep.grid --agents der --commands", Path("/dev/full"), tmp_path / "err") != 0
-    assert "No space left on device" in (tmp_path / "err").read_text()
+    assert program("-m sweep.grid --agents der --games Pong --commands", Path("/dev/full"), tmp_path / "err") == 1
+    told = (tmp_path / "err").read_text()
+    assert told.endswith("python -m sweep.grid: cannot write its output: No space left on device\n")
 
 
 @pytest.mark.parametrize("flags", ["--help", "--agent help"])

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from supervised.learner import Learner
 from supervised.measures import accuracy
 from supervised.models import Classifier
 from supervised.options import read_command_line
+from tests.killed import program
 from tests.supervised_files import install_fashion
 
 SHORT = ["--dataset", "fashion_mnist", "--device", "cpu", "--evaluations", "3", "--optimizer.batch-size", "32", "--seed", "4"]
@@ -234,10 +233,8 @@ def test_a_mistake_is_one_line(files: Path, tmp_path: Path, flags: list[str], to
     assert not list((tmp_path / "runs").rglob("config.json"))
 
 
-def test_the_command_line_ends_with_its_code() -> None:
-    root = Path(__file__).parent.parent
-    command = [sys.executable, "-m", "supervised.train", "--dataset", "cifar"]
-    found = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=60)
-    assert found.returncode == 2
-    assert found.stderr.count("\n") == 1
-    assert "did you mean cifar10" in found.stderr
+def test_the_command_line_ends_with_its_code(tmp_path: Path) -> None:
+    assert program("-m supervised.train --dataset cifar", tmp_path / "out", tmp_path / "err") == 2
+    told = (tmp_path / "err").read_text()
+    assert told.count("\n") == 1
+    assert "did you mean cifar10" in told
