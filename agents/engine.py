@@ -18,7 +18,7 @@ WARMUP = 3  # calls before a function is recorded, so that libraries and Adam ha
 
 
 # Updates in a run that earn what it takes to compile them, 30 to 60 s on a GPU and 20 s on a CPU (benchmarks/LEDGER.md).
-EARNED = {"cuda": 20_000, "cpu": 20_000}
+EARNED = 20_000
 
 
 def settle(execution: Execution, device: torch.device, updates: int | None = None) -> Execution:
@@ -26,7 +26,7 @@ def settle(execution: Execution, device: torch.device, updates: int | None = Non
     on_gpu = device.type == "cuda"
     fitting: dict[str, Callable[[], Any]] = {
         "precision": lambda: "tf32" if on_gpu and torch.cuda.get_device_capability(device) >= (8, 0) else "float32",
-        "compiled": lambda: (updates or 0) >= EARNED[device.type] and not _missing_compiler(device),
+        "compiled": lambda: (updates or 0) >= EARNED and not _missing_compiler(device),
         "captured": lambda: on_gpu,
     }
     return replace(execution, **{name: fit() for name, fit in fitting.items() if getattr(execution, name) == "auto"})

@@ -60,16 +60,7 @@ def side_by_side(asked: argparse.Namespace, runs: int, *flags: str) -> Row:
     """So many runs at once, seeds of Pong. UserError if one of them fails."""
     with tempfile.TemporaryDirectory() as out, Meter() as meter:
         words = ["--agents", asked.agent, "--games", "Pong", "--seeds", str(runs), "--at-once", str(runs), "--out", out, *flags]
-        train = [
-            "--env-steps",
-            str(asked.env_steps),
-            "--eval-episodes",
-            "1",
-            "--log-every",
-            "500",
-            "--device",
-            asked.device.type,
-        ]
+        train = ["--env-steps", str(asked.env_steps), "--eval-episodes", "1", "--log-every", "500"]
         began = time.monotonic()
         command = [sys.executable, "-m", "sweep.here", *words, "--", *train, "--device", asked.device.type]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)

@@ -94,10 +94,6 @@ class RunFolder:
         except UserError as error:
             raise UserError(f"{error}; delete it, and the run goes on from its checkpoint") from error
 
-    def settings(self) -> dict[str, Any] | None:
-        """Those of the run in the folder, None if it holds none. UserError if config.json is damaged."""
-        return self._config()["settings"] if (self.path / CONFIG).exists() else None
-
     def require_own(self, theirs: dict[str, Any], settings: dict[str, Any], kind: type) -> None:
         """UserError if `theirs`, the settings that a checkpoint in the folder has, train another run than `settings` do."""
         if differing := differences(kind, theirs, settings, scored=False):

@@ -49,9 +49,10 @@ class Session:
 
         What score.json holds; None without an evaluation.
         """
+        state = self._kept()
         with closing(kind(self.asked, self.device)) as training:
             self.asked = training.asked
-            self.begin(training)
+            self.begin(training, state)
             with closing(self.metrics):
                 with self._signals.patient():
                     training.learn(self)
@@ -59,13 +60,26 @@ class Session:
                 score = training.score(self)
                 return None if score is None else self._finish(score | hours)
 
-    def begin(self, training: Training) -> None:
-        """Begin, or go on from the last checkpoint. UserError if that is of another run, before anything is changed."""
+    def _kept(self) -> dict[str, Any] | None:
+        """The last checkpoint, None if the run begins. UserError if it is of another run or type of device.
+
+        What is auto is from now on as it was chosen there.
+        """
+        if self.folder.checkpoint is None or self.asked.fresh:
+            return None
+        state = load_checkpoint(self.folder.checkpoint)
+        self.asked = self.asked.going_on(state["settings"])
+        self.folder.require_own(state["settings"], self.asked.identity(), type(self.asked))
+        require_same_type(state.get("device"), self.device)
+        return state
+
+    def begin(self, training: Training, state: dict[str, Any] | None = None) -> None:
+        """Begin, or go on from the checkpoint `state`. UserError if games do not repeat, before anything is changed."""
         self._training, settings = training, self.asked.identity()
         kept, seconds = 0, 0.0
-        if self.folder.checkpoint is not None and not self.asked.fresh:
-            state = load_checkpoint(self.folder.checkpoint)
-            self._restore(state)
+        if state is not None:
+            self._device_name = keep_threads(state, self.device)
+            training.load_state_dict(state)
             kept, seconds = state["metrics"], state["seconds"]
             self.folder.go_on(settings, self._made | {"device": self._device_name, self.asked.clock: training.time})
         else:
@@ -73,12 +87,6 @@ class Session:
         mirror = mirrored(self.asked.wandb, self.asked.mirror(), self.folder, settings)
         self.metrics = Metrics(self.folder.path / METRICS, mirror, kept, self.asked.clock)
         self._began = time.monotonic() - seconds
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.folder.require_own(state["settings"], self.asked.identity(), type(self.asked))
-        require_same_type(state.get("device"), self.device)
-        self._device_name = keep_threads(state, self.device)
-        self._training.load_state_dict(state)
 
     @property
     def seconds(self) -> float:

@@ -38,8 +38,6 @@ def start(asked: Asked, loop: str, packages: tuple[str, ...]) -> None:
         if score is not None:
             say(folder.finished(score))
         else:
-            if not asked.fresh and (begun := folder.settings()) is not None:
-                asked = asked.going_on(begun)
             made = provenance(packages)  # the commit is taken before more of the code is read
             if asked.wandb == "online":
                 require_key()

@@ -27,7 +27,7 @@ class Row(NamedTuple):
 class Upload:
     """Takes env steps to a device, each in one copy, which is queued behind the work that is under way.
 
-    The next step must not be given before this one's copy is done: whoever waits for the actions between them has waited.
+    It waits for the copy before. That is done if actions were chosen in between; while old ones are played again it may not be.
     """
 
     def __init__(self, num_lanes: int, side: int, device: torch.device | str) -> None:
@@ -38,6 +38,7 @@ class Upload:
         self._host = torch.zeros(num_lanes, length, dtype=torch.uint8, pin_memory=device.type == "cuda")
         self._there = torch.zeros_like(self._host, device=device, pin_memory=False)
         self._source, self._row = (self._views(buffer, side) for buffer in (self._host, self._there))
+        self._copied = torch.cuda.Event() if device.type == "cuda" else None
 
     @staticmethod
     def _views(buffer: Tensor, side: int) -> Row:
@@ -54,7 +55,11 @@ class Upload:
         self, frame: np.ndarray, action: np.ndarray, reward: np.ndarray, terminal: np.ndarray, truncated: np.ndarray
     ) -> Row:
         """`frame` uint8 [L, side, side], `action` int64 [L], `reward` float [L], two bool [L]; the row on the device."""
+        if self._copied is not None:
+            self._copied.synchronize()  # at once if nothing was recorded yet
         for place, values in zip(self._source, (frame, action, reward, terminal, truncated), strict=True):
             place.copy_(torch.as_tensor(values))
         self._there.copy_(self._host, non_blocking=True)
+        if self._copied is not None:
+            self._copied.record()
         return self._row

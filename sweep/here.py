@@ -36,7 +36,7 @@ from sweep.states import TODO, Look, State, last_words, log_of, look
 from sweep.task import TRAIN
 
 ON_A_CARD = 8  # runs at once by default: more hardly make more updates a second together (benchmarks/LEDGER.md)
-LOOK = 0.5  # seconds from one look at the runs to the next
+LOOK = 2  # seconds from one look at the runs to the next
 NOTE = 60  # seconds from one line of progress to the next where there is no terminal
 ENDS = ("finished", "stopped", "failed")
 STARTS = 3  # of a run that fails although it got on: a fault of one may have ended its neighbours on the card
@@ -134,7 +134,7 @@ class Pool:
         now, code = look(job.cell.run), job.process.returncode
         self._advance(now)
         said = last_words(now.run)
-        if now.state == State.FINISHED:
+        if now.state == State.FINISHED or (code == 0 and not now.run.eval_episodes):  # without an evaluation there is no score
             end = "finished"
         elif code == AGAIN or self._stopping:
             end = "stopped"
@@ -145,7 +145,8 @@ class Pool:
             end = "failed"
         self.ends[end] += 1
         count = f"{sum(self.ends[one] for one in ENDS)}/{len(self._steps)}"
-        self._tell(f"{count} {said.rsplit(' (', 1)[0] if end == 'finished' else f'{end}: {now.run.name}: {said}'}")
+        what = f"failed with exit status {code}" if end == "failed" else end
+        self._tell(f"{count} {said.rsplit(' (', 1)[0] if end == 'finished' else f'{what}: {now.run.name}: {said}'}")
 
     def _advance(self, now: Look) -> None:
         steps, before = int(now.share * now.run.env_steps), self._steps[now.run.folder]
@@ -189,7 +190,8 @@ def carry_out(asked: Here, flags: Sequence[str], todo: Sequence[Look]) -> Counte
     for card in cards or [None]:
         require_memory([cell.run for cell in todo], places.count(card), card)
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores() // at_once)))
-    with Signals() as signals, mps.serving(asked.mps and at_once > len(cards) > 0) as where, signals.patient():
+    # A signal while the service starts or ends is only noted, so that none is left behind.
+    with Signals() as signals, signals.patient(), mps.serving(asked.mps and at_once > len(cards) > 0) as where:
         share = {"OMP_NUM_THREADS": threads, "TORCHINDUCTOR_COMPILE_THREADS": threads}  # by default compilers take every core
         pool = Pool(todo, places, flags, {**share, **where})
         try:

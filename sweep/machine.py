@@ -20,7 +20,6 @@ class Card(NamedTuple):
 
     index: str
     uuid: str
-    name: str
     free: int
 
 
@@ -36,13 +35,15 @@ def query(*fields: str) -> list[list[str]]:
 
 def cards() -> list[Card]:
     """The NVIDIA cards that this process may use; none without nvidia-smi."""
-    rows = query("index", "uuid", "name", "memory.free")
-    found = [Card(index, uuid, name, int(free) << 20) for index, uuid, name, free in rows]
+    rows = query("index", "uuid", "memory.free")
+    # A card that shares the machine's memory tells of none of its own.
+    found = [Card(index, uuid, int(free) << 20 if free.isdigit() else available()) for index, uuid, free in rows]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return found
-    named = visible.split(",")
-    return [card for card in found if card.index in named or card.uuid in named]
+    named = [word.strip() for word in visible.split(",")]
+    starts = tuple(word for word in named if word.startswith("GPU-"))  # an identifier may be cut short
+    return [card for card in found if card.index in named or card.uuid.startswith(starts)]
 
 
 def choose(asked: Sequence[str], on_cpu: bool) -> list[Card]:
@@ -67,7 +68,7 @@ def needed(run: Run, on_card: bool) -> int:
 
 def require_memory(runs: Sequence[Run], at_once: int, card: Card | None) -> None:
     """UserError if `at_once` of `runs` would need more memory than `card`, or without one this machine, has free."""
-    free = card.free if card is not None else _available()
+    free = card.free if card is not None else available()
     each = max(needed(run, card is not None) for run in runs)
     if at_once * each > free:
         where = f"GPU {card.index} has" if card is not None else "this machine has"
@@ -77,7 +78,7 @@ def require_memory(runs: Sequence[Run], at_once: int, card: Card | None) -> None
         )
 
 
-def _available() -> int:
+def available() -> int:
     """Bytes of memory that are to be had; no limit where Linux does not tell."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()

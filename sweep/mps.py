@@ -7,6 +7,7 @@ It needs no root. Without it runs that share a card take turns. A fault of one p
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -88,7 +89,7 @@ def main(argv: list[str]) -> None:
     """Start a service and print what a shell is to export, or stop it."""
     if argv == ["start"]:
         for name, value in start().items():
-            print(f"export {name}={value}")
+            print(f"export {name}={shlex.quote(value)}")
     elif argv == ["stop"]:
         stop(os.environ)
     else:

@@ -20,6 +20,7 @@ from benchmarks.kills import difference, left_by
 from benchmarks.learners import filled
 from hare_tortoise.measure import distance
 from replay.batch import Batch
+from replay.upload import Upload
 from tests.fake_replay import FakeReplay, random_batch, small
 
 pytestmark = [
@@ -168,3 +169,12 @@ def test_a_deterministic_update_repeats_to_the_bit(name: str) -> None:
     (losses, one), (again, two) = (fifty(settings(name), way) for _ in range(2))
     assert losses == again
     assert all(torch.equal(mine, other) for mine, other in zip(one.hare.parameters(), two.hare.parameters(), strict=True))
+
+
+def test_an_env_step_is_not_overwritten_before_it_was_copied() -> None:
+    """Steps one after the other while the GPU is at other work, as when a run plays its actions again."""
+    upload, nothing = Upload(1, 84, CUDA), np.zeros(1, bool)
+    torch.cuda._sleep(10**8)  # cycles
+    frames = [np.full((1, 84, 84), i, np.uint8) for i in range(4)]
+    kept = [upload(frame, np.zeros(1, np.int64), np.zeros(1), nothing, nothing).frame.clone() for frame in frames]
+    assert [frame.unique().tolist() for frame in kept] == [[0], [1], [2], [3]]

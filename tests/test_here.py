@@ -38,8 +38,8 @@ def program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def two_cards(programs: Path, free: int = 80_000) -> None:
-    program(programs / "nvidia-smi", f"echo '0, GPU-aa, NVIDIA H100, {free}'; echo '1, GPU-bb, NVIDIA H100, {free}'\n")
+def two_cards(programs: Path, free: int | str = 80_000) -> None:
+    program(programs / "nvidia-smi", f"echo '0, GPU-aa, {free}'; echo '1, GPU-bb, {free}'\n")
 
 
 def a_service(programs: Path, running: str = "no", works: str = "yes") -> Path:
@@ -125,8 +125,8 @@ def test_one_that_fails_stops_no_other(fake: Path, tmp_path: Path, capsys: pytes
     assert carry_out(tmp_path / "runs", "--at-once", "1", *flags).startswith("2 of 3 runs are not finished")
     said = capsys.readouterr().err
     assert "1 finished, 2 to be made" in said
-    assert "1/2 failed: der Krull seed 0: " in said
-    assert "2/2 failed: der Qbert seed 0: " in said
+    assert "1/2 failed with exit status 3: der Krull seed 0: " in said
+    assert "2/2 failed with exit status 0: der Qbert seed 0: " in said
     assert not log_of(finished).exists()
 
 
@@ -160,9 +160,14 @@ def test_more_runs_than_memory_holds_are_refused_before_they_start(fake: Path, t
 def test_a_process_sees_the_cards_that_it_is_given(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     two_cards(fake)
     assert [card.index for card in machine.cards()] == ["0", "1"]
-    for visible, seen in (("1", ["1"]), ("GPU-aa", ["0"]), ("", [])):
+    for visible, seen in (("1", ["1"]), ("GPU-aa", ["0"]), ("0, GPU-b", ["0", "1"]), ("", []), ("-1", [])):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
         assert [card.index for card in machine.cards()] == seen
+
+
+def test_a_card_without_memory_of_its_own_has_the_machines(fake: Path) -> None:
+    two_cards(fake, free="[N/A]")
+    assert min(card.free for card in machine.cards()) > 1 << 20
 
 
 def test_the_service_for_a_shell(fake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ def test_a_run_keeps_what_was_chosen_when_it_was_begun(tmp_path: Path) -> None:
     with RunFolder(asked.folder) as folder:
         folder.begin(begun.identity(), {})
         assert folder.check(asked.identity(), Run) is None  # unfinished, and this very run
-        assert asked.going_on(folder.settings()) == begun
+        assert asked.going_on(begun.identity()) == begun
         said = replace(asked, execution=replace(AUTO, captured=False))
         with pytest.raises(UserError, match=r"another execution.captured \(True, not False\)"):
             folder.check(said.identity(), Run)
@@ -90,3 +90,12 @@ def test_what_is_left_open_becomes_what_is_fastest(
     monkeypatch.setattr(engine, "_missing_compiler", lambda device: "none is there")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
     assert settle(AUTO, device, updates) == replace(expected, compiled=False, precision="float32")
+
+
+def test_a_run_that_lost_its_configuration_keeps_what_its_checkpoint_says(tmp_path: Path) -> None:
+    command = [*FLAGS.replace("--eval-episodes 1", "--eval-episodes 0").split(), "--out", str(tmp_path)]
+    train.main([*command, "--execution.precision", "bf16"])
+    (config,) = tmp_path.rglob(CONFIG)
+    config.unlink()
+    train.main(command)
+    assert json.loads(config.read_text())["settings"]["execution"]["precision"] == "bf16"
