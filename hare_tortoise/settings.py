@@ -61,8 +61,6 @@ class Resets:
     """a new random draw, the weights at the start of the run, or the tortoise"""
     every: Count | None = None
     """updates from one reset to the next; None: at the start of each task but the first"""
-    start: Annotated[int, Range("[0, 1_000_000_000]")] = 0
-    """updates before which there is none"""
     keep_body: Share = 0.0
     """share that the body keeps: an agent's encoder and transition model"""
     keep_neck: Share = 0.0
@@ -77,6 +75,8 @@ class Resets:
     """whether an agent's annealing of n and gamma starts over"""
     warmup_counts: bool = False
     """whether updates are counted from the very first env step, as --tortoise.warmup-counts has it"""
+    start: Annotated[int, Range("[0, 1_000_000_000]")] = 0
+    """updates before which there is none"""
 
     @property
     def keep(self) -> dict[str, float]:
