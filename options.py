@@ -183,7 +183,13 @@ def main(argv: Sequence[str]) -> None:
 def eval_main(argv: Sequence[str]) -> None:
     """Evaluate as the command line `argv` asks for: python eval.py."""
     asked = parse(Evaluation, argv)
+    fix_workspaces()
     import_module("eval").play(asked)
+
+
+def fix_workspaces() -> None:
+    """Let cuBLAS have workspaces of a fixed size, without which it may add in another order; read when CUDA is loaded."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def read_command_line(argv: Sequence[str]) -> Run:
@@ -194,8 +200,7 @@ def read_command_line(argv: Sequence[str]) -> Run:
         raise SystemExit(0)
     with user_errors():
         config = find_agent(agent)
-    # Read when CUDA is loaded: workspaces of a fixed size, without which cuBLAS may add in another order.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    fix_workspaces()
     asked = parse(Run, argv, Run(agent=agent, config=config), lambda flag: lacking(flag, agent, config))
     with user_errors():
         asked = dataclasses.replace(asked, game=find_game(asked.game).name)

@@ -3,7 +3,9 @@
     eval "$(python -m sweep.mps start)"     for the programs that this shell starts; a service that runs already is used
     python -m sweep.mps stop                ends what `start` began, and nothing else
 
-It needs no root. Without it runs that share a card take turns. A fault of one program's kernels ends all programs on its card.
+It needs no root. Without a service runs that share a card take turns. A fault of one program's kernels ends all programs on its
+card. Whoever is killed unasked leaves the service that it began; `stop` ends that too, with CUDA_MPS_PIPE_DIRECTORY set to its
+folder, mps-... among the temporary files.
 """
 
 import os

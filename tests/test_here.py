@@ -42,7 +42,7 @@ def two_cards(programs: Path, free: int | str = 80_000) -> None:
     program(programs / "nvidia-smi", f"echo '0, GPU-aa, {free}'; echo '1, GPU-bb, {free}'\n")
 
 
-def a_service(programs: Path, running: str = "no", works: str = "yes") -> Path:
+def a_service(programs: Path, running: str = "no", works: str = "yes", also: str = ":") -> Path:
     """A stand-in for NVIDIA's control program, which tells in a file what it was asked; its daemon runs once it was begun."""
     log = programs / "asked"
     program(
@@ -50,7 +50,7 @@ def a_service(programs: Path, running: str = "no", works: str = "yes") -> Path:
         f"""
         echo "$@ ${{CUDA_VISIBLE_DEVICES-no cards}}" >> {log}
         where=${{CUDA_MPS_PIPE_DIRECTORY:-{programs}/users}}
-        if [ "$1" = -d ]; then [ {works} = yes ] && touch "$where/up"; exit 0; fi
+        if [ "$1" = -d ]; then [ {works} = yes ] && touch "$where/up"; {also}; exit 0; fi
         read -r word; echo "$word" >> {log}
         [ {running} = yes ] && exit 0
         [ -e "$where/up" ]
@@ -99,6 +99,14 @@ def test_a_service_that_runs_is_used_and_left_alone(fake: Path, tmp_path: Path) 
     assert "quit" not in log.read_text()
     assert "-d" not in log.read_text()
     assert {environment["CUDA_MPS_PIPE_DIRECTORY"] for environment in told(tmp_path / "runs").values()} == {None}
+
+
+def test_a_signal_while_the_service_starts_leaves_none_behind(fake: Path, tmp_path: Path) -> None:
+    two_cards(fake)
+    log = a_service(fake, also="kill -TERM $PPID")
+    assert carry_out(tmp_path / "runs").startswith("stopped by SIGTERM")
+    assert log.read_text().splitlines()[-1] == "quit"
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("works", ["no", "absent"])
