@@ -36,7 +36,8 @@ from sweep.states import TODO, Look, State, last_words, log_of, look
 from sweep.task import TRAIN
 
 ON_A_CARD = 8  # runs at once by default: more hardly make more updates a second together (benchmarks/LEDGER.md)
-LOOK = 2  # seconds from one look at the runs to the next
+LOOK = 0.5  # seconds from one look at the processes to the next
+READ = 5  # seconds from one look at how far their folders say they are to the next
 NOTE = 60  # seconds from one line of progress to the next where there is no terminal
 ENDS = ("finished", "stopped", "failed")
 STARTS = 3  # of a run that fails although it got on: a fault of one may have ended its neighbours on the card
@@ -78,7 +79,7 @@ class Pool:
         self._steps = {cell.run.folder: int(cell.share * cell.run.env_steps) for cell in todo}
         total = sum(cell.run.env_steps for cell in todo)
         self._progress = Progress(f"{len(todo)} runs", total, "env steps", sum(self._steps.values()))
-        self._noted = time.monotonic()
+        self._noted = self._read = time.monotonic()
 
     @property
     def busy(self) -> bool:
@@ -93,8 +94,10 @@ class Pool:
             self._jobs.remove(job)
             self._free.append(job.card)
             self._end(job)
-        for job in self._jobs:
-            self._advance(look(job.cell.run))
+        if time.monotonic() - self._read > READ:
+            self._read = time.monotonic()
+            for job in self._jobs:
+                self._advance(look(job.cell.run))
         if time.monotonic() - self._noted > NOTE or not self.busy:
             self._noted = time.monotonic()
             self._progress.note({"running": len(self._jobs), "waiting": len(self._waiting)})
@@ -134,7 +137,7 @@ class Pool:
         now, code = look(job.cell.run), job.process.returncode
         self._advance(now)
         said = last_words(now.run)
-        if now.state == State.FINISHED or (code == 0 and not now.run.eval_episodes):  # without an evaluation there is no score
+        if now.state == State.FINISHED:
             end = "finished"
         elif code == AGAIN or self._stopping:
             end = "stopped"
