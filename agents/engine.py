@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -65,21 +66,28 @@ def casting(execution: Execution, device: torch.device) -> torch.autocast:
 
 
 def _missing_compiler(device: torch.device) -> str | None:
-    """What torch.compile would look for in vain, or None. A C++ compiler is tried once: later it would fail in 90 lines."""
-    if device.type == "cuda":
-        return None if importlib.util.find_spec("triton") else "Triton is not installed"
-    names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
+    """What torch.compile would look for in vain, or None. A compiler is tried once: later it would fail in 90 lines."""
+    on_gpu = device.type == "cuda"
+    if on_gpu and not importlib.util.find_spec("triton"):
+        return "Triton is not installed"
+    # Triton makes what starts its kernels with a C compiler and Python's headers.
+    language, variable, names = ("c", "CC", ["gcc", "clang"]) if on_gpu else ("c++", "CXX", ["g++", "clang++"])
+    names = [os.environ[variable]] if variable in os.environ else names
     compiler = next(filter(shutil.which, names), None)
     if compiler is None:
-        return f"there is no C++ compiler ({' or '.join(names)})"
+        return f"there is no {language.upper()} compiler ({' or '.join(names)})"
     with tempfile.TemporaryDirectory() as place:
-        command = [compiler, "-x", "c++", "-", "-shared", "-fPIC", "-o", f"{place}/library.so"]
+        command = [compiler, "-x", language, "-", "-shared", "-fPIC", "-o", f"{place}/library.so"]
+        command += [f"-I{sysconfig.get_path('include')}"] if on_gpu else []
+        source = b"#include <Python.h>\n" if on_gpu else b"#include <vector>\n"
         try:
-            tried = subprocess.run(command, input=b"#include <vector>\n", capture_output=True)
+            tried = subprocess.run(command, input=source, capture_output=True)
         except OSError as error:
-            return f"the C++ compiler {compiler} does not work ({error.strerror})"
+            return f"the {language.upper()} compiler {compiler} does not work ({error.strerror})"
         made = tried.returncode == 0 and os.path.exists(f"{place}/library.so")
-    return None if made else f"the C++ compiler {compiler} does not work"
+    if made:
+        return None
+    return f"the {language.upper()} compiler {compiler} does not work{', or there is no Python.h' if on_gpu else ''}"
 
 
 class Captured:

@@ -29,3 +29,15 @@ def test_a_compiler_that_works_is_taken(monkeypatch: pytest.MonkeyPatch) -> None
         pytest.skip("there is none")
     monkeypatch.setenv("CXX", "g++")
     assert _missing_compiler(torch.device("cpu")) is None
+
+
+@pytest.mark.parametrize("fault", ["there is no C compiler (gcc or clang)", "the C compiler", "Triton is not installed"])
+def test_a_gpu_needs_triton_and_a_c_compiler(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Triton would fail at the first update: by default long runs are compiled, so this is asked before."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if fault.startswith("Triton") else name)
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if fault == "the C compiler":
+        (tmp_path / "gcc").write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / "gcc").chmod(0o755)
+    assert (_missing_compiler(torch.device("cuda")) or "").startswith(fault)
