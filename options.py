@@ -93,7 +93,7 @@ class Run:
         c, planned = self.config, updates_due(self.config, self.env_steps)
         never = []
         if c.resets is not None and not c.resets.count(planned, c.missed):
-            never.append(f"--resets.every {c.resets.every}")
+            never.append(f"--resets.every {c.resets.every}{f' behind --resets.start {c.resets.start}' * (c.resets.start > 0)}")
         if c.recycling is not None and planned < c.recycling.every:
             never.append(f"--recycling.every {c.recycling.every}")
         return [f"{flag} is too long for a run of {planned} updates: none comes" for flag in never]

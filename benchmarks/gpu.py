@@ -26,6 +26,7 @@ from experiment import command
 from experiment.command import UserError, nearest
 from experiment.device import choose_device, device_name
 from experiment.files import read_json, write_json, write_text, writing
+from experiment.provenance import commit
 
 EAGER = ("--precision float32", "--precision tf32", "--precision bf16")
 CAPTURED = tuple(f"{way} --captured" for way in EAGER)
@@ -107,9 +108,17 @@ def main(argv: list[str]) -> None:
         raise UserError(f"--only {unknown[0]}: {nearest(unknown[0], list(PROGRAMS))}")
     began, device = time.monotonic(), choose_device(asked.device)
     earlier = asked.out.with_name(f"{asked.out.name}.json")
-    kept = read_json(earlier)["sections"] if earlier.exists() and len(asked.only) < len(PROGRAMS) else {}
-    sections = {name: rows for name, rows in kept.items() if name not in asked.only}
-    report: dict[str, Any] = {"device": device_name(device), "circumstances": circumstances(), "sections": sections}
+    report: dict[str, Any] = {
+        "device": device_name(device),
+        "commit": commit(),
+        "circumstances": circumstances(),
+        "sections": {},
+    }
+    if earlier.exists() and len(asked.only) < len(PROGRAMS):
+        kept = read_json(earlier)
+        if any(kept.get(name) != report[name] for name in ("device", "commit")):
+            raise UserError(f"{earlier} is of another device or commit; choose another --out")
+        report["sections"] = {name: rows for name, rows in kept["sections"].items() if name not in asked.only}
     with writing(asked.out):
         asked.out.parent.mkdir(parents=True, exist_ok=True)
     _write(asked.out, report)

@@ -129,7 +129,7 @@ class Pool:
                 # A group of its own: Ctrl-C comes to this process, which passes it on once.
                 process = subprocess.Popen(words, stdout=file, stderr=file, env=environment, start_new_session=True)
         except OSError as error:
-            raise UserError(f"cannot write to {log}: {error.strerror}; choose another --out") from error
+            raise UserError(f"cannot start {cell.run.name} with its log {log}: {error.strerror}") from error
         self._jobs.append(Job(cell, process, card, starts))
 
     def _end(self, job: Job) -> None:

@@ -146,6 +146,7 @@ def test_a_row_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch, tmp
         assert [row.get("x", row.get("failed")) for row in found] == [1, 1, "OSError: no space left"] * 8
         yield {"runs": 2}
 
+    monkeypatch.setattr(gpu, "commit", lambda: "a")
     monkeypatch.setattr(subprocess, "run", slow)
     monkeypatch.setattr(gpu, "circumstances", lambda: "c")
     monkeypatch.setattr(
@@ -209,6 +210,9 @@ def test_a_second_visit_keeps_what_the_first_one_measured(monkeypatch: pytest.Mo
         gpu.main(["--device", "cpu", "--quick", "--out", str(out), "--only", only])
     sections = json.loads((tmp_path / "gpu.json").read_text())["sections"]
     assert {name: [row["x"] for row in rows] for name, rows in sections.items()} == {"here": [1], "run": [2]}
+    monkeypatch.setattr(gpu, "commit", lambda: "another")
+    with pytest.raises(UserError, match=r"gpu\.json is of another device or commit; choose another --out"):
+        gpu.main(["--device", "cpu", "--quick", "--out", str(out), "--only", "run"])
     with pytest.raises(UserError, match="--only rum: did you mean run"):
         gpu.main(["--device", "cpu", "--out", str(out), "--only", "rum"])
 
