@@ -16,9 +16,7 @@ import torch
 from agents.execution import Execution
 
 WARMUP = 3  # calls before a function is recorded, so that libraries and Adam have what they allocate once (PyTorch's advice)
-
-
-# Updates in a run that earn what it takes to compile them, 30 to 60 s on a GPU and 20 s on a CPU (benchmarks/LEDGER.md).
+# Updates in a run that earn what it takes to compile them, on a CPU 20 to 60 s at first (benchmarks/LEDGER.md); ours.
 EARNED = 20_000
 
 

@@ -35,11 +35,10 @@ from sweep.machine import Card, choose, cores, require_memory
 from sweep.states import TODO, Look, State, last_words, log_of, look
 from sweep.task import TRAIN
 
-ON_A_CARD = 8  # runs at once by default: more hardly make more updates a second together (benchmarks/LEDGER.md)
+ON_A_CARD = 8  # runs at once by default: a choice of ours, `benchmarks.here` shows what more would bring
 LOOK = 0.5  # seconds from one look at the processes to the next
 READ = 5  # seconds from one look at how far their folders say they are to the next
 NOTE = 60  # seconds from one line of progress to the next where there is no terminal
-ENDS = ("finished", "stopped", "failed")
 STARTS = 3  # of a run that fails although it got on: a fault of one may have ended its neighbours on the card
 
 
@@ -138,18 +137,16 @@ class Pool:
         self._advance(now)
         said = last_words(now.run)
         if now.state == State.FINISHED:
-            end = "finished"
+            end, told = "finished", said.rsplit(" (", 1)[0]
         elif code == AGAIN or self._stopping:
-            end = "stopped"
+            end, told = "stopped", f"stopped: {now.run.name}: {said}"
         elif now.state in TODO and now.share > job.cell.share and job.starts < STARTS:
-            end = f"goes on from its checkpoint after exit status {code}"
+            end, told = None, f"goes on from its checkpoint after exit status {code}: {now.run.name}: {said}"
             self._waiting.appendleft((now, job.starts + 1))
         else:
-            end = "failed"
-        self.ends[end] += 1
-        count = f"{sum(self.ends[one] for one in ENDS)}/{len(self._steps)}"
-        what = f"failed with exit status {code}" if end == "failed" else end
-        self._tell(f"{count} {said.rsplit(' (', 1)[0] if end == 'finished' else f'{what}: {now.run.name}: {said}'}")
+            end, told = "failed", f"failed with exit status {code}: {now.run.name}: {said}"
+        self.ends.update([end] if end is not None else [])
+        self._tell(f"{self.ends.total()}/{len(self._steps)} {told}")
 
     def _advance(self, now: Look) -> None:
         steps, before = int(now.share * now.run.env_steps), self._steps[now.run.folder]

@@ -183,8 +183,12 @@ def test_the_service_for_a_shell(fake: Path, capsys: pytest.CaptureFixture[str],
     mps.main(["start"])
     exports = dict(line.removeprefix("export ").split("=") for line in capsys.readouterr().out.splitlines())
     assert set(exports) == {mps.PIPE, mps.LOG}
-    mps.main(["stop"])  # none that this shell began
-    assert "quit" not in log.read_text()
+    for theirs in (None, str(fake)):  # nowhere, and somebody's own: none that `start` began
+        if theirs is not None:
+            monkeypatch.setenv(mps.PIPE, theirs)
+        mps.main(["stop"])
+        assert "quit" not in log.read_text()
+        assert fake.exists()
     for name, value in exports.items():
         monkeypatch.setenv(name, value)
     mps.main(["stop"])
