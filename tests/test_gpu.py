@@ -96,8 +96,8 @@ def updated(config: AgentConfig, batch: Batch, device: torch.device) -> tuple[di
 def test_an_update_agrees_with_the_cpu(name: str) -> None:
     """Adam's first step is as long for a gradient of 1e-9 as for one of 1, so weights are compared where it is no rounding.
 
-    Batch 0 of `spr_inject` lies at a kink, where two pixels of a latent are the largest but for the last digit: there the
-    CPU's own gradient differs by 4 % with another library for convolutions. On batch 1 all agree to 3e-6.
+    Batch 0 of `spr_inject` lies at a kink of the loss: there the CPU's own gradient differs by 4 % with another library for
+    convolutions. On batch 1 all agree to 3e-6.
     """
     config = settings(name)
     (expected, weights), (metrics, others) = (updated(config, random_batch(config, 1), d) for d in (torch.device("cpu"), CUDA))
