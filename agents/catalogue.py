@@ -3,18 +3,24 @@
 python -m agents.catalogue     writes the tables of agents into README
 """
 
+import re
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from agents.bases import BASES, RANDOM
+from agents.bases import BASES, RANDOM, Base
 from agents.config import AgentConfig
 from hare_tortoise.methods import METHODS as ALL_METHODS
-from hare_tortoise.methods import Use
+from hare_tortoise.methods import Use, check_methods
+from hare_tortoise.ranges import require
 
-METHODS: dict[str, Use] = {name: method.agents for name, method in ALL_METHODS.items() if method.agents is not None}
+BASE = re.compile("[a-z][a-z0-9]*(_[a-z0-9]+)*")  # how a base may be called
+TABLES = (ALL_METHODS, BASES)  # which a module of the user's may add to; `fill` then makes these of them:
+METHODS: dict[str, Use] = {}
+AGENTS: dict[str, AgentConfig] = {}
 
 
 def compose(base: str, methods: Sequence[str]) -> AgentConfig:
@@ -50,8 +56,13 @@ def changed(before: AgentConfig, after: AgentConfig) -> set[str]:
 
 def find_agent(name: str) -> AgentConfig:
     """The agent called `name`. ValueError, one line, if there is none; a misspelt name is answered with those it could be."""
-    if name in AGENTS:
-        return AGENTS[name]
+    return AGENTS[name] if name in AGENTS else compose(*parts(name))
+
+
+def parts(name: str) -> tuple[str, list[str]]:
+    """The base and the methods that an agent's name is made of. ValueError, as for `find_agent`."""
+    if name in BASES or name == "random":
+        return name, []
     bases = [base for base in BASES if name.startswith(f"{base}_")]
     near = get_close_matches(name, AGENTS, n=3)
     nearest = f"did you mean {' or '.join(near)}?" if near else f"there are random, {', '.join(BASES)}."
@@ -66,21 +77,31 @@ def find_agent(name: str) -> AgentConfig:
     ordered = [method for method in METHODS if method in methods]
     if methods != ordered:
         raise ValueError(f"the name of this agent is {'_'.join([base, *ordered])}")
-    return compose(base, methods)
+    return base, methods
 
 
-def _single() -> dict[str, AgentConfig]:
-    """Every base, and every base with one method that changes it."""
-    agents = {"random": RANDOM}
-    for base, entry in BASES.items():
-        agents[base] = entry.config
-        for method, how in METHODS.items():
-            if how.apply(entry.config) != entry.config:
-                agents[f"{base}_{method}"] = compose(base, [method])
-    return agents
+def fill() -> None:
+    """Make METHODS and AGENTS anew: every base, and every base with each method that changes it and goes with it.
+
+    ValueError, one line, for an entry that cannot be: no name of an agent may mean two.
+    """
+    check_methods()
+    METHODS.clear()
+    METHODS.update({name: method.agents for name, method in ALL_METHODS.items() if method.agents is not None})
+    AGENTS.clear()
+    AGENTS["random"] = RANDOM
+    for name, base in BASES.items():
+        last = name.rpartition("_")[2]
+        require(BASE.fullmatch(name) is not None and name not in AGENTS, f"no base can be called {name!r}")
+        require(last not in METHODS, f"the base {name!r} and a method {last!r} could not be told apart")
+        require(isinstance(base, Base), f"the base {name!r} is no Base(...)")
+        AGENTS[name] = base.config
+        for method in METHODS:
+            with suppress(ValueError):  # what means nothing together
+                AGENTS[f"{name}_{method}"] = compose(name, [method])
 
 
-AGENTS: dict[str, AgentConfig] = _single()
+fill()
 
 
 def tables() -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from hare_tortoise.ranges import require
 from hare_tortoise.settings import Injection, Recycling, Resets, Tortoise
 
 Change = Callable[[Any], Any]  # from the settings of an agent or a classifier to the same with one thing changed
@@ -152,3 +153,12 @@ METHODS: dict[str, Method] = {
     "ema": Method(None, Use(average(DECAY), "the tortoise is judged", "Lee et al. 2024")),
     "reinit": Method(None, Use(reset(Resets("fresh")), "all weights new, in each task", "Ash and Adams 2020")),
 }
+
+
+def check_methods() -> None:
+    """ValueError, one line, if METHODS, to which modules of users may add, has what is no method or cannot stand in a name."""
+    for name, method in METHODS.items():
+        named = isinstance(name, str) and name.isalnum() and name.islower()
+        require(named, f"a method's name has small letters and digits alone, without an underscore, not {name!r}")
+        whole = isinstance(method, Method) and all(use is None or isinstance(use, Use) for use in method[:2])
+        require(whole, f"the method {name!r} is no Method(Use(...) or None, Use(...) or None)")

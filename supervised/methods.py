@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from hare_tortoise.methods import DECAY, Use, average
+from hare_tortoise.methods import DECAY, Use, average, check_methods
 from hare_tortoise.methods import METHODS as ALL_METHODS
+from hare_tortoise.ranges import require
 from hare_tortoise.settings import Tortoise
 from supervised.settings import Config, Crop, Distillation
 
@@ -23,16 +24,34 @@ _OWN: dict[str, Use] = {
         _distillation, "loss + KL divergence from the tortoise to the hare; the hare is judged", "Lee et al. 2024"
     ),
 }
-_SHARED = {name: method.classifiers for name, method in ALL_METHODS.items() if method.classifiers is not None}
-_BEFORE_RESETS = ("none", "wd", "augmentation", "spectral", "l2init", "redo", "crelu")
-METHODS = {name: (_OWN | _SHARED)[name] for name in (*_BEFORE_RESETS, "head", "sp", "reinit", "ema", "distillation", "ht")}
 
 # Not methods, since they need all data at once. After a warm start they bound what a method can regain.
 REFERENCES: dict[str, Use] = {
     "fresh": Use(_fresh, "only the last task, on all data: the reference", "Lee et al. 2024"),
     "fresh_ema": Use(lambda c: average(DECAY)(_fresh(c)), "the same, the tortoise is judged: what averaging gives", "ours"),
 }
-EVERYTHING = METHODS | REFERENCES
-
 # What methods were called in the study before agents and classifiers had one table of them.
 FORMER = {"l2": "wd", "regen": "l2init", "head_reset": "head", "shrink_perturb": "sp", "hare_tortoise": "ht"}
+
+METHODS: dict[str, Use] = {}
+EVERYTHING: dict[str, Use] = {}  # with the references
+# Where the methods of this study stood in the order of its reports; all others stand between.
+FIRST = ("none", "wd", "augmentation", "spectral", "l2init", "redo", "crelu")
+LAST = ("head", "sp", "reinit", "ema", "distillation", "ht")
+
+
+def fill() -> None:
+    """Make METHODS and EVERYTHING of the one table, to which a module of the user's may have added. ValueError, one line."""
+    check_methods()
+    shared = {name: method.classifiers for name, method in ALL_METHODS.items() if method.classifiers is not None}
+    for name, method in shared.items():
+        require(name not in (_OWN | REFERENCES | FORMER), f"the study has a {name!r} of its own; give yours another name")
+        method.apply(Config())
+    others = [name for name in shared if name not in (*FIRST, *LAST)]
+    METHODS.clear()
+    METHODS.update({name: (_OWN | shared)[name] for name in (*FIRST, *others, *LAST)})
+    EVERYTHING.clear()
+    EVERYTHING.update(METHODS | REFERENCES)
+
+
+fill()
