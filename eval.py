@@ -33,6 +33,7 @@ from experiment.command import UserError, user_errors
 from experiment.device import choose_device, keep_threads
 from experiment.film import open_film
 from experiment.folder import CHECKPOINT, SCORE, older
+from experiment.outside import require
 from experiment.progress import Progress
 from experiment.score import read_score
 from replay.stack import FrameStack
@@ -132,6 +133,7 @@ def load_agent(folder: Path, device_name: Literal["auto", "cpu", "cuda"]) -> tup
         raise UserError(f"{folder} is no run folder: it has no {CHECKPOINT}")
     device = choose_device(device_name)
     state = load_checkpoint(path)
+    require(state.get("settings", {}).get("imports", {}), folder)
     try:
         settings = state["settings"]
         config, game, seed = config_from_dict(settings["config"]), settings["game"], settings["seed"]

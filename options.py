@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from agents.catalogue import AGENTS, find_agent, help_text
+from agents.catalogue import AGENTS, TABLES, fill, find_agent, help_text, parts
 from agents.config import AgentConfig
 from agents.execution import AUTO, Execution
 from agents.schedules import updates_due
 from envs.games import find_game
-from experiment.command import parse, peek, say, user_errors
+from experiment.command import UserError, parse, peek, say, user_errors
+from experiment.outside import Imports, asked_for, bring_in, hint, used
 from experiment.start import start
 from hare_tortoise.ranges import Range, Seed, check, require
 
@@ -60,6 +61,7 @@ class Run:
     execution: Execution = AUTO
     fresh: bool = False
     """start over, deleting what an earlier run left in the folder"""
+    imports: Imports = ()
     config: Annotated[AgentConfig, tyro.conf.arg(name="")] = AGENTS["spr_ht"]
 
     def __post_init__(self) -> None:
@@ -130,8 +132,11 @@ class Run:
     def identity(self) -> dict[str, Any]:
         """All that the result depends on, as plain values; what a run folder is recognised by."""
         names = ("agent", "game", "seed", "env_steps", "num_lanes", "eval_episodes")
+        base, methods = parts(self.agent)
+        imports = used([base, *methods])
         return {
             **{name: getattr(self, name) for name in names},
+            **({"imports": imports} if imports else {}),
             "execution": dataclasses.asdict(self.execution),
             "config": dataclasses.asdict(self.config),
         }
@@ -161,6 +166,7 @@ class Evaluation:
     """decides no-ops and random actions; by default the run's own, which repeats the run's score"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute"""
+    imports: Imports = ()
     video: Path | None = None
     """film one game to this .mp4 file (H.264, for browsers), or --video-steps of it to this .gif file"""
     video_steps: Annotated[int | None, Range("[1, 100_000_000]")] = None
@@ -183,6 +189,7 @@ def main(argv: Sequence[str]) -> None:
 def eval_main(argv: Sequence[str]) -> None:
     """Evaluate as the command line `argv` asks for: python eval.py."""
     asked = parse(Evaluation, argv)
+    bring_in(asked.imports, TABLES, fill)
     fix_workspaces()
     import_module("eval").play(asked)
 
@@ -193,13 +200,17 @@ def fix_workspaces() -> None:
 
 
 def read_command_line(argv: Sequence[str]) -> Run:
-    """The run that `argv` asks for, in two passes: the agent decides what the other flags are. Raises UserError."""
-    agent = peek(argv, agent=Run.agent)["agent"]
+    """The run that `argv` asks for, in two passes: modules and agent decide what the other flags are. Raises UserError."""
+    bring_in(asked_for(argv), TABLES, fill)
+    names = peek(argv, agent=Run.agent, out=str(Run.out))
+    agent = names["agent"]
     if agent == "help":
         print(help_text())
         raise SystemExit(0)
-    with user_errors():
+    try:
         config = find_agent(agent)
+    except ValueError as error:
+        raise UserError(f"{error}{hint(Path(names['out']), agent)}") from error
     fix_workspaces()
     asked = parse(Run, argv, Run(agent=agent, config=config), lambda flag: lacking(flag, agent, config))
     with user_errors():

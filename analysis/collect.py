@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from agents.catalogue import TABLES, fill
 from analysis.read.courses import CURVES, PLASTICITY, RUN, checked
 from analysis.read.folders import runs_below
 from analysis.read.scores import is_number, not_negative, read_run, read_table, table_rows, unique
@@ -21,6 +22,7 @@ from experiment.command import UserError
 from experiment.command import run as run_program
 from experiment.files import csv_text, header, locked, number, read_json, shown, whole
 from experiment.folder import CONFIG, METRICS, SCORE
+from experiment.outside import add_flag, bring_in
 from experiment.parser import Parser, user_path
 from experiment.rows import read_metrics
 
@@ -155,7 +157,9 @@ def main(argv: list[str]) -> None:
     parser = Parser("analysis.collect", __doc__)
     parser.add_argument("runs", nargs="+", type=user_path)
     parser.add_argument("--out", type=user_path, default=Path("results"))
+    add_flag(parser)
     asked = parser.parse_args(argv)
+    bring_in(asked.imports, TABLES, fill)
     folders = unique_runs(asked.runs)
     with locked(asked.out):
         lines = collect(folders, asked.out)

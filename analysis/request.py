@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from agents.catalogue import TABLES, fill
 from analysis.read.folders import find
 from analysis.read.load import Loaded, loaded, read_scores
 from analysis.read.scores import Protocol, Score, unique
@@ -13,6 +14,7 @@ from analysis.read.settings import identity, printable
 from analysis.read.single_runs import read_single_runs
 from envs.games import GAMES, find_game
 from experiment.command import UserError, nearest, say, user_errors
+from experiment.outside import add_flag, bring_in
 from experiment.parser import Parser, user_path
 
 
@@ -43,7 +45,9 @@ def read_command_line(argv: Sequence[str], description: str | None) -> argparse.
     )
     parser.add_argument("--env-steps", type=int, default=Protocol.env_steps, help="of training that runs must have had")
     parser.add_argument("--episodes", type=int, default=Protocol.episodes, help="of evaluation that runs must have had")
+    add_flag(parser)
     asked = parser.parse_args(argv)
+    bring_in(asked.imports, TABLES, fill)
     asked.agents = list(dict.fromkeys(asked.agents or ()))
     with user_errors("--games"):
         asked.games = tuple(dict.fromkeys(find_game(game).name for game in asked.games or GAMES))

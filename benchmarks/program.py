@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.catalogue import find_agent
+from agents.catalogue import TABLES, fill, find_agent
 from agents.engine import check_execution
 from agents.execution import Execution
 from experiment.command import user_errors
 from experiment.device import choose_device
+from experiment.outside import add_flag, asked_for, bring_in
 from experiment.parser import Parser, user_path
 from experiment.provenance import commit, short
 
@@ -40,6 +41,7 @@ class Program:
 
     def measure(self, argv: Sequence[str]) -> Iterable[Row]:
         """The rows that `argv` asks for, measured one by one. UserError for what cannot be."""
+        bring_in(asked_for(argv), TABLES, fill)  # a parser asks whether agents exist
         asked = self._parser.parse_args(argv)
         if "device" in asked:
             asked.device = choose_device(asked.device)
@@ -64,6 +66,7 @@ def flags(name: str, about: str | None, /, **defaults: Any) -> Parser:
     behind `--`. Agents must exist, and `--agent` is understood for `--agents`.
     """
     parser = Parser(f"benchmarks.{name}", about)
+    add_flag(parser)
     for word, default in defaults.items():
         flag, first = f"--{word.replace('_', '-')}", default[0] if isinstance(default, list) else default
         kind = _agent if word in ("agent", "agents") else user_path if isinstance(first, Path) else type(first)

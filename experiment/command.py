@@ -103,11 +103,14 @@ def parse(
     return dataclasses.replace(value, **{name: expanded(path) for name, path in paths.items() if isinstance(path, Path)})
 
 
-def peek(argv: Sequence[str], **defaults: str) -> dict[str, str]:
-    """The values of some flags, `defaults` where `argv` has them not, before it is known which others there are. UserError."""
+def peek(argv: Sequence[str], **defaults: Any) -> dict[str, Any]:
+    """The values of some flags, `defaults` where `argv` has them not, before it is known which others there are. UserError.
+
+    One whose default is a list may be given several times.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for name, default in defaults.items():
-        parser.add_argument(f"--{name}", default=default)
+        parser.add_argument(f"--{name}", default=default, action="append" if isinstance(default, list) else "store")
     try:
         return vars(parser.parse_known_args(argv)[0])
     except argparse.ArgumentError as error:
@@ -128,16 +131,17 @@ def expanded(path: Path) -> Path:
 
 
 def flags(value: Any, path: str = "--") -> list[str]:
-    """Every flag of a dataclass value by its path, as tyro spells them; the field `config` adds no level of its own.
+    """Every flag of a dataclass value by its path, as tyro spells them; a field that is to be called "" adds no level.
 
     A piece that is None has none.
     """
     names: list[str] = []
-    hints = get_type_hints(type(value))
+    hints, notes = get_type_hints(type(value)), get_type_hints(type(value), include_extras=True)
     for field in dataclasses.fields(value):
-        inner, name = getattr(value, field.name), field.name.replace("_", "-")
+        called = [getattr(note, "name", None) for note in getattr(notes[field.name], "__metadata__", ())]  # by tyro.conf.arg
+        inner, name = getattr(value, field.name), next((n for n in called if n is not None), field.name.replace("_", "-"))
         if dataclasses.is_dataclass(inner):
-            names += flags(inner, path if field.name == "config" else f"{path}{name}.")
+            names += flags(inner, f"{path}{name}." if name else path)
         elif not any(dataclasses.is_dataclass(kind) for kind in get_args(hints[field.name])):
             names.append(path + name)
     return names

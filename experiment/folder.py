@@ -15,6 +15,7 @@ from typing import Any, get_args, get_type_hints
 
 from experiment.command import UserError, say
 from experiment.files import read_bytes, read_json, shown, write_json, writing
+from experiment.outside import require
 from experiment.provenance import commit, short
 from experiment.score import read_score, sealed
 
@@ -85,7 +86,9 @@ class RunFolder:
             if finished and self.checkpoint is None:
                 raise UserError(f"{score} is there without {CONFIG}; --fresh starts the run over")
             return None
-        if differing := differences(kind, self._config()["settings"], settings, scored=finished):
+        theirs = self._config()["settings"]
+        require(theirs.get("imports", {}), self.path)
+        if differing := differences(kind, theirs, settings, scored=finished):
             raise UserError(f"{self.path} holds a run with another {differing}; choose another --out, or --fresh to replace it")
         if not finished:
             return None
@@ -96,6 +99,7 @@ class RunFolder:
 
     def require_own(self, theirs: dict[str, Any], settings: dict[str, Any], kind: type) -> None:
         """UserError if `theirs`, the settings that a checkpoint in the folder has, train another run than `settings` do."""
+        require(theirs.get("imports", {}), self.path)
         if differing := differences(kind, theirs, settings, scored=False):
             raise UserError(f"the checkpoint in {self.path} is of another run, with another {differing}; --fresh starts over")
 

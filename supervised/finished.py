@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from experiment.command import UserError
 from experiment.files import number, read_json, shown, whole
 from experiment.folder import CONFIG, METRICS, filled, require_untouched
+from experiment.outside import require
 from experiment.rows import read_metrics
 from experiment.score import read_score
 from supervised.methods import EVERYTHING, FORMER
@@ -47,10 +48,10 @@ def read_finished(path: Path) -> Finished | None:
     if not {"tasks", "study"} & _table(read_json(path), path).keys():
         return None
     score = _table(read_score(path), path, "seed", "images", "judged", "commit", "tasks", *NAMES)
+    settings = _settings(path.with_name(CONFIG), score)
     check_names(score, path)
     _hold(isinstance(score["commit"], str) and COMMIT.fullmatch(score["commit"]), path, "commit", score["commit"])
     whole(score["seed"], f"{path}: seed")
-    settings = _settings(path.with_name(CONFIG), score)
     evaluations = _evaluations(path.with_name(METRICS))
     require_untouched(path.parent, score)
     for task in score["tasks"]:
@@ -65,7 +66,8 @@ def check_names(row: dict[str, Any], where: str | Path) -> None:
     """UserError, beginning with `where`, unless the catalogue has the data set, model, study, point and method of `row`."""
     known = {"dataset": SOURCES, "model": MODELS, "study": STUDIES, "method": EVERYTHING | FORMER}
     for name, names in known.items():
-        _hold(isinstance(row[name], str) and row[name] in names, where, name, row[name])
+        advice = "; one of your own needs --import" if name == "method" else ""
+        _hold(isinstance(row[name], str) and row[name] in names, where, name, row[name], advice)
     _hold(isinstance(row["point"], str) and row["point"] in STUDIES[row["study"]].points, where, "point", row["point"])
     _hold(row["judged"] in ("hare", "tortoise"), where, "judged", row["judged"])
 
@@ -85,6 +87,7 @@ def _settings(path: Path, score: dict[str, Any]) -> dict[str, Any]:
     settings = _table(_table(read_json(path), path, "settings")["settings"], f"{path}: settings", "config", *about)
     for name in about:
         _hold(settings[name] == score[name], path, name, settings[name])
+    require(settings.get("imports", {}), path.parent)
     config = _table(settings["config"], f"{path}: config", "protocol")
     _table(config["protocol"], f"{path}: protocol")
     # Fields that were added since have their defaults.
@@ -115,6 +118,6 @@ def _table(value: Any, where: str | Path, *names: str) -> dict[str, Any]:
     return value
 
 
-def _hold(holds: Any, where: str | Path, name: str, value: Any) -> None:
+def _hold(holds: Any, where: str | Path, name: str, value: Any, advice: str = "") -> None:
     if not holds:
-        raise UserError(f"{where}: {name} cannot be {shown(value)}")
+        raise UserError(f"{where}: {name} cannot be {shown(value)}{advice}")

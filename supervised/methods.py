@@ -33,6 +33,7 @@ REFERENCES: dict[str, Use] = {
 # What methods were called in the study before agents and classifiers had one table of them.
 FORMER = {"l2": "wd", "regen": "l2init", "head_reset": "head", "shrink_perturb": "sp", "hare_tortoise": "ht"}
 
+TABLES = (ALL_METHODS,)  # which a module of the user's may add to; `fill` then makes these of it:
 METHODS: dict[str, Use] = {}
 EVERYTHING: dict[str, Use] = {}  # with the references
 # Where the methods of this study stood in the order of its reports; all others stand between.

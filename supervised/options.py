@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from experiment.command import UserError, nearest, parse, peek, user_errors
+from experiment.outside import Imports, asked_for, bring_in, hint, used
 from experiment.start import start
 from hare_tortoise.ranges import Range, Seed, check, require
-from supervised.methods import EVERYTHING, FORMER
+from supervised.methods import EVERYTHING, FORMER, TABLES, fill
 from supervised.settings import Config
 from supervised.sources import SOURCES
 from supervised.studies import MODELS, STUDIES, compose, help_text
@@ -34,7 +35,7 @@ class Run:
     model: str = "mlp"
     """mlp, resnet18, vit_tiny, vgg16_bn, or resnet_small for a CPU"""
     method: str = "ht"
-    """one of the 13 methods, or fresh or fresh_ema, references on all data at once"""
+    """one of the methods, or fresh or fresh_ema, references on all data at once"""
     seed: Seed = 0
     """decides weights, splits, noise, order and augmentation"""
     images: Counted | None = None
@@ -57,6 +58,7 @@ class Run:
     """mirror the metrics to Weights & Biases"""
     fresh: bool = False
     """start over, deleting what an earlier run left in the folder"""
+    imports: Imports = ()
     config: Annotated[Config, tyro.conf.arg(name="")] = CONFIG
 
     def __post_init__(self) -> None:
@@ -87,7 +89,12 @@ class Run:
     def identity(self) -> dict[str, Any]:
         """All that the result depends on, as plain values; what a run folder is recognised by."""
         names = ("study", "point", "dataset", "model", "method", "seed", "images", "precision", "evaluations", "hessian_rounds")
-        return {**{name: getattr(self, name) for name in names}, "config": dataclasses.asdict(self.config)}
+        imports = used([self.method])
+        return {
+            **{name: getattr(self, name) for name in names},
+            **({"imports": imports} if imports else {}),
+            "config": dataclasses.asdict(self.config),
+        }
 
     def mirror(self) -> dict[str, str]:
         """How Weights & Biases shows the run."""
@@ -107,18 +114,20 @@ def main(argv: Sequence[str]) -> None:
 
 
 def read_command_line(argv: Sequence[str]) -> Run:
-    """The run that `argv` asks for, in two passes: study, model and method decide what the other flags are. UserError."""
+    """The run that `argv` asks for, in two passes: modules, study, model and method decide what other flags are. UserError."""
+    bring_in(asked_for(argv), TABLES, fill)
     known = {"study": STUDIES, "dataset": SOURCES, "model": MODELS, "method": EVERYTHING}
     names = peek(argv, **{name: getattr(Run, name) for name in (*known, "point")})
+    out = Path(peek(argv, out=str(Run.out))["out"])
     if "help" in (names["study"], names["method"], names["model"]):
         print(help_text())
         raise SystemExit(0)
     names["method"] = FORMER.get(names["method"], names["method"])
     for name, words in known.items():
-        _check(name, names[name], list(words))
+        _check(name, names[name], list(words), out)
     points = STUDIES[names["study"]].points
     names["point"] = names["point"] or next(iter(points))
-    _check("point", names["point"], list(points))
+    _check("point", names["point"], list(points), out)
     point = points[names["point"]]
     config = compose(names["model"], point, names["method"], SOURCES[names["dataset"]].flips)
     with user_errors():
@@ -126,6 +135,6 @@ def read_command_line(argv: Sequence[str]) -> Run:
     return dataclasses.replace(parse(Run, argv, default), method=names["method"])
 
 
-def _check(flag: str, word: str, words: list[str]) -> None:
+def _check(flag: str, word: str, words: list[str], out: Path) -> None:
     if word not in words:
-        raise UserError(f"unknown --{flag} {word!r}: {nearest(word, words)}")
+        raise UserError(f"unknown --{flag} {word!r}: {nearest(word, words)}{hint(out, word)}")

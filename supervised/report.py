@@ -19,12 +19,12 @@ from matplotlib.figure import Figure
 from analysis.draw.canvas import COLOURS, MUTED, Style, styles, svg
 from experiment.command import run
 from experiment.files import write_text
+from experiment.outside import add_flag, bring_in
 from experiment.parser import Parser, user_path
-from supervised.methods import EVERYTHING, REFERENCES
+from supervised.methods import EVERYTHING, REFERENCES, TABLES, fill
 from supervised.studies import STUDIES
 from supervised.table import against, collect, final, notes, read, summary, tables_in
 
-LOOKS: dict[str, Style] = styles({name: name for name in EVERYTHING})
 SIZE = (6.4, 4.4)  # inches of a panel
 NOTE = (
     "Test accuracy in percent at the end of the last task, mean over seeds ± half of the 95 % interval (Student's t). "
@@ -34,6 +34,11 @@ NOTE = (
     "redrawn in every task."
 )
 SAME = {"ema": "none", "fresh_ema": "fresh"}  # whose hare is whose
+
+
+def looks() -> dict[str, Style]:
+    """How each method is drawn, one of the user's too."""
+    return styles({name: name for name in EVERYTHING})
 
 
 def said(study: str, point: str, rows: pd.DataFrame) -> str:
@@ -98,12 +103,13 @@ def draw_tasks(panel: Axes, points: dict[str, pd.DataFrame]) -> None:
     for method in (name for name in EVERYTHING if name in set(rows["method"])):
         by_task = rows[rows["method"] == method].groupby("task")["test"]
         values, half = _percent([part for _, part in by_task])
-        look = {"color": LOOKS[method].colour, "linestyle": LOOKS[method].dash, "label": method}
+        style = looks()[method]
+        look = {"color": style.colour, "linestyle": style.dash, "label": method}
         if len(values) == 1:
             panel.axhline(values[0], **look)
             continue
         tasks = np.array(list(by_task.groups)) + 1
-        panel.plot(tasks, values, marker=LOOKS[method].mark, markersize=4, **look)
+        panel.plot(tasks, values, marker=style.mark, markersize=4, **look)
         panel.fill_between(tasks, values - half, values + half, color=look["color"], alpha=0.12, linewidth=0)
     panel.set_xlabel("task")
     panel.legend(frameon=False, fontsize=7, ncols=2)
@@ -115,7 +121,8 @@ def draw_points(panel: Axes, points: dict[str, pd.DataFrame]) -> None:
     for method in (name for name in EVERYTHING if any(name in methods for methods in found.values())):
         places = [i for i, methods in enumerate(found.values()) if method in methods]
         values, half = _percent([methods[method]["test"] for methods in found.values() if method in methods])
-        panel.errorbar(places, values, half, color=LOOKS[method].colour, marker=LOOKS[method].mark, label=method, capsize=3)
+        style = looks()[method]
+        panel.errorbar(places, values, half, color=style.colour, marker=style.mark, label=method, capsize=3)
     panel.set_xticks(range(len(points)), points, rotation=60, ha="right")
     panel.legend(frameon=False)
 
@@ -178,7 +185,9 @@ def main(argv: list[str]) -> None:
     parser = Parser("supervised.report", __doc__)
     parser.add_argument("folder", type=user_path, help="tables, or with --collect runs")
     parser.add_argument("--collect", type=user_path, metavar="OUT", help="make the tables here first, from the runs in FOLDER")
+    add_flag(parser)
     asked = parser.parse_args(argv)
+    bring_in(asked.imports, TABLES, fill)
     if asked.collect is not None:
         collect(asked.folder, asked.collect)
     print(report(tables_in(asked.collect or asked.folder)))

@@ -1,5 +1,6 @@
 """The studies of the paper as values: what is varied, and the models with their optimizers. No torch here."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -49,7 +50,7 @@ class Study(NamedTuple):
 
     figure: str
     points: dict[str, Point]
-    methods: tuple[str, ...]
+    methods: Collection[str]  # EVERYTHING, which modules of the user's may add to, or some
     axis: Literal["points", "grid", "methods", "tasks"]
 
     def augments(self, point: str) -> bool:
@@ -86,7 +87,7 @@ def _warm(share: float, noise: float) -> Point:
 
 STUDIES: dict[str, Study] = {
     "warm_start": Study(
-        "Figure 5", {"plain": Point(WARM), "augmented": Point(WARM, Crop()), "small": SMALL}, tuple(EVERYTHING), "methods"
+        "Figure 5", {"plain": Point(WARM), "augmented": Point(WARM, Crop()), "small": SMALL}, EVERYTHING, "methods"
     ),
     "subset": Study("Figure 2", {f"{share:g}": _warm(share, 0.0) for share in SHARES}, BOUNDED, "points"),
     "noise": Study("Figure 2", {f"{n:g}": Point(replace(WARM, noise=(n, 0.0))) for n in NOISES}, BOUNDED, "points"),
@@ -102,13 +103,9 @@ STUDIES: dict[str, Study] = {
         BOUNDED,
         "points",
     ),
-    "methods": Study("Figure 4", {"plain": Point(WARM)}, tuple(EVERYTHING), "methods"),
-    "continual": Study(
-        "Figure 6", {"augmented": Point(CONTINUAL, Crop()), "small": SMALL_CONTINUAL}, tuple(EVERYTHING), "tasks"
-    ),
-    "continual_buffer": Study(
-        "Figure 6", {"augmented": Point(replace(CONTINUAL, memory=MEMORY), Crop())}, tuple(EVERYTHING), "tasks"
-    ),
+    "methods": Study("Figure 4", {"plain": Point(WARM)}, EVERYTHING, "methods"),
+    "continual": Study("Figure 6", {"augmented": Point(CONTINUAL, Crop()), "small": SMALL_CONTINUAL}, EVERYTHING, "tasks"),
+    "continual_buffer": Study("Figure 6", {"augmented": Point(replace(CONTINUAL, memory=MEMORY), Crop())}, EVERYTHING, "tasks"),
 }
 
 

@@ -13,9 +13,11 @@ import shlex
 
 from experiment.command import DivergenceError, UserError, nearest, run, say
 from experiment.folder import METRICS, RunFolder
+from experiment.outside import asked_for, bring_in
 from experiment.parser import Parser
 from experiment.rows import diverged
 from experiment.start import start
+from supervised.methods import TABLES, fill
 from supervised.options import PACKAGES, Run, read_command_line
 from supervised.studies import STUDIES
 
@@ -31,6 +33,7 @@ def runs_of(argv: list[str]) -> tuple[dict[str, Run], bool]:
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0 on")
     parser.add_argument("--list", action="store_true", help="print the commands and run none")
     asked, rest = parser.parse_known_args(argv)
+    bring_in(asked_for(rest), TABLES, fill)  # before it is asked which methods there are
     chosen = [flag for flag in ("--seed", "--point", "--method") if any(word.split("=")[0] == flag for word in rest)]
     if chosen:
         raise UserError(f"{chosen[0]} is what a sweep chooses; say {chosen[0]}s")

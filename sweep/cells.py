@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 from envs.games import GAMES, find_game
+from experiment import outside
 from experiment.command import UserError, parse, user_errors
+from experiment.outside import Imports
 from hare_tortoise.ranges import Range, check
 from options import Run, read_command_line
 
@@ -29,6 +31,7 @@ class Sweep:
     """some of the games, in any usual spelling; none named means all 26"""
     out: Path = Path("runs")
     """where run folders are kept"""
+    imports: Imports = ()
 
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range."""
@@ -50,7 +53,8 @@ def read(kind: type[S], argv: Sequence[str]) -> tuple[S, list[str], list[tuple[s
     """The sweep that `argv` asks for, train.py's flags, which stand behind `--`, and the places of its cells. UserError."""
     end = argv.index("--") if "--" in argv else len(argv)
     asked = parse(kind, argv[:end])
-    flags = [*([] if asked.out == Sweep.out else ["--out", str(asked.out)]), *argv[end + 1 :]]
+    ours = [*([] if asked.out == Sweep.out else ["--out", str(asked.out)]), *outside.flags(asked.imports)]
+    flags = [*ours, *argv[end + 1 :]]
     with user_errors():
         return asked, flags, asked.places
 

@@ -29,7 +29,7 @@ ALLOWED = {
     "train": {"agents", "replay", "envs", "experiment", "eval", "options"},
     "options": {
         *("agents.catalogue", "agents.config", "agents.execution", "agents.schedules"),
-        *("envs.games", "experiment.command", "experiment.start", "hare_tortoise.ranges"),
+        *("envs.games", "experiment.command", "experiment.outside", "experiment.start", "hare_tortoise.ranges"),
     },
     "eval": {"agents", "replay", "envs", "experiment", "options"},
     "agents": {"hare_tortoise", "networks", "replay.batch"},
@@ -42,13 +42,13 @@ ALLOWED = {
     "analysis": {
         "agents.catalogue",
         "envs.games",
-        *(f"experiment.{name}" for name in ("command", "files", "folder", "parser", "rows", "score", "sums")),
+        *(f"experiment.{name}" for name in ("command", "files", "folder", "outside", "parser", "rows", "score", "sums")),
     },
     "sweep": {
         "envs.games",
         "hare_tortoise.ranges",
         "options",
-        *(f"experiment.{name}" for name in ("command", "folder", "interrupt", "progress", "rows", "signals")),
+        *(f"experiment.{name}" for name in ("command", "folder", "interrupt", "outside", "progress", "rows", "signals")),
     },
     "supervised": {"hare_tortoise", "experiment", "analysis", "analysis.compute.statistics", "analysis.draw.canvas"},
     "benchmarks": {*PROGRAMS, *ROOMS} - {"examples"},

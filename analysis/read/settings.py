@@ -14,9 +14,11 @@ from experiment import sums
 from experiment.command import UserError, user_errors
 from experiment.files import parse_json, read_json, read_table, whole
 from experiment.folder import CONFIG, filled
+from experiment.outside import require
 
 AGENTS = "agents.csv"  # beside tables of runs: every setting of each agent in them
 COLUMNS = ("agent", "flags", "setting", "value")  # the value as JSON
+IMPORTS = "imports."  # begins a setting that is the SHA-256 of a module of the user's which the agent is made with
 LONGEST = 1000  # characters of a label
 
 
@@ -38,8 +40,10 @@ def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         agent, game, seed, config = str(told["agent"]), str(told["game"]), told["seed"], {**told["config"]}
         # Compiled or captured, the arithmetic is the same.
         precision, lanes = told.get("execution", {}).get("precision", "float32"), told.get("num_lanes", 1)
+        imports = told.get("imports", {})
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file} holds no settings of a run") from error
+    require(imports, file.parent)
     with user_errors(str(file)):
         settings = _complete(agent, flat(config))
         if lanes != 1:
@@ -47,7 +51,8 @@ def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         if precision != "float32":
             settings["execution.precision"] = precision
         run = {"agent": agent, "game": find_game(game).name, "seed": whole(seed, f"{file}: seed")}
-        return run | {"flags": _flags(agent, settings)}, settings
+        run |= {"flags": _flags(agent, settings)}
+        return run, settings | {f"{IMPORTS}{module}": sha256 for module, sha256 in imports.items()}
 
 
 def _complete(agent: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -112,6 +117,8 @@ def flags_now(folder: Path) -> dict[tuple[str, str], str]:
             raise UserError(f"{where}: {row['setting']} has another value above")
     now = {}
     for (agent, flags), of_agent in settings.items():
+        modules = {name: of_agent.pop(name) for name in list(of_agent) if name.startswith(IMPORTS)}
+        require({name.removeprefix(IMPORTS): sha256 for name, sha256 in modules.items()}, f"{agent} in {path}")
         with contextlib.suppress(ValueError):  # no agent of today: whoever reads its scores says so
             now[agent, flags] = _flags(agent, of_agent)
     return now
