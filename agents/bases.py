@@ -4,8 +4,9 @@ The sources: **vH** is van Hasselt, Hessel and Aslanides (2019), "When to use pa
 in Kaixhin/Rainbow. **DOP** is google/dopamine, labs/atari_100k. **SPR** is Schwarzer et al. (2021), "Data-efficient
 reinforcement learning with self-predictive representations", as in mila-iqia/spr. **RWR** is Nikishin et al. (2022), "The
 primacy bias in deep reinforcement learning", evgenii-nikishin/rl_with_resets. **BBF** is Schwarzer et al. (2023), "Bigger,
-better, faster", google-research/bigger_better_faster, which also holds SR-SPR (D'Oro et al. 2023). docs/deviations.md lists
-where we differ from them.
+better, faster", google-research/bigger_better_faster, which also holds SR-SPR (D'Oro et al. 2023). **PLA** is Lee et al.
+(2023), "PLASTIC: improving input and label plasticity for sample efficient reinforcement learning", dojeon-ai/PLASTIC.
+docs/deviations.md lists where we differ from them.
 """
 
 from dataclasses import replace
@@ -129,6 +130,28 @@ BBF = replace(
     resets=replace(SR_SPR_RESETS, keep_body=0.5),
 )
 
+# PLA, scripts/NeurIPS2023/drq_plastic_dagger_rr2.sh: what it calls DrQ is C51 with noisy dueling streams, augmentation and an
+# average target; to that layer normalisation in the encoder and a head that is drawn anew. At ratios 4 and 8 its encoder keeps
+# 0.6 at a reset.
+PLASTIC_DAGGER = AgentConfig(
+    encoder=Encoder(kind="nature", layer_norm=True),
+    head=Head(hidden=512, noise=0.5, atoms=51, support=10.0, gradient_scale=2**-0.5),
+    target=Target(n=10, gamma=0.99),
+    replay=Replay(ratio=2.0, batch_size=32, warmup_steps=2000, alpha=0.5, beta=Anneal(0.4, 1.0, 98_000)),
+    optimizer=Optimizer(learning_rate=1.414e-4, epsilon=1.5e-4, clip=10.0),
+    exploration=Exploration(epsilon=Anneal(1.0, 0.0, 0), evaluation=0.001),
+    tortoise=Tortoise(decay=0.99, every=1, acts=True),
+    augmentation=Augmentation(pad=4, intensity=0.05),
+    resets=replace(SR_SPR_RESETS, keep_body=1.0, restart=False),
+)
+
+# PLA, scripts/NeurIPS2023/drq_plastic_rr2.sh: the same with sharpness-aware steps, and CReLU in the head.
+PLASTIC = replace(
+    PLASTIC_DAGGER,
+    head=replace(PLASTIC_DAGGER.head, activation="crelu", hidden=362),  # 256 units that make 512 features
+    optimizer=replace(PLASTIC_DAGGER.optimizer, radius=0.1),
+)
+
 BASES: dict[str, Base] = {
     "otrainbow": Base(OTRAINBOW, "overtrained Rainbow", "Kielak 2020, in Dopamine", 3.986),
     "der": Base(DER, "data-efficient Rainbow", "van Hasselt et al. 2019", 0.5309),
@@ -139,6 +162,8 @@ BASES: dict[str, Base] = {
     "spr_jax": Base(SPR_JAX, "the same, in Dopamine's form", "Nikishin et al. 2022", 22.96),
     "sr_spr": Base(SR_SPR, "SPR with an average target and resets", "D'Oro et al. 2023", 22.96),
     "bbf": Base(BBF, "bigger, better, faster", "Schwarzer et al. 2023", 602.8),
+    "plastic_dagger": Base(PLASTIC_DAGGER, "augmented C51, layer norm in the encoder, new heads", "Lee et al. 2023", 3.453),
+    "plastic": Base(PLASTIC, "the same with sharpness-aware steps and CReLU in the head", "Lee et al. 2023", 5.878),
 }
 
 # The policy of the published random scores.

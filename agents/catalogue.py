@@ -139,7 +139,7 @@ def help_text() -> str:
 
 
 def _entry(name: str, text: str) -> list[str]:
-    return textwrap.wrap(text, 100, initial_indent=f"  {name:14}", subsequent_indent=" " * 16)
+    return textwrap.wrap(text, 100, initial_indent=f"  {name:16}", subsequent_indent=" " * 18)
 
 
 if __name__ == "__main__":

@@ -129,6 +129,28 @@ BBF: dict[str, Any] = {
     "resets": {**RESETS, "keep_body": 0.5},
 }
 
+# dojeon-ai/PLASTIC, scripts/NeurIPS2023/drq_plastic_rr2.sh and drq_plastic_dagger_rr2.sh over configs/agent/drq.yaml.
+VALID = {**NATURE, "padding": "valid", "layer_norm": True}  # after each convolution and none in the head
+PLASTIC_DAGGER: dict[str, Any] = {
+    **OFF,
+    "initialisation": "uniform",
+    "encoder": VALID,
+    "head": {**HEAD, "dueling": "streams", "noise": 0.5, "noise_bias": "fan_out", "gradient_scale": 2 ** (-1 / 2)},
+    "target": {"n": 10, "gamma": 0.99, "double": True, "end": None},
+    "replay": {**REPLAY, "ratio": 2, "warmup_steps": 2000, "beta": {"start": 0.4, "end": 1, "steps": 98_000}},
+    "optimizer": {**ADAM, "learning_rate": 0.0001414, "clip": 10},
+    "exploration": {"epsilon": {"start": 1, "end": 0, "steps": 0}, "evaluation": 0.001},
+    "tortoise": {"decay": 0.99, "every": 1, "acts": True, "warmup_counts": False},
+    "augmentation": SHIFTS,
+    "resets": {**RESETS, "keep_body": 1, "restart": False},
+}
+
+PLASTIC: dict[str, Any] = {
+    **PLASTIC_DAGGER,
+    "head": {**PLASTIC_DAGGER["head"], "activation": "crelu", "hidden": 362},  # see the test of its layers
+    "optimizer": {**PLASTIC_DAGGER["optimizer"], "radius": 0.1},
+}
+
 EXPECTED = {
     "der_dopamine": DER_DOPAMINE,
     "otrainbow": OTRAINBOW,
@@ -137,6 +159,8 @@ EXPECTED = {
     "spr_jax": SPR_JAX,
     "sr_spr": SR_SPR,
     "bbf": BBF,
+    "plastic_dagger": PLASTIC_DAGGER,
+    "plastic": PLASTIC,
 }
 
 
@@ -168,6 +192,7 @@ def test_no_base_is_left_out() -> None:
         ("sr_spr", {2000: 1, 3000: 1001 / 2001, 4001: 0}),
         ("bbf", {1999: 1, 2001: 2000 / 2001, 4000: 1 / 2001, 4001: 0}),
         ("spr", {1999: 1, 2000: 0}),
+        ("plastic", {1999: 1, 2000: 0}),
         ("der_dopamine", {0: 0, 1600: 0, 1_000: 0}),
     ],
 )
@@ -192,3 +217,18 @@ def test_noise_begins_with_sigma_over_the_root_of_the_inputs(name: str, sigma: f
 def test_the_others_have_no_noise(name: str) -> None:
     c = small(name)
     assert not any(isinstance(m, NoisyLinear) for m in Agent(c, 3, device="cpu", seed=0).hare.modules())
+
+
+@pytest.mark.parametrize(("name", "units"), [("plastic_dagger", 512), ("plastic", 256)])
+def test_plastic_has_the_layers_of_its_authors(name: str, units: int) -> None:
+    """512 features before the outputs: 512 ReLUs, or the halves of 256 units; norms between convolutions and ReLUs alone."""
+    network = Agent(AGENTS[name], 18, device="cpu", seed=0).hare
+    assert [tuple(m.weight.shape) for m in network.modules() if isinstance(m, NoisyLinear)] == [
+        *[(units, 3136), (18 * 51, 512)],
+        *[(units, 3136), (51, 512)],
+    ]
+    norms = [path for path, m in network.named_modules() if isinstance(m, torch.nn.GroupNorm)]
+    assert norms == ["encoder.1.norm", "encoder.3.norm", "encoder.5.norm"]
+    c = AGENTS[name]
+    assert c.resets is not None
+    assert c.resets.count(196_000, c.missed) == 4

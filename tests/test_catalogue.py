@@ -182,6 +182,6 @@ def test_the_command_line_can_be_read_without_torch(module: str) -> None:
 
 
 def test_an_agent_that_is_like_none_is_answered_with_all_there_is() -> None:
-    with pytest.raises(ValueError, match=r"unknown agent 'foo': there are random, otrainbow, .*bbf\. Behind a base") as error:
+    with pytest.raises(ValueError, match=f"unknown agent 'foo': there are random, {', '.join(BASES)}. Behind a base") as error:
         find_agent("foo")
     assert str(error.value).endswith(", ".join(METHODS))

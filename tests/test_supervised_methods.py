@@ -48,14 +48,13 @@ def equal(first: list[Tensor], second: list[Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_there_are_thirteen_and_each_changes_what_it_says() -> None:
+def test_each_changes_what_it_says() -> None:
     changed = {}
     base = compose("mlp", STUDIES["warm_start"].points["plain"], "none", flips=True)
     for name in EVERYTHING:
         config = compose("mlp", STUDIES["warm_start"].points["plain"], name, flips=True)
         changed[name] = {key for key in vars(base) if getattr(base, key) != getattr(config, key)}
-    assert len(METHODS) == 13
-    assert changed == {
+    expected = {
         "none": set(),
         "wd": {"optimizer"},
         "augmentation": {"augmentation"},
@@ -72,6 +71,8 @@ def test_there_are_thirteen_and_each_changes_what_it_says() -> None:
         "fresh": {"protocol"},
         "fresh_ema": {"protocol", "tortoise"},
     }
+    assert {name: changed[name] for name in expected} == expected
+    assert all(changed[name] for name in changed.keys() - expected.keys())
 
 
 def test_no_method_is_a_plain_loop() -> None:
