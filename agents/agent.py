@@ -158,6 +158,7 @@ class Agent:
 
         norm = self._step(loss, [self.optimizer], self.hare.clipped_together())
         self._note(self._tally, replay, batch.index, passes[0], norm)
+        self.upkeep.at_update(states[0])
         return states[0]
 
     def _anneal_target_(self) -> None:
@@ -175,7 +176,7 @@ class Agent:
         means = self._tally.means(self.updates)
         if means and self.config.prediction is None:
             del means["spr_loss"]
-        if means and self.config.recycling is not None:
+        if means and self.config.renews:
             means["recycled"] = float(self.upkeep.recycled)  # units, since the start
         return means
 
@@ -197,6 +198,7 @@ class Agent:
             "epsilon": self.epsilon,
             "beta": self._beta,
             "recycled": self.upkeep.recycled,
+            "upkeep": self.upkeep.state_dict(),
             "tally": self._tally.state_dict(),
         }
 
@@ -208,13 +210,15 @@ class Agent:
         if self._origin != state["origin"]:  # the initial weights are not stored: their seed is
             self._origin = state["origin"]
             self._fresh.manual_seed(self._origin)
-            self.initial.load_state_dict(self._new_network().state_dict())
+            self.upkeep.remember_initial_(self._new_network())
         if self.optimizer is not None:
             self.optimizer.load_state_dict(deepcopy(state["optimizer"]))  # torch would keep some of these tensors
         for name, generator in self._generators.items() if streams else ():
             generator.set_state(state["generators"][name])
         self.updates, self.epsilon = state["updates"], state["epsilon"]
         self.upkeep.load_counts(state["resets"], state["restarted"], state["recycled"])
+        if "upkeep" in state:
+            self.upkeep.load_state_dict(state["upkeep"])
         self._beta.copy_(state["beta"])
         self._tally.load_state_dict(state["tally"])
         self._graphs.clear()  # they hold the moments that the optimizer had

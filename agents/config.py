@@ -4,8 +4,20 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from hare_tortoise.ranges import BelowOne, Count, Range, Share, check, require
-from hare_tortoise.settings import Injection, Optimizer, Penalties, Plans, Recycling, Resets, Tortoise
-from networks.settings import Augmentation, Encoder, Head, SelfPrediction
+from hare_tortoise.settings import (
+    Constraints,
+    Injection,
+    Optimizer,
+    Penalties,
+    Plans,
+    Pruning,
+    Recycling,
+    Replacement,
+    Resets,
+    Silence,
+    Tortoise,
+)
+from networks.settings import Augmentation, Encoder, Head, Kind, SelfPrediction
 
 BENCHMARK = 100_000  # env steps
 Horizon = Annotated[int, Range("[1, 1_000]")]  # env steps of a return
@@ -110,6 +122,10 @@ class AgentConfig:
     resets: Resets | None = None
     recycling: Recycling | None = None
     injection: Injection | None = None
+    silence: Silence | None = None
+    replacement: Replacement | None = None
+    constraints: Constraints = Constraints()
+    pruning: Pruning | None = None
 
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range or means nothing beside another."""
@@ -121,8 +137,10 @@ class AgentConfig:
             apart = self.missed * (t.warmup_counts - s.warmup_counts)  # of the two clocks, in updates
             useless = "--tortoise.decay 0 makes the tortoise a copy: setting the hare back to it would change nothing"
             require(s.every % t.every != 0 or apart % t.every != 0, useless)
-        both = self.recycling is not None and self.injection is not None
-        require(not both, "recycling (redo) and injection (inject) fight for the head: one of them at most")
+        plans = self.plans()
+        check(plans)
+        for activation in (self.encoder.activation, self.head.activation):
+            plans.require_silence(activation)
 
     @property
     def jumps(self) -> int:
@@ -155,17 +173,28 @@ class AgentConfig:
         """How many updates are half of a run of the benchmark's length."""
         return int((BENCHMARK - self.replay.warmup_steps) * self.replay.ratio / 2)
 
-    def plans(self, updates: int | None = None) -> Plans:
-        """What is planned behind the updates of a run that has so many."""
-        return Plans(self.tortoise, self.resets, self.recycling, self.injection, self.missed, updates)
+    @property
+    def renews(self) -> bool:
+        """Whether single units start anew."""
+        return any(piece is not None for piece in (self.recycling, self.silence, self.replacement))
 
-    def with_activation(self, kind: Literal["relu", "crelu"]) -> "AgentConfig":
+    def plans(self, updates: int | None = None) -> Plans:
+        """What is planned behind the updates of a run that has so many, or, if pruning must know, the benchmark's."""
+        if updates is None and self.pruning is not None:
+            updates = 2 * self.halfway
+        return Plans(**{f.name: getattr(self, f.name) for f in fields(Plans) if f.name != "updates"}, updates=updates)
+
+    def with_activation(self, kind: Kind) -> "AgentConfig":
         """The same with another activation in encoder and head."""
         return replace(self, encoder=replace(self.encoder, activation=kind), head=replace(self.head, activation=kind))
 
     def with_layer_norm(self) -> "AgentConfig":
         """The same with layer normalisation before every activation of encoder and head."""
         return replace(self, encoder=replace(self.encoder, layer_norm=True), head=replace(self.head, layer_norm=True))
+
+    def with_spectral_norm(self) -> "AgentConfig":
+        """The same with the hidden layers of its head spectrally normalised."""
+        return replace(self, head=replace(self.head, spectral_norm=True))
 
 
 def config_from_dict(values: dict[str, Any]) -> AgentConfig:

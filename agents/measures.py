@@ -7,7 +7,7 @@ from agents.agent import Agent
 from agents.engine import casting
 from agents.objective import draw, objective
 from hare_tortoise.measure import activations, of_gradient, of_units, of_weights, to_floats, top_eigenvalue
-from hare_tortoise.step import distance_penalty
+from hare_tortoise.step import weight_penalty
 from networks.augment import observe
 from replay.batch import Sampler, first_frames
 
@@ -49,7 +49,7 @@ def _loss(agent: Agent, replay: Sampler, generator: torch.Generator, rounds: int
     def loss() -> Tensor:
         with casting(agent.execution, agent.device):
             value = objective(config, agent.hare, agent.tortoise, batch, states, noise).loss
-        return value + distance_penalty(agent.hare.parameters(), agent.initial.parameters(), config.penalties.initial)
+        return value + weight_penalty(agent.hare, agent.initial, config.penalties)
 
     measured = of_gradient(loss, learns)
     if rounds:

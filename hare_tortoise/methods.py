@@ -3,14 +3,13 @@
 Where the two use other numbers, these stand beside each other. No torch here.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
+from hare_tortoise import changes as to
+from hare_tortoise.changes import Change
 from hare_tortoise.ranges import require
-from hare_tortoise.settings import Injection, Recycling, Resets, Tortoise
-
-Change = Callable[[Any], Any]  # from the settings of an agent or a classifier to the same with one thing changed
+from hare_tortoise.settings import Pruning, Recycling, Replacement, Resets, Silence
 
 # Every tortoise's decay. Agents: ours, by the small ablation in docs/log.md; the paper's values for Atari are not public.
 AGENTS_DECAY = 0.99
@@ -42,116 +41,203 @@ class Use(NamedTuple):
     source: str
 
 
+Family = Literal["average", "reset", "recycle", "penalty", "constraint", "network", "optimizer"]
+
+
 class Method(NamedTuple):
-    """A method on agents and on classifiers, None where it is not to be had, and what it adds to an update."""
+    """A method on agents and on classifiers, None where it is not to be had, of which kind it is, what it adds to an update."""
 
     agents: Use | None
     classifiers: Use | None
+    family: Family
     cost: str = "none"
 
 
-def average(decay: float) -> Change:
-    """A slow tortoise that acts."""
-    return lambda c: replace(c, tortoise=Tortoise(decay, acts=True))
-
-
-def hare_tortoise(decay: float, every: int) -> Change:
-    """A slow tortoise that acts, and to which the hare is set back."""
-    return lambda c: replace(average(decay)(c), resets=Resets("tortoise", every=every))
-
-
-def reset(resets: Resets) -> Change:
-    """Planned resets."""
-    return lambda c: replace(c, resets=resets)
-
-
-def recycle(every: int, tau: float) -> Change:
-    """Dormant units start anew."""
-    return lambda c: replace(c, recycling=Recycling(every, tau))
-
-
-def penalise(**strengths: float) -> Change:
-    """A penalty in the loss."""
-    return lambda c: replace(c, penalties=replace(c.penalties, **strengths))
-
-
-def decay_weights(rate: float) -> Change:
-    """Decoupled weight decay; nothing of a network that does not learn."""
-    return lambda c: replace(c, optimizer=replace(c.optimizer, weight_decay=rate)) if c.optimizer is not None else c
-
-
-def inject(c: Any) -> Any:
-    """Halfway through, freeze the head and learn a change to it."""
-    return replace(c, injection=Injection(at=c.halfway))
+def both(apply: Change, changes: str, source: str) -> tuple[Use, Use]:
+    """A method that is the same on agents and on classifiers."""
+    use = Use(apply, changes, source)
+    return use, use
 
 
 # In the order in which their names are put behind a base agent's.
 METHODS: dict[str, Method] = {
     "ht": Method(
         Use(
-            hare_tortoise(AGENTS_DECAY, AGENTS_EVERY),
+            to.hare_tortoise(AGENTS_DECAY, AGENTS_EVERY),
             f"the tortoise is an average (decay {AGENTS_DECAY:g}, ours) and acts; "
             f"the hare is set back to it every {AGENTS_EVERY:,} updates (ours)",
             "Lee et al. 2024",
         ),
         Use(
-            hare_tortoise(DECAY, EVERY),
+            to.hare_tortoise(DECAY, EVERY),
             f"the hare is set back to the tortoise every {EVERY:,} updates (ours); the tortoise is judged",
             "Lee et al. 2024",
         ),
+        "average",
         "an average of the weights; `spr` and `drq`: a second pass of the encoder",
     ),
     "head": Method(
         Use(
-            reset(replace(SR_SPR_RESETS, keep_body=1.0, keep_neck=1.0)),
+            to.reset(replace(SR_SPR_RESETS, keep_body=1.0, keep_neck=1.0)),
             f"output layers new every {SR_SPR_RESETS.every:,} updates while as many are left, moments 0",
             "Nikishin et al. 2022",
         ),
-        Use(reset(Resets("initial", keep_body=1.0)), "neck and head as at the start, in each task", "Lee et al. 2024"),
+        Use(to.reset(Resets("initial", keep_body=1.0)), "neck and head as at the start, in each task", "Lee et al. 2024"),
+        "reset",
     ),
     "sp": Method(
-        Use(reset(SR_SPR_RESETS), "encoder 0.8 old + 0.2 new, head new, as often, moments 0", "D'Oro et al. 2023"),
+        Use(to.reset(SR_SPR_RESETS), "encoder 0.8 old + 0.2 new, head new, as often, moments 0", "D'Oro et al. 2023"),
         Use(
-            reset(Resets("initial", keep_body=0.2, keep_neck=0.2, keep_head=0.2)),
+            to.reset(Resets("initial", keep_body=0.2, keep_neck=0.2, keep_head=0.2)),
             "0.2 weights + 0.8 initial ones, in each task",
             "Ash and Adams 2020; Lee et al. 2024",
         ),
+        "reset",
     ),
     "redo": Method(
-        Use(recycle(1_000, 0.1), "dormant units (tau 0.1) new every 1,000 updates", "Sokar et al. 2023"),
-        Use(recycle(EVERY, 0.025), f"dormant units (tau 0.025) new every {EVERY:,} updates", "Sokar et al. 2023"),
+        Use(to.recycle(Recycling(1_000, 0.1)), "dormant units (tau 0.1) new every 1,000 updates", "Sokar et al. 2023"),
+        Use(to.recycle(Recycling(EVERY, 0.025)), f"dormant units (tau 0.025) new every {EVERY:,} updates", "Sokar et al. 2023"),
+        "recycle",
         "a pass every 1,000 updates",
     ),
     "crelu": Method(
-        *[Use(lambda c: c.with_activation("crelu"), "CReLU, layers narrower by the root of 2", "Abbas et al. 2023")] * 2,
+        *both(lambda c: c.with_activation("crelu"), "CReLU, layers narrower by the root of 2", "Abbas et al. 2023"),
+        "network",
         "wider activations, similar parameter count",
     ),
     "ln": Method(
-        Use(lambda c: c.with_layer_norm(), "layer norm before every activation", "Lyle et al. 2023"), None, "the normalisations"
+        Use(lambda c: c.with_layer_norm(), "layer norm before every activation", "Lyle et al. 2023"),
+        Use(lambda c: c.with_layer_norm(), "layer norm behind linear layers, before the activation", "Lyle et al. 2023"),
+        "network",
+        "the normalisations",
     ),
     "l2init": Method(
-        *[Use(penalise(initial=1e-3), "loss + 0.001 (ours) x squared distance to initial weights", "Kumar et al. 2023")] * 2,
+        *both(to.penalise(initial=1e-3), "loss + 0.001 (ours) x squared distance to initial weights", "Kumar et al. 2023"),
+        "penalty",
         "a pass over the weights",
     ),
     "wd": Method(
-        Use(decay_weights(0.1), "weights decay by 0.1 x learning rate", "Schwarzer et al. 2023"),
-        Use(decay_weights(0.1), "weights decay by 0.1 x learning rate", "Lee et al. 2024"),
+        Use(to.optimise(weight_decay=0.1), "weights decay by 0.1 x learning rate", "Schwarzer et al. 2023"),
+        Use(to.optimise(weight_decay=0.1), "weights decay by 0.1 x learning rate", "Lee et al. 2024"),
+        "penalty",
     ),
     "spectral": Method(
-        Use(penalise(logits=1e-3), "loss + 0.001 (ours) x mean squared output", "Pezeshki et al. 2021"),
-        Use(penalise(logits=1e-2), "loss + 0.01 (ours) x mean squared logit", "Pezeshki et al. 2021"),
+        Use(to.penalise(logits=1e-3), "loss + 0.001 (ours) x mean squared output", "Pezeshki et al. 2021"),
+        Use(to.penalise(logits=1e-2), "loss + 0.01 (ours) x mean squared logit", "Pezeshki et al. 2021"),
+        "penalty",
     ),
     "inject": Method(
         Use(
-            inject,
+            to.inject,
             "halfway at the base's own ratio, the head is frozen and a change to it is learnt",
             "Nikishin et al. 2023",
         ),
         None,
+        "reset",
         "from then on two more passes of the head",
     ),
-    "ema": Method(None, Use(average(DECAY), "the tortoise is judged", "Lee et al. 2024")),
-    "reinit": Method(None, Use(reset(Resets("fresh")), "all weights new, in each task", "Ash and Adams 2020")),
+    "snr": Method(
+        Use(
+            to.recycle(silence=Silence(rate=0.00125, longest=625)),
+            "units new that are silent for longer than all but 0.125 % of their own silences, or for 625 updates (ours)",
+            "Farias and Jozefiak 2025",
+        ),
+        Use(
+            to.recycle(silence=Silence(rate=0.01, longest=80, every=EVERY)),
+            "units new that are silent for longer than all but 1 % of their own silences, or for 80 updates (ours)",
+            "Farias and Jozefiak 2025",
+        ),
+        "recycle",
+        "a pass; a pass over the weights and moments",
+    ),
+    "grama": Method(
+        *both(
+            to.recycle(Recycling(1_000, 0.01, by="gradient")),
+            "units with small gradients (tau 0.01) new every 1,000 updates",
+            "Liu et al. 2025",
+        ),
+        "recycle",
+    ),
+    "cbp": Method(
+        Use(
+            to.recycle(replacement=Replacement(1e-4, 10_000)),
+            "at each update 0.0001 of the units that are older than 10,000 updates are new, the least useful ones",
+            "Dohare et al. 2024",
+        ),
+        Use(
+            to.recycle(replacement=Replacement(3e-4, 100)),
+            "at each update 0.0003 of the units that are older than 100 updates are new, the least useful ones",
+            "Dohare et al. 2024",
+        ),
+        "recycle",
+        "a pass; a pass over the weights and moments",
+    ),
+    "nap": Method(
+        *both(
+            to.normalise_and_project,
+            "layer norm as in `ln`; hidden layers keep the norm of their initial weights",
+            "Lyle et al. 2024",
+        ),
+        "constraint",
+        "the normalisations; a pass over the weights",
+    ),
+    "snorm": Method(
+        Use(lambda c: c.with_spectral_norm(), "hidden layers of the head spectrally normalised", "Gogianu et al. 2021"),
+        Use(lambda c: c.with_spectral_norm(), "hidden linear layers spectrally normalised", "Gogianu et al. 2021"),
+        "network",
+        "a round of power iteration",
+    ),
+    "parseval": Method(
+        *both(
+            to.penalise(orthogonal=1e-3),
+            "loss + 0.001 x squared distance of W W^T from 1, hidden layers",
+            "Chung et al. 2024; scale 1 ours",
+        ),
+        "penalty",
+        "a product of each hidden layer with itself",
+    ),
+    "clip": Method(
+        *both(
+            to.constrain(bound=3.0), "weights at most 3 x as large as their layer's largest at the start", "Elsayed et al. 2024"
+        ),
+        "constraint",
+        "a pass over the weights",
+    ),
+    "fourier": Method(
+        *both(lambda c: c.with_activation("fourier"), "sine and cosine, layers half as wide", "Lewandowski et al. 2024"),
+        "network",
+        "less: half of the products",
+    ),
+    "sam": Method(
+        Use(to.optimise(radius=0.1), "the gradient is taken 0.1 uphill", "Foret et al. 2021; Lee et al. 2023"),
+        Use(to.optimise(radius=0.05), "the gradient is taken 0.05 uphill", "Foret et al. 2021"),
+        "optimizer",
+        "the gradient a second time",
+    ),
+    "prune": Method(
+        *both(
+            to.prune(Pruning(sparsity=0.95, start=0.2, end=0.8)),
+            "the smallest weights are 0, more and more of them: 95 % from four fifths of the run on",
+            "Obando-Ceron et al. 2024",
+        ),
+        "constraint",
+        "a pass over the weights",
+    ),
+    "fire": Method(
+        Use(
+            to.orthogonalise,
+            "halfway at the base's own ratio, the encoder's nearest orthogonal weights, all else as at the start",
+            "Han et al. 2026",
+        ),
+        Use(
+            to.reset(Resets("orthogonal", keep_neck=1.0, keep_head=1.0)),
+            "the body's nearest orthogonal weights, in each task",
+            "Han et al. 2026",
+        ),
+        "reset",
+    ),
+    "ema": Method(None, Use(to.average(DECAY), "the tortoise is judged", "Lee et al. 2024"), "average"),
+    "reinit": Method(None, Use(to.reset(Resets("fresh")), "all weights new, in each task", "Ash and Adams 2020"), "reset"),
 }
 
 
@@ -161,4 +247,4 @@ def check_methods() -> None:
         named = isinstance(name, str) and name.isalnum() and name.islower()
         require(named, f"a method's name has small letters and digits alone, without an underscore, not {name!r}")
         whole = isinstance(method, Method) and all(use is None or isinstance(use, Use) for use in method[:2])
-        require(whole, f"the method {name!r} is no Method(Use(...) or None, Use(...) or None)")
+        require(whole, f"the method {name!r} is no Method(Use(...) or None, Use(...) or None, family)")

@@ -29,8 +29,26 @@ class Layer(NamedTuple):
 
     def sizes(self, outputs: Tensor) -> Tensor:
         """Mean size of each unit, float32 [units], in what the activation returned."""
-        by_unit = outputs.flatten(0, -2).float() if self.last else outputs.float()  # in half a small mean would be 0
-        return by_unit.abs().transpose(0, 1).flatten(1).mean(1).view(self.copies, -1).sum(0)
+        by_unit = self._by_unit(outputs).float()  # in half a small mean would be 0
+        return by_unit.abs().mean(1).view(self.copies, -1).sum(0)
+
+    def fires(self, outputs: Tensor) -> Tensor:
+        """Whether each unit, bool [units], is above 0 anywhere in what the activation returned."""
+        return (self._by_unit(outputs) > 0).any(1).view(self.copies, -1).any(0)
+
+    def _by_unit(self, outputs: Tensor) -> Tensor:
+        """What the activation returned, [copies * units, all else]."""
+        return (outputs.flatten(0, -2) if self.last else outputs).transpose(0, 1).flatten(1)
+
+    def outgoing(self, units: int) -> Tensor:
+        """Sum of the sizes of the outgoing weights, without their noise, of each of the layer's `units`; float32 [units]."""
+        outputs = self.copies * units
+        sums = [heard.weight.detach().abs().transpose(0, 1).flatten(1).sum(1) for heard in self.listeners]
+        # As in `inputs`: a column for each pixel, or inputs beyond the units.
+        own = [
+            x[:outputs] if h.weight.ndim > 2 else x.view(outputs, -1).sum(1) for h, x in zip(self.listeners, sums, strict=True)
+        ]
+        return torch.stack(own).sum(0).view(self.copies, -1).sum(0)
 
     def inputs(self, weight: Tensor, units: Tensor) -> Tensor:
         """Which elements of a listener's `weight`, [out, in, ...], multiply what comes from `units`, bool [units]; its shape.
@@ -82,6 +100,16 @@ def parts(network: Network) -> dict[str, list[Tensor]]:
 def matrices(layer: nn.Module) -> list[Tensor]:
     """What a layer multiplies its inputs by; a noisy one has two."""
     return [p for p in layer.parameters(recurse=False) if p.ndim > 1]
+
+
+def weighted(module: nn.Module) -> list[nn.Module]:
+    """The linear layers and convolutions of `module`, noisy ones too: what has a `weight` of more than one dimension."""
+    return [m for m in module.modules() if isinstance(w := getattr(m, "weight", None), nn.Parameter) and w.ndim > 1]
+
+
+def hidden(network: Network) -> list[nn.Module]:
+    """The linear layers and convolutions before the activations of `network.layers()`."""
+    return [module for layer in network.layers() for module in weighted(layer.incoming)]
 
 
 def averages(tensor: Tensor) -> bool:

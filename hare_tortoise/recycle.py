@@ -1,4 +1,4 @@
-"""ReDo (Sokar et al. 2023): units that have gone dormant start anew, and nothing that listens to them notices."""
+"""Units that do little start anew, and their listeners do not notice (ReDo, Sokar et al. 2023; GraMa, Liu et al. 2025)."""
 
 from collections.abc import Callable, Collection
 
@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from hare_tortoise.measure import activations, dormancy
-from hare_tortoise.network import PARTS, Layer, Network, matrices
+from hare_tortoise.network import PARTS, Layer, Network, matrices, weighted
+from hare_tortoise.settings import Recycling
 
 
 @torch.no_grad()
@@ -14,11 +15,13 @@ def recycle_(
     network: Network,
     draw: Callable[[], Network],
     x: Tensor,
-    tau: float,
+    settings: Recycling,
     optimizer: torch.optim.Optimizer | None,
     parts: Collection[str] = PARTS,
 ) -> Tensor:
-    """Renew the units in `parts` of `network` whose dormancy on observations `x`, [M, ...], is at most `tau`.
+    """Renew the units in `parts` of `network` whose dormancy on observations `x`, [M, ...], is at most the settings' `tau`.
+
+    By gradient it is that of the last loss, as it stands beside the weights, and `x` is not looked at.
 
     Their incoming weights are taken from a new draw of the network, and their biases are set to 0; their outgoing weights are
     set to 0, and so are Adam's moments of both. Returns how many there were, int64 []. Nothing is drawn if `parts` have none.
@@ -26,11 +29,27 @@ def recycle_(
     layers = [(i, layer) for i, layer in enumerate(network.layers()) if layer.part in parts]
     if not layers:
         return torch.zeros((), dtype=torch.int64, device=x.device)
-    outputs, source = activations(network, x), draw().layers()
-    dormant = [dormancy(layer, outputs[i]) <= tau for i, layer in layers]
+    if settings.by == "gradient":
+        scores = [gradient_dormancy(layer) for _, layer in layers]
+    else:
+        outputs = activations(network, x)
+        scores = [dormancy(layer, outputs[i]) for i, layer in layers]
+    dormant, source = [score <= settings.tau for score in scores], draw().layers()
     for (i, layer), units in zip(layers, dormant, strict=True):
         renew_(layer, source[i], units, optimizer)
     return torch.stack([units.sum() for units in dormant]).sum()
+
+
+def gradient_dormancy(layer: Layer) -> Tensor:
+    """Score of each unit of `layer`: the mean size of the gradient of its incoming weights, in means of the layer; [units].
+
+    Of a noisy layer the mean weights count. A layer without a gradient has the score 1 everywhere.
+    """
+    weight = weighted(layer.incoming)[0].get_parameter("weight")
+    if weight.grad is None:
+        return weight.new_ones(len(weight))
+    sizes = weight.grad.abs().flatten(1).mean(1)
+    return sizes / (sizes.mean() + 1e-9)
 
 
 @torch.no_grad()

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from hare_tortoise.ranges import BelowOne, Count, Factor, Range, Share, require
 
+Kind = Literal["relu", "crelu", "fourier"]  # of activation
+
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
@@ -33,6 +35,51 @@ class Penalties:
     """times the sum over all parameters of the squared distance to their initial values (L2 Init, Kumar et al. 2023)"""
     logits: Factor = 0.0
     """times the mean square of the outputs (spectral decoupling, Pezeshki et al. 2021)"""
+    orthogonal: Factor = 0.0
+    """times the sum over hidden layers of the squared distance of W W^T from 1 (Parseval regularisation, Chung et al. 2024)"""
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What the weights obey after every update, the tortoise's too."""
+
+    bound: Annotated[float | None, Range("(0, 1_000_000]")] = None
+    """largest size of a weight, in the largest of its layer at the start (weight clipping, Elsayed et al. 2024); None: any"""
+    norms: bool = False
+    """whether each hidden layer keeps the norm that its weights had at the start (normalise and project, Lyle et al. 2024)"""
+
+    def rules(self, flag: str) -> None:
+        """ValueError, naming the flag, if values mean nothing beside another."""
+        require(not self.norms or self.bound is None, f"{flag}norms would undo {flag}bound: one of them at most")
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """Gradual magnitude pruning (Obando-Ceron et al. 2024): the smallest weights are 0, more and more of them."""
+
+    sparsity: BelowOne = 0.95
+    """share of the weights, biases apart, that are 0 at the end"""
+    start: Share = 0.2
+    """share of the run's updates before the first weight goes"""
+    end: Share = 0.8
+    """share of the run's updates after which no more go"""
+    every: Count = 1_000
+    """updates from one choice to the next"""
+
+    def rules(self, flag: str) -> None:
+        """ValueError, naming the flag, if values mean nothing beside another."""
+        require(self.start < self.end, f"{flag}start must lie before {flag}end")
+
+    def share(self, updates: int, planned: int) -> float:
+        """Share of the weights that are 0 behind the `updates`-th of `planned` updates: it rises ever more slowly."""
+        start, end = self.start * planned, self.end * planned
+        done = min(max((updates - start) / (end - start), 0.0), 1.0)
+        return self.sparsity * (1 - (1 - done) ** 3)
+
+    def due(self, updates: int, planned: int) -> bool:
+        """Whether the weights that are 0 are chosen anew behind the `updates`-th of `planned` updates."""
+        last = -int(-self.end * planned // 1)  # the first update at which all are gone
+        return self.start * planned < updates <= last and (updates % self.every == 0 or updates == last)
 
 
 @dataclass(frozen=True)
@@ -57,8 +104,9 @@ class Tortoise:
 class Resets:
     """hare <- keep * hare + (1 - keep) * source, every so many updates."""
 
-    source: Literal["fresh", "initial", "tortoise"]
-    """a new random draw, the weights at the start of the run, or the tortoise"""
+    source: Literal["fresh", "initial", "tortoise", "orthogonal"]
+    """a new random draw, the weights at the start of the run, the tortoise, or FIRE's (Han et al. 2026): in the body the
+    nearest orthogonal weights, behind it those at the start"""
     every: Count | None = None
     """updates from one reset to the next; None: at the start of each task but the first"""
     keep_body: Share = 0.0
@@ -108,12 +156,44 @@ class Resets:
 
 @dataclass(frozen=True)
 class Recycling:
-    """ReDo (Sokar et al. 2023): units that have gone dormant start anew."""
+    """Units that do little start anew: by their activations ReDo (Sokar et al. 2023), by their gradients GraMa (2025)."""
 
     every: Count = 1_000
     """updates from one look, at that update's batch, to the next"""
     tau: Annotated[float, Range("[0, inf)")] = 0.1
     """a unit is dormant if its mean size is at most this share of its layer's"""
+    by: Literal["activation", "gradient"] = "activation"
+    """what the size is of: the unit's activations, or the gradient of its incoming weights"""
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Self-normalised resets (Farias and Jozefiak 2025): a unit starts anew when it is silent for longer than is usual for it.
+
+    A unit is silent in an update if it is 0 or less on all of its batch. Silences are counted in updates.
+    """
+
+    rate: Annotated[float, Range("(0, 1)")] = 0.00125
+    """a silence is unusual if at most this share of the unit's own have lasted as long"""
+    longest: Annotated[int, Range("[1, 65_536]")] = 625
+    """updates of silence that are unusual for any unit; what is unusual for a unit at the start"""
+    every: Count = 1_000
+    """updates from one look at the silences to the next"""
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """Continual backpropagation (Dohare et al. 2024): the least useful units start anew, at a steady rate.
+
+    A unit's utility is a running mean of its mean size on the batch times the size of its outgoing weights.
+    """
+
+    rate: Share = 1e-4
+    """share of the mature units of each layer that start anew in an update"""
+    maturity: Annotated[int, Range("[0, 1_000_000_000]")] = 10_000
+    """updates for which a new unit is left alone"""
+    decay: BelowOne = 0.99
+    """share of the utility kept at each update"""
 
 
 @dataclass(frozen=True)
@@ -136,3 +216,21 @@ class Plans:
     """updates that a warm-up left out"""
     updates: int | None = None
     """updates of the whole run, if known"""
+    silence: Silence | None = None
+    replacement: Replacement | None = None
+    constraints: Constraints = Constraints()
+    pruning: Pruning | None = None
+
+    def rules(self, flag: str) -> None:
+        """ValueError if what is planned fights."""
+        renewing = [name for name in ("recycling", "silence", "replacement") if getattr(self, name) is not None]
+        require(len(renewing) < 2, f"{' and '.join(renewing)} both renew units: one of them at most")
+        both = bool(renewing) and self.injection is not None
+        require(not both, f"{' '.join(renewing)} and injection fight for the head: one of them at most")
+
+    def require_silence(self, activation: str) -> None:
+        """ValueError if units are renewed for being silent and this kind of `activation` never is."""
+        by_size = self.recycling is not None and self.recycling.by == "activation"
+        never = {"fourier": by_size or self.silence is not None, "crelu": self.silence is not None}
+        name = "recycling by activation" if by_size else "silence"
+        require(not never.get(activation, False), f"{name} would renew no unit: under {activation} none is ever silent")

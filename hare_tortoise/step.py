@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from hare_tortoise.network import Network, hidden
+from hare_tortoise.orthogonal import orthogonality_penalty, pull_to_orthogonal_
 from hare_tortoise.settings import Optimizer, Penalties
 
 
@@ -25,6 +27,7 @@ class GradientStep:
     """The gradient steps of `network`, whose weights at the start are those of `initial`. Reads nothing on the host."""
 
     def __init__(self, network: nn.Module, initial: nn.Module, settings: Optimizer, penalties: Penalties) -> None:
+        self._network = network
         self._weights, self._initial = list(network.parameters()), list(initial.parameters())
         self._settings, self._penalties = settings, penalties
 
@@ -61,6 +64,8 @@ class GradientStep:
         loss().backward()
         if self._penalties.initial:
             pull_gradient_(self._weights, self._initial, self._penalties.initial)
+        if self._penalties.orthogonal:
+            pull_to_orthogonal_(hidden_weights(self._network), self._penalties.orthogonal)
 
     @torch.no_grad()
     def _climb_(self) -> None:
@@ -69,6 +74,19 @@ class GradientStep:
         gradient = [p.grad for p in learns if p.grad is not None]
         norm = torch.stack(torch._foreach_norm(gradient)).norm()
         torch._foreach_add_(learns, torch._foreach_mul(gradient, self._settings.radius / (norm + 1e-12)))
+
+
+def hidden_weights(network: nn.Module) -> list[nn.Parameter]:
+    """The weights before each hidden layer of `network`. ValueError if it does not say what these are."""
+    if not isinstance(network, Network):
+        raise ValueError(f"{type(network).__name__} names no layers: penalties.orthogonal needs a hare_tortoise.Network")
+    return [module.get_parameter("weight") for module in hidden(network)]
+
+
+def weight_penalty(network: nn.Module, initial: nn.Module, penalties: Penalties) -> Tensor | float:
+    """What the loss holds for the weights of `network`, whose gradient `GradientStep` adds by itself; float32 []."""
+    value = distance_penalty(network.parameters(), initial.parameters(), penalties.initial)
+    return value + (orthogonality_penalty(hidden_weights(network), penalties.orthogonal) if penalties.orthogonal else 0.0)
 
 
 @torch.no_grad()

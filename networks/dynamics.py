@@ -23,7 +23,7 @@ class TransitionModel(nn.Module):
         """`channels` of the latent; the activations are those of the `encoder` that makes it, without its layer norm."""
         super().__init__()
         self.num_actions, self.channels = num_actions, channels
-        units = channels // 2 if encoder.activation == "crelu" else channels
+        units = channels if encoder.activation == "relu" else channels // 2
         self.first = nn.Conv2d(channels + num_actions, units, 3, padding=1)
         self.between = Activation(units, encoder.activation)
         # The model only ever runs in training mode, so running statistics would be kept for nobody.

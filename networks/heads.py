@@ -18,7 +18,7 @@ class Stream(nn.Module):
     def __init__(self, settings: Head, features: int, outputs: dict[str, int]) -> None:
         super().__init__()
         units = narrowed(settings.hidden, settings.activation)
-        self.hidden = dense(features, units, settings)
+        self.hidden = dense(features, units, settings, hidden=True)
         self.activation = activation(units, settings)
         self.outputs = nn.ModuleDict({name: dense(self.activation.width, size, settings) for name, size in outputs.items()})
 

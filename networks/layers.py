@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hare_tortoise.spectral import SpectralNorm
 from networks.settings import Head
 
 
@@ -23,13 +24,17 @@ class Dense(nn.Linear):
 
     noise_sizes = (0, 0)
 
+    def __init__(self, fan_in: int, fan_out: int, spectral_norm: bool = False) -> None:
+        super().__init__(fan_in, fan_out)
+        self.normalise = SpectralNorm(fan_out) if spectral_norm else nn.Identity()
+
     def noisy(self, inwards: Tensor, outwards: Tensor) -> Weights:
         """Its weights; the noise is not looked at."""
-        return self.weight, self.bias
+        return self.normalise(self.weight), self.bias
 
     def forward(self, x: Tensor, weights: Weights | None = None) -> Tensor:
         """`x` float32 [M, fan_in]; float32 [M, fan_out]."""
-        return functional.linear(x, *(weights or (self.weight, self.bias)))
+        return functional.linear(x, *(weights or (self.normalise(self.weight), self.bias)))
 
 
 class NoisyLinear(nn.Module):
@@ -40,9 +45,11 @@ class NoisyLinear(nn.Module):
     Kaixhin/Rainbow and mila-iqia/spr and the inputs' in Dopamine.
     """
 
-    def __init__(self, fan_in: int, fan_out: int, sigma: float, bias_fan: str) -> None:
+    def __init__(self, fan_in: int, fan_out: int, sigma: float, bias_fan: str, spectral_norm: bool = False) -> None:
+        """`spectral_norm`: of mu."""
         super().__init__()
         self.sigma, self.bias_fan = sigma, bias_fan
+        self.normalise = SpectralNorm(fan_out) if spectral_norm else nn.Identity()
         self.weight = nn.Parameter(torch.empty(fan_out, fan_in))
         self.bias = nn.Parameter(torch.empty(fan_out))
         self.weight_sigma = nn.Parameter(torch.empty(fan_out, fan_in))
@@ -63,16 +70,17 @@ class NoisyLinear(nn.Module):
 
     def noisy(self, inwards: Tensor, outwards: Tensor) -> Weights:
         """Weights and biases under noise, float32 [fan_in] and [fan_out]. Formed once, they serve every pass of an update."""
-        weight = torch.addcmul(self.weight, self.weight_sigma, torch.outer(outwards, inwards))
+        weight = torch.addcmul(self.normalise(self.weight), self.weight_sigma, torch.outer(outwards, inwards))
         return weight, torch.addcmul(self.bias, self.bias_sigma, outwards)
 
     def forward(self, x: Tensor, weights: Weights | None = None) -> Tensor:
         """`x` float32 [M, fan_in]; `weights` of `noisy`, or None for the means; float32 [M, fan_out]."""
-        return functional.linear(x, *(weights or (self.weight, self.bias)))
+        return functional.linear(x, *(weights or (self.normalise(self.weight), self.bias)))
 
 
-def dense(fan_in: int, fan_out: int, settings: Head) -> Dense | NoisyLinear:
-    """A linear layer, noisy if `settings` say so."""
+def dense(fan_in: int, fan_out: int, settings: Head, *, hidden: bool = False) -> Dense | NoisyLinear:
+    """A linear layer, noisy and, if it is `hidden`, spectrally normalised where `settings` say so."""
+    normalised = hidden and settings.spectral_norm
     if settings.noise is None:
-        return Dense(fan_in, fan_out)
-    return NoisyLinear(fan_in, fan_out, settings.noise, settings.noise_bias)
+        return Dense(fan_in, fan_out, normalised)
+    return NoisyLinear(fan_in, fan_out, settings.noise, settings.noise_bias, normalised)

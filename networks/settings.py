@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from hare_tortoise.ranges import Factor, Range, Share, require
+from hare_tortoise.settings import Kind
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,9 @@ class Encoder:
     """factor on the channels of every layer; impala has 16, 32, 32"""
     renormalise: bool = False
     """scale each sample's latent to [0, 1]"""
-    activation: Literal["relu", "crelu"] = "relu"
-    """crelu: the positive and the negative part side by side, with layers narrower by the root of 2"""
+    activation: Kind = "relu"
+    """crelu: the positive and the negative part side by side, with layers narrower by the root of 2; fourier: sine and cosine,
+    with layers half as wide"""
     layer_norm: bool = False
     """normalise each sample before every activation"""
 
@@ -46,10 +48,12 @@ class Head:
     """the support is [-support, support], in clipped rewards"""
     gradient_scale: Share = 1.0
     """factor on the gradient from the head into the encoder"""
-    activation: Literal["relu", "crelu"] = "relu"
+    activation: Kind = "relu"
     """as in the encoder"""
     layer_norm: bool = False
     """as in the encoder"""
+    spectral_norm: bool = False
+    """divide the weights of the hidden layers by their largest singular value; those of the noise are left alone"""
 
 
 @dataclass(frozen=True)

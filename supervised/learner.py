@@ -22,8 +22,10 @@ class Learner:
     variances are averaged and reset like weights, its counters are copied; `docs/decisions.md` says why.
     """
 
-    def __init__(self, config: Config, shape: tuple[int, int, int], device: torch.device | str, seed: int) -> None:
-        """`shape` is channels and side of the images, and the number of classes."""
+    def __init__(
+        self, config: Config, shape: tuple[int, int, int], device: torch.device | str, seed: int, planned: int | None = None
+    ) -> None:
+        """`shape` is channels and side of the images, and the number of classes; `planned` updates of all tasks, if known."""
         self.config = config
         self.device = torch.device(device)
         self.shape = shape
@@ -34,7 +36,7 @@ class Learner:
         check(self._build())
         self.hare = self._new_network()
         self.optimizer = build_optimizer(config.optimizer, self.hare)
-        self._upkeep = Upkeep(self.hare, self.optimizer, self._new_network, config.plans)
+        self._upkeep = Upkeep(self.hare, self.optimizer, self._new_network, config.plans(planned))
         self.initial = self._upkeep.initial.train()
         self.tortoise = self._upkeep.pair.tortoise if config.tortoise is not None else None
         self._step = GradientStep(self.hare, self.initial, config.optimizer, config.penalties)
@@ -102,6 +104,7 @@ class Learner:
 
         Apart from `update`, so that a look at the hare between the two finds what was learnt, not what has just been changed.
         """
+        self._upkeep.at_update(x)
         self._upkeep.after_update(self.updates, x)
 
     def _set_learning_rate(self) -> None:
@@ -134,6 +137,7 @@ class Learner:
             "counts": [self.updates, self.tasks, self.resets, self._length, self._done, self._counted],
             "sums": self._sums,
             "recycled": self._upkeep.recycled,
+            "upkeep": self._upkeep.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -147,6 +151,8 @@ class Learner:
             generator.set_state(value.cpu())
         self.updates, self.tasks, resets, self._length, self._done, self._counted = state["counts"]
         self._upkeep.load_counts(resets, 0, state["recycled"])
+        if "upkeep" in state:
+            self._upkeep.load_state_dict(state["upkeep"])
         self._sums.copy_(state["sums"])
 
 

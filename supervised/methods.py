@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from hare_tortoise.methods import DECAY, Use, average, check_methods
+from hare_tortoise.changes import average
+from hare_tortoise.methods import DECAY, Use, check_methods
 from hare_tortoise.methods import METHODS as ALL_METHODS
 from hare_tortoise.ranges import require
 from hare_tortoise.settings import Tortoise

@@ -3,13 +3,24 @@
 import torch
 from torch import Tensor, nn
 
-from hare_tortoise.activation import Activation, Kind, narrowed
+from hare_tortoise.activation import Activation, narrowed
 from hare_tortoise.network import Layer
 from hare_tortoise.network import Network as Plastic
+from hare_tortoise.settings import Kind
+from hare_tortoise.spectral import linear
 from supervised.settings import Network
 from supervised.vit import Dropout, VisionTransformer
 
 VGG = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))  # channels as multiples of the width; a max-pool after each group
+
+
+def hidden_layer(fan_in: int, nominal: int, network: Network) -> list[nn.Module]:
+    """A linear layer of `nominal` width and its activation, as `network` says."""
+    units = narrowed(nominal, network.activation)
+    return [
+        linear(fan_in, units, network.spectral_norm),
+        Activation(units, network.activation, layer_norm=network.layer_norm),
+    ]
 
 
 class Mlp(nn.Sequential):
@@ -19,8 +30,7 @@ class Mlp(nn.Sequential):
         layers: list[nn.Module] = [nn.Flatten()]
         behind = pixels
         for _ in range(network.depth):
-            linear = nn.Linear(behind, narrowed(network.width, network.activation))
-            layers += [linear, Activation(linear.out_features, network.activation)]
+            layers += hidden_layer(behind, network.width, network)
             behind = layers[-1].width
         super().__init__(*layers)
         self.width = behind
@@ -110,8 +120,7 @@ class Classifier(Plastic):
         layers: list[nn.Module] = []
         width = self.body.width
         for hidden in network.hidden:
-            linear = nn.Linear(width, narrowed(hidden, network.activation))
-            layers += [linear, Activation(linear.out_features, network.activation)]
+            layers += hidden_layer(width, hidden, network)
             width = layers[-1].width
         self.head = nn.Sequential(*layers, nn.Linear(width, classes))
 

@@ -6,7 +6,18 @@ from typing import Annotated, Any, Literal
 
 from hare_tortoise import settings
 from hare_tortoise.ranges import BelowOne, Factor, Range, Share, check, require
-from hare_tortoise.settings import Penalties, Plans, Recycling, Resets, Tortoise
+from hare_tortoise.settings import (
+    Constraints,
+    Kind,
+    Penalties,
+    Plans,
+    Pruning,
+    Recycling,
+    Replacement,
+    Resets,
+    Silence,
+    Tortoise,
+)
 
 MOST = 10**8  # of what is counted in images or updates
 EPOCHS = 10**6  # of a task
@@ -70,8 +81,12 @@ class Network:
     """of a ResNet's first convolution; 2 makes all behind it four times cheaper"""
     hidden: Annotated[tuple[int, ...], Range("[1, 16_384]")] = ()
     """units of the head's hidden layers"""
-    activation: Literal["relu", "crelu"] = "relu"
-    """relu (in a transformer GELU), or crelu off the residual stream, in layers narrower by the root of 2"""
+    activation: Kind = "relu"
+    """relu (in a transformer GELU), or off the residual stream crelu, narrower by the root of 2, or fourier, half as wide"""
+    layer_norm: bool = False
+    """normalise each sample before every activation behind a linear layer; convolutions have batch normalisation"""
+    spectral_norm: bool = False
+    """divide the weights of hidden linear layers, of those alone, by their largest singular value"""
     dropout: BelowOne = 0.0
     """share of a transformer's embeddings and branch outputs that are zeroed in training"""
 
@@ -128,10 +143,17 @@ class Config:
     distillation: Distillation | None = None
     resets: Resets | None = None
     recycling: Recycling | None = None
+    silence: Silence | None = None
+    replacement: Replacement | None = None
+    constraints: Constraints = Constraints()
+    pruning: Pruning | None = None
 
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range or means nothing beside another."""
         check(self)
+        plans = self.plans()
+        check(plans)
+        plans.require_silence(self.network.activation)
         t, s = self.tortoise, self.resets
         require(self.distillation is None or t is not None, "distillation needs a tortoise")
         require(t is None or not t.warmup_counts, "--tortoise.warmup-counts means nothing here: no update is left out")
@@ -156,11 +178,21 @@ class Config:
         """Whose accuracy is the run's."""
         return "tortoise" if self.tortoise is not None and self.tortoise.acts else "hare"
 
-    @property
-    def plans(self) -> Plans:
-        """What is planned behind updates."""
-        return Plans(self.tortoise, self.resets, self.recycling)
+    def plans(self, updates: int | None = None) -> Plans:
+        """What is planned behind the updates of a run that has so many over all tasks, which pruning alone asks for."""
+        renewing = {"recycling": self.recycling, "silence": self.silence, "replacement": self.replacement}
+        constraining = {"constraints": self.constraints, "pruning": self.pruning}
+        known = updates if self.pruning is not None else None
+        return Plans(self.tortoise, self.resets, updates=known, **renewing, **constraining)
 
-    def with_activation(self, kind: Literal["relu", "crelu"]) -> "Config":
+    def with_activation(self, kind: Kind) -> "Config":
         """The same with another activation in its network."""
         return replace(self, network=replace(self.network, activation=kind))
+
+    def with_layer_norm(self) -> "Config":
+        """The same with layer normalisation behind the linear layers of its network."""
+        return replace(self, network=replace(self.network, layer_norm=True))
+
+    def with_spectral_norm(self) -> "Config":
+        """The same with its hidden linear layers spectrally normalised."""
+        return replace(self, network=replace(self.network, spectral_norm=True))

@@ -126,6 +126,7 @@ def compose(model: str, point: Point, method: str, flips: bool) -> Config:
         tortoise=c.tortoise and replace(c.tortoise, decay=point.decay),
         resets=c.resets and replace(c.resets, every=c.resets.every and point.every),  # None: between tasks alone
         recycling=c.recycling and replace(c.recycling, every=point.every),
+        silence=c.silence and replace(c.silence, every=point.every),
         augmentation=c.augmentation and replace(c.augmentation, flip=c.augmentation.flip and flips),
     )
 

@@ -45,7 +45,7 @@ class Training:
         epochs = [protocol.epochs(task) for task in protocol.tasks]
         self.lengths = [n * -(-size // batch_size) for n, size in zip(epochs, sizes, strict=True)]  # updates of each task
         shape = (self.source.channels, self.source.side, self.source.classes)
-        self.learner = Learner(asked.config, shape, device, asked.seed)
+        self.learner = Learner(asked.config, shape, device, asked.seed, sum(self.lengths))
         self.learner.precision = getattr(torch, asked.precision)
         self.position, self.done = 0, 0  # which of the tasks, and updates made in it
         self.batches: Batches | None = None  # of the task that is under way

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hare_tortoise.activation import Activation, Kind, narrowed
+from hare_tortoise.activation import Activation, narrowed
 from hare_tortoise.network import Layer
+from hare_tortoise.spectral import linear
 from supervised.settings import Network
 
 PATCH = 4  # pixels; 64 patches of a CIFAR image
@@ -30,27 +31,32 @@ class Dropout(nn.Module):
 
 
 class TokenActivation(Activation):
-    """GELU, or CReLU, for tokens: units stand last."""
+    """What it is elsewhere for tokens: units stand last, and the plain one is GELU."""
 
     last = True
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`x` float32 [M, T, units]; float32 [M, T, width]."""
-        return functional.relu(torch.cat((x, -x), -1)) if self.concatenates else functional.gelu(x)
+    def _norm(self) -> nn.Module:
+        return nn.LayerNorm(self.units)
+
+    def rectify(self, x: Tensor, in_place: bool) -> Tensor:
+        """GELU; ReLU of both halves of a CReLU."""
+        return super().rectify(x, in_place) if self.concatenates else functional.gelu(x)
 
 
 class Block(nn.Module):
     """Attention, then an MLP, each on a normalised copy of the tokens and added to them."""
 
-    def __init__(self, width: int, dropout: float, kind: Kind) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
+        width, kind = network.width, network.activation
         self.heads = width // HEAD
         self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.queries_keys_values, self.projection = nn.Linear(width, 3 * width), nn.Linear(width, width)
         hidden = narrowed(HIDDEN * width, kind)
-        self.first, self.activation = nn.Linear(width, hidden), TokenActivation(hidden, kind)
+        self.first = linear(width, hidden, network.spectral_norm)
+        self.activation = TokenActivation(hidden, kind, layer_norm=network.layer_norm)
         self.second = nn.Linear(self.activation.width, width)
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(network.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 [M, T, width] to the same."""
@@ -71,7 +77,7 @@ class VisionTransformer(nn.Module):
         self.patches = nn.Conv2d(channels, network.width, patch, patch)
         self.token = nn.Parameter(torch.empty(1, 1, network.width))
         self.position = nn.Parameter(torch.empty(1, (side // patch) ** 2 + 1, network.width))
-        self.blocks = nn.Sequential(*[Block(network.width, network.dropout, network.activation) for _ in range(network.depth)])
+        self.blocks = nn.Sequential(*[Block(network) for _ in range(network.depth)])
         self.norm = nn.LayerNorm(network.width)
         self.dropout = Dropout(network.dropout)
 

@@ -55,7 +55,7 @@ X = torch.randn(16, 3, generator=torch.Generator().manual_seed(0))
 def test_a_frozen_normalisation_stays_so_behind_a_recycling() -> None:
     network = Plain()
     network.norm.eval()
-    recycle_(network, Plain, X, 0.1, None)
+    recycle_(network, Plain, X, Recycling(), None)
     assert (network.training, network.norm.training) == (True, False)
 
 
@@ -96,7 +96,7 @@ def test_renewed_weights_have_no_moments(optimizer: str) -> None:
         made = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
     network(X).sum().backward()
     made.step()
-    assert recycle_(network, Plain, X, 1e9, made) == 8
+    assert recycle_(network, Plain, X, Recycling(tau=1e9), made) == 8
     moments = [v for v in made.state[network.last.weight].values() if isinstance(v, Tensor) and v.ndim]
     assert moments
     assert not any(value.any() for value in moments)

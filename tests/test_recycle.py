@@ -148,7 +148,7 @@ def test_recycling_equals_the_twin(encoder: str, head: str, predicts: bool) -> N
     for layer, units in zip(layers, dormant, strict=True):
         assert 0 < len(units) < net.get_submodule(layer.activation).units
     expected = recycled_one_by_one(before, net, source, layers, dormant)
-    count = recycle_(net, lambda: fresh, X, tau, optimizer)
+    count = recycle_(net, lambda: fresh, X, Recycling(tau=tau), optimizer)
     assert count.dtype == torch.int64
     assert count.item() == sum(len(units) for units in dormant)
     assert_same(state_of(net, optimizer), expected)
@@ -158,7 +158,7 @@ def test_recycling_equals_the_twin(encoder: str, head: str, predicts: bool) -> N
 def test_the_planes_of_the_action_are_left_alone() -> None:
     net, fresh = (network(ENCODERS["data_efficient"], HEADS["streams"], True, seed) for seed in (0, 1))
     before = net.transition.first.weight.detach().clone()
-    recycle_(net, lambda: fresh, X, 1e9, optimizer_of(net))
+    recycle_(net, lambda: fresh, X, Recycling(tau=1e9), optimizer_of(net))
     assert torch.equal(net.transition.first.weight[:, 64:], before[:, 64:])
     assert torch.all(net.transition.first.weight[:, :64] == 0)
     assert before.shape[1] == 64 + ACTIONS
@@ -167,7 +167,7 @@ def test_the_planes_of_the_action_are_left_alone() -> None:
 def test_a_huge_tau_recycles_all_and_an_optimizer_without_moments_is_no_obstacle() -> None:
     net, optimizer = network(ENCODERS["data_efficient"], HEADS["streams"]), torch.optim.AdamW([torch.zeros(1)])
     fresh = network(ENCODERS["data_efficient"], HEADS["streams"], seed=1)
-    assert recycle_(net, lambda: fresh, X, 1e9, optimizer) == 32 + 64 + 2 * 8
+    assert recycle_(net, lambda: fresh, X, Recycling(tau=1e9), optimizer) == 32 + 64 + 2 * 8
     assert not optimizer.state
 
 
@@ -197,7 +197,7 @@ def test_nothing_notices_that_dead_units_start_anew(encoder: str, head: str) -> 
     noises = [None] if head == "crelu" else [None, net.draw_noise(torch.Generator().manual_seed(2))]  # noise wakes a CReLU
     with torch.no_grad():
         before = [net.logits(net.encode(X), net.noisy(noise)) for noise in noises]
-        assert recycle_(net, lambda: fresh, X, 0.0, optimizer_of(net)).item() == dead
+        assert recycle_(net, lambda: fresh, X, Recycling(tau=0.0), optimizer_of(net)).item() == dead
         for noise, value in zip(noises, before, strict=True):
             torch.testing.assert_close(net.logits(net.encode(X), net.noisy(noise)), value, rtol=1e-5, atol=1e-6)
 
@@ -210,7 +210,7 @@ def test_revived_units_are_active_and_learn(encoder: str) -> None:
     with torch.no_grad():
         torch._foreach_abs_(list(fresh.parameters()))  # so that none of the new units can be dead by chance
     dead = dormant_units(net, layers, X, 0.0)
-    recycle_(net, lambda: fresh, X, 0.0, optimizer_of(net))
+    recycle_(net, lambda: fresh, X, Recycling(tau=0.0), optimizer_of(net))
     alive = dormant_units(net, layers, X, 0.0)
     for layer, units in zip(layers, dead, strict=True):
         assert set(range(0, net.get_submodule(layer.activation).units, 3)) <= set(units)
