@@ -36,14 +36,14 @@ from hare_tortoise.settings import Resets
 def back(c):
     return replace(average(0.9)(c), resets=Resets("tortoise", every=5, keep_body=1, keep_neck=1))
 
-METHODS["headback"] = Method(*[Use(back, "the head is set back", "ours")] * 2)
+METHODS["headback"] = Method(*[Use(back, "the head is set back", "ours")] * 2, "average")
 """
 BASE = """
 from dataclasses import replace
 from agents.bases import BASES
 BASES["der_wide"] = BASES["der"]._replace(config=replace(BASES["der"].config, initialisation="xavier"))
 """
-METHOD = 'from hare_tortoise.methods import METHODS, Method, Use\nMETHODS["{}"] = Method({}, None)\n'
+METHOD = 'from hare_tortoise.methods import METHODS, Method, Use\nMETHODS["{}"] = Method({}, None, "reset")\n'
 USE = 'Use(lambda c: c, "", "")'
 MINE = ["--import", "my_methods"]
 WITHOUT = "was made with a module of its user's: say --import my_methods"
@@ -209,7 +209,7 @@ def test_the_study_takes_it(write: Write, capsys: Captured, monkeypatch: Patch) 
             METHOD.format("eps", USE),
             "{file}: the base 'drq_eps' and a method 'eps' could not be told apart",
         ),
-        (METHOD.format("mine", "lambda c: c"), "{file}: the method 'mine' is no Method(Use(...) or None, Use(...) or None)"),
+        (METHOD.format("mine", "lambda c: c"), "{file}: the method 'mine' is no Method(Use(...) or None, Use(...) or None, family)"),
         (
             METHOD.format("mine", 'Use(lambda c: c.nothing, "", "")'),
             "{file}, line 2: AttributeError: 'AgentConfig' object",
