@@ -56,8 +56,8 @@ class Run:
     """env steps between two checkpoints"""
     measure_every: Counted = 1_000
     """env steps between two measurements of plasticity; 0 for none"""
-    hessian_rounds: Counted = 0
-    """rounds of power iteration for the Hessian's top eigenvalue in a measurement; 0 leaves it out"""
+    hessian_rounds: Counted = 5
+    """products for the Hessian's top eigenvalue in a measurement, as costly as an update each; 0 leaves it out"""
     execution: Execution = AUTO
     fresh: bool = False
     """start over, deleting what an earlier run left in the folder"""

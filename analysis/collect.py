@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.catalogue import TABLES, fill
-from analysis.read.courses import CURVES, PLASTICITY, RUN, checked
+from analysis.read.courses import CURVES, PLASTICITY, RUN, checked, read_log
 from analysis.read.folders import runs_below
 from analysis.read.scores import is_number, not_negative, read_run, read_table, table_rows, unique
 from analysis.read.settings import AGENTS, LONGEST, identity, rows_of
@@ -24,7 +24,6 @@ from experiment.files import csv_text, header, locked, number, read_json, shown,
 from experiment.folder import CONFIG, METRICS, SCORE
 from experiment.outside import add_flag, bring_in
 from experiment.parser import Parser, user_path
-from experiment.rows import read_metrics
 
 SCORES = (*RUN, "env_steps", "episodes", "score", "standard_error", "hns", "commit", "device", "hours")
 
@@ -48,11 +47,11 @@ def course_rows(folder: Path, kind: str) -> list[Row]:
 
     UserError, naming file and line, for one that could not be read again.
     """
-    run, rows = identity(folder), read_metrics(folder / METRICS, (kind,))
+    run, rows = identity(folder), read_log(folder / METRICS, kind)
     if kind == "episode":
         rows = [({name: row.get(name) for name in CURVES}, where) for row, where in rows]
     list(checked(rows, (run["agent"], run["game"], run["seed"])))
-    return [writable({name: value for name, value in row.items() if name != "kind"} | run, where) for row, where in rows]
+    return [writable(row | run, where) for row, where in rows]
 
 
 def _check_error(row: Row, where: str) -> None:

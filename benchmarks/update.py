@@ -30,6 +30,7 @@ from benchmarks.program import EXECUTION, Program, Row
 from benchmarks.timing import interleaved, matrix_peak, ratio, watched
 from experiment.command import run
 from networks.qnetwork import Heads
+from options import Run
 from replay.buffer import ReplayBuffer
 
 WITHIN = ("targets", "unroll")  # parts of another part
@@ -82,7 +83,7 @@ def row(name: str, execution: Execution, device: torch.device, rounds: int) -> R
     agent.epsilon = 0.0
     work = {"update": lambda: agent.update(replay), "bare": bare(agent), "act": lambda: agent.act(frames)}
     took = interleaved(work, rounds, warmup=5)
-    measured = statistics.median(interleaved({"": lambda: measure(agent, replay, 0)}, 3, 1)[""])
+    measured = statistics.median(interleaved({"": lambda: measure(agent, replay, 0, Run.hessian_rounds)}, 3, 1)[""])
     flops, peak, update = flops_of_an_update(config, ACTIONS), matrix_peak(device), statistics.median(took["update"])
     return {
         "agent": name,

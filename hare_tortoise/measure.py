@@ -1,7 +1,9 @@
 """Measurements of plasticity. Tensors in, tensors out; nothing here waits for the device."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from hare_tortoise.network import Layer, Network
 
 TAU = 0.025  # threshold of dormancy (Sokar et al. 2023)
+LAYERS = "layers"  # in a row of metrics: what is known of each layer, by its name
 
 
 @contextmanager
@@ -75,25 +78,57 @@ def of_units(layers: Sequence[Layer], outputs: Sequence[Tensor], features: Tenso
     }
 
 
+def norms(quantity: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Euclidean norms: of all `tensors` as one vector, called `quantity`, and of each, `quantity`/its name; float32 [] each."""
+    each = torch._foreach_norm([tensor.detach() for tensor in tensors.values()])
+    return {quantity: torch.stack(each).norm()} | {f"{quantity}/{name}": norm for name, norm in zip(tensors, each, strict=True)}
+
+
 @torch.no_grad()
 def of_weights(hare: nn.Module, initial: nn.Module, tortoise: nn.Module | None) -> dict[str, Tensor]:
-    """Euclidean norm of the hare's weights, and their distance from the initial ones and the tortoise's; float32 [] each."""
-    weights = list(hare.parameters())
-    distances = {"weight_norm": distance(weights), "initial_distance": distance(weights, initial.parameters())}
+    """`norms` of the hare's weights, and their distance from the initial ones and the tortoise's; float32 [] each."""
+    weights = dict(hare.named_parameters())
+    measured = norms("weight_norm", weights)
+    measured["initial_distance"] = distance(weights.values(), initial.parameters())
     if tortoise is not None:
-        distances["tortoise_distance"] = distance(weights, tortoise.parameters())
-    return distances
+        measured["tortoise_distance"] = distance(weights.values(), tortoise.parameters())
+    return measured
 
 
-def of_gradient(loss: Callable[[], Tensor], parameters: Sequence[Tensor]) -> dict[str, Tensor]:
-    """The norm of the gradient of `loss`, float32 [], and the share of `parameters` whose gradient is 0; float32 [] each."""
-    gradient = torch.autograd.grad(loss(), parameters)
-    return {"gradient_norm": distance(gradient), "zero_gradients": share(g == 0 for g in gradient)}
+def of_loss(loss: Callable[[], Tensor], network: nn.Module, hessian_rounds: int = 0) -> dict[str, Tensor]:
+    """What `loss` tells, which is called once and gives the loss of `network`, float32 []; float32 [] each.
+
+    `norms` of its gradient for the parameters that learn; zero_gradients: share of these whose gradient is 0; with
+    `hessian_rounds` hessian, as `top_eigenvalue`.
+    """
+    learns = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    gradient = torch.autograd.grad(loss(), list(learns.values()), create_graph=hessian_rounds > 0)
+    measured = norms("gradient_norm", dict(zip(learns, gradient, strict=True)))
+    measured["zero_gradients"] = share(g == 0 for g in gradient)
+    if hessian_rounds:
+        measured["hessian"] = top_eigenvalue(gradient, list(learns.values()), hessian_rounds)
+    return measured
 
 
-def to_floats(measured: dict[str, Tensor]) -> dict[str, float]:
-    """The values of `measured`, float32 [] each, on the host; waits once."""
-    return dict(zip(measured, torch.stack(list(measured.values())).tolist(), strict=True))
+def to_row(measured: dict[str, Tensor], network: Network) -> dict[str, Any]:
+    """`measured`, float32 [] each, as numbers of a row of metrics; waits once.
+
+    `norms` are put together by part of `network`, as weight_norm_body, and under `layers` by the module that has the
+    parameters, called as in the state dict: encoder.0, with its weights and biases. A sum of squares over either is the
+    square of the whole norm.
+    """
+    numbers = dict(zip(measured, torch.stack(list(measured.values())).tolist(), strict=True))
+    row: dict[str, Any] = {}
+    layers: dict[str, dict[str, float]] = {}
+    for name, number in numbers.items():
+        quantity, _, parameter = name.partition("/")
+        if not parameter:
+            row[name] = number
+            continue
+        layer = layers.setdefault(parameter.rpartition(".")[0], {})
+        for place, key in ((row, f"{quantity}_{network.part_of(parameter)}"), (layer, quantity)):
+            place[key] = math.hypot(place.get(key, 0.0), number)
+    return row | {LAYERS: layers}
 
 
 def effective_ranks(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,18 +151,23 @@ def distance(tensors: Iterable[Tensor], others: Iterable[Tensor] | None = None) 
     return torch.stack(torch._foreach_norm(away)).norm()
 
 
-def top_eigenvalue(loss: Callable[[], Tensor], parameters: Sequence[Tensor], rounds: int, generator: torch.Generator) -> Tensor:
-    """The Hessian's eigenvalue of the largest size, by power iteration with `rounds` products; float32 [].
+def top_eigenvalue(gradient: Sequence[Tensor], parameters: Sequence[Tensor], rounds: int) -> Tensor:
+    """The Hessian's eigenvalue of the largest size, by Lanczos' method with `rounds` products; float32 [], 0 for none.
 
-    `loss` gives the loss, float32 [], of the network whose `parameters` these are; it is called once.
+    `gradient` is that of a loss for `parameters`, with a graph of its own. It is where the method starts: most of a gradient
+    lies along the top eigenvectors (Gur-Ari et al. 2018), so few rounds are enough. Few find a smaller size, never a larger one
+    but for rounding; where the gradient is 0, they find 0.
     """
-    gradient = torch.autograd.grad(loss(), parameters, create_graph=True)
-    vector = [torch.randn(p.shape, generator=generator, device=p.device) for p in parameters]
-    value = torch.zeros((), device=parameters[0].device)
-    for _ in range(rounds):
-        size = distance(vector) + 1e-30
-        vector = [v / size for v in vector]
+    size = distance([g.detach() for g in gradient])
+    residual, vector = [g.detach() for g in gradient], [torch.zeros_like(p) for p in parameters]
+    matrix = torch.zeros(rounds + 1, rounds + 1, dtype=torch.float64, device=size.device)
+    for i in range(rounds):
+        before, vector = vector, [r / (size + 1e-30) for r in residual]
         product = torch.autograd.grad(gradient, parameters, vector, retain_graph=True)
-        value = torch.stack([(v * w).sum() for v, w in zip(vector, product, strict=True)]).sum()
-        vector = [w.detach() for w in product]
-    return value
+        along = torch.stack([(v * w).sum() for v, w in zip(vector, product, strict=True)]).sum().detach()
+        residual = [w.detach() - along * v - size * u * (i > 0) for w, v, u in zip(product, vector, before, strict=True)]
+        size = distance(residual)
+        matrix[i, i], matrix[i + 1, i] = along, size
+    known = matrix[:rounds, :rounds]
+    values = torch.linalg.eigvalsh(known.nan_to_num())  # it reads what is below the diagonal
+    return torch.where(known.isfinite().all(), values[values.abs().argmax()], torch.nan).float()

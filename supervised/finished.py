@@ -103,7 +103,7 @@ def _evaluations(path: Path) -> list[dict[str, Any]]:
             whole(row[name], f"{where}: {name}")
         for name, value in row.items():
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            _hold(is_number or name in ("kind", "clock"), where, name, value)
+            _hold(is_number or name in ("kind", "clock", "layers"), where, name, value)
         rows.append(row)
     return rows
 

@@ -1,11 +1,14 @@
 """What is measured of a classifier: accuracy, and how much it can still learn."""
 
+from contextlib import nullcontext
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from hare_tortoise.measure import activations, evaluating, of_gradient, of_units, of_weights, to_floats, top_eigenvalue
+from hare_tortoise.measure import activations, evaluating, of_loss, of_units, of_weights, to_row
 from supervised.data import Data
 from supervised.learner import Learner
 from supervised.models import Classifier
@@ -31,28 +34,24 @@ def accuracies(name: str, network: Classifier, data: Data, images: Tensor, label
     return {f"test_{name}": tested, f"train_{name}": accuracy(network, data, images, labels)}
 
 
-def measure(learner: Learner, x: Tensor, labels: Tensor, hessian_rounds: int = 0, seed: int = 0) -> dict[str, float]:
+def measure(learner: Learner, x: Tensor, labels: Tensor, hessian_rounds: int = 0) -> dict[str, Any]:
     """Measurements of the hare on images `x`, float32 [M, C, H, W], with `labels`, int64 [M]. Changes nothing; waits once.
 
     dormant, dead: share of hidden units with a dormancy score of at most 0.025 and 0; zero_activations: share of hidden
     activations that are 0; srank, entropy_rank: effective ranks of what the last layer gets; weight_norm; initial_distance,
     from the weights at the start; tortoise_distance; zero_gradients: share of the parameters whose gradient is 0;
-    gradient_norm_eval; with `hessian_rounds` hessian, the eigenvalue of the largest size of the loss's Hessian. Without
+    gradient_norm_eval; with `hessian_rounds` hessian, the eigenvalue of the largest size of the loss's Hessian. Both norms are
+    told of each part too, as weight_norm_body, and under `layers` of each layer by its name in the state dict. Without
     dropout, and with the running statistics of batch normalisation.
     """
     hare = learner.hare
-
-    def loss() -> Tensor:
-        return functional.cross_entropy(hare(x), labels)
-
-    parameters = list(hare.parameters())
+    # Fused attention has no second derivative.
+    kernels = sdpa_kernel(SDPBackend.MATH) if hessian_rounds else nullcontext()
     with evaluating(hare):
         with torch.no_grad():
             measured = of_units(hare.layers(), activations(hare, x), hare.features(x))
-        measured |= of_weights(hare, learner.initial, learner.tortoise) | of_gradient(loss, parameters)
-        if hessian_rounds:
-            generator = torch.Generator(x.device).manual_seed(seed)
-            with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
-                measured["hessian"] = top_eigenvalue(loss, parameters, hessian_rounds, generator)
-    measured["gradient_norm_eval"] = measured.pop("gradient_norm")  # that of the updates is a mean, in training mode
-    return to_floats(measured)
+        with kernels:
+            loss = of_loss(lambda: functional.cross_entropy(hare(x), labels), hare, hessian_rounds)
+    # The norm of the updates' gradients is another one: a mean, in training mode.
+    told = {name.replace("gradient_norm", "gradient_norm_eval"): value for name, value in loss.items()}
+    return to_row({**measured, **of_weights(hare, learner.initial, learner.tortoise), **told}, hare)

@@ -45,7 +45,7 @@ class Run:
     evaluations: Counted = 20
     """accuracies in each task, evenly spaced, the last after its last update"""
     hessian_rounds: Annotated[int, Range("[0, 10_000]")] = 0
-    """rounds of power iteration for the Hessian's top eigenvalue in each evaluation; 0 leaves it out"""
+    """products for the Hessian's top eigenvalue in each evaluation, of 512 images each; 0 leaves it out"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to learn; auto takes CUDA if there is any"""
     data_dir: Path = Path("data")

@@ -19,8 +19,12 @@ from supervised.methods import FORMER
 
 FINAL = (*SETTING, "method", "seed", "images", "held_out", "judged", "task", "update", "test", "test_hare", "test_tortoise")
 PLASTICITY = ("weight_norm", "initial_distance", "dormant", "zero_activations", "srank", "zero_gradients", "hessian")
-MEASURED = ("train_hare", "train_tortoise", "loss", *PLASTICITY)
+NORMS = tuple(f"{norm}_{part}" for norm in ("weight_norm", "gradient_norm_eval") for part in ("body", "neck", "head"))
+MEASURED = ("train_hare", "train_tortoise", "loss", *PLASTICITY, "gradient_norm_eval", *NORMS)
 COLUMNS = (*FINAL, *MEASURED, "commit")
+LACKING = {"held_out": "0"} | dict.fromkeys(
+    ("gradient_norm_eval", *NORMS), ""
+)  # columns of later tables, as older ones are read
 TASKS = "tasks.csv"  # a row for the end of each task of each run
 CURVES = "curves.csv"  # a row for each evaluation
 NOTES = "notes.md"  # what is known to be mistaken in a table of tasks, after a line with the checksum of that
@@ -118,7 +122,7 @@ def read(folder: Path) -> pd.DataFrame:
 
     Seeds, tasks and updates are whole numbers, accuracies and measurements floats, nan if a run has them not.
     """
-    path, needed = folder / TASKS, [name for name in COLUMNS if name != "held_out"]  # which older tables do not have
+    path, needed = folder / TASKS, [name for name in COLUMNS if name not in LACKING]
     sums.check(folder, [TASKS])
     found = _frame(_checked(read_table(path, needed).rows))
     _require_whole_runs(found, str(path))
@@ -145,7 +149,7 @@ def _checked(rows: Iterable[tuple[Row, str]]) -> list[Row]:
     seen: set[tuple[str, ...]] = set()
     found = []
     for row, where in rows:
-        row = row | {"held_out": row.get("held_out", "0"), "method": FORMER.get(row["method"], row["method"])}
+        row = LACKING | row | {"method": FORMER.get(row["method"], row["method"])}
         check_names(row, where)
         check_accuracies(row, where)
         for name in (*COUNTS, *(["images"] if row["images"] else [])):

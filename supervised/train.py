@@ -117,7 +117,7 @@ class Training:
         asked, learner = self.asked, self.learner
         row = {"task": asked.config.protocol.tasks[self.position], "task_update": self.done}
         images, labels = self.batches.sample(SIZE)
-        measured = measure(learner, self.data.prepare(images), labels, asked.hessian_rounds, asked.seed)
+        measured = measure(learner, self.data.prepare(images), labels, asked.hessian_rounds)
         hare = accuracies("hare", learner.hare, self.data, *self.batches.sample(TRAIN_IMAGES))
         return row | hare | learner.metrics() | measured
 

@@ -59,7 +59,9 @@ def metrics(game: str, seed: int, rows: int = 10, env_steps: int = 100) -> list[
         score = reference.random + rng.uniform(0, index / rows) * (reference.human - reference.random)
         found.append({"kind": "episode", "env_step": step, "return": round(score, 1), "length": 9, "lane": 0})
         found.append({"kind": "train", "env_step": step, "loss": rng.uniform(), "clock": {"env_steps_per_second": 50.0}})
-        found.append({"kind": "plasticity", "env_step": step, **{name: rng.uniform() * index for name in PLASTICITY}})
+        measured = {name: rng.uniform() * index for name in PLASTICITY}
+        layers = {"encoder.0": {"weight_norm": 3.5, "gradient_norm": 0.25}}  # which tables do not tell
+        found.append({"kind": "plasticity", "env_step": step, **measured, "layers": layers})
     return found
 
 

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.autograd.functional import hessian
 
 from hare_tortoise.activation import Activation
-from hare_tortoise.measure import distance, dormancy, effective_ranks, outputs_of, share, top_eigenvalue
-from hare_tortoise.network import Layer
+from hare_tortoise.measure import distance, dormancy, effective_ranks, of_loss, of_weights, outputs_of, share, to_row
+from hare_tortoise.network import Layer, Network
 from hare_tortoise.step import pull_gradient_
 
 
@@ -116,6 +115,48 @@ def test_distance_is_that_of_one_long_vector() -> None:
     assert distance(ones, ones).item() == 0
 
 
+class TwoLayers(Network):
+    """y = B (A x): its loss is y, whose gradients are B' x' for A and (A x)' for B."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(2, 2), nn.Linear(2, 1, bias=False)
+        with torch.no_grad():
+            self.first.weight.copy_(torch.tensor([[1.0, 2.0], [2.0, 4.0]]))
+            self.first.bias.zero_()
+            self.last.weight.copy_(torch.tensor([[3.0, 4.0]]))
+
+    def part_of(self, name: str) -> str:
+        return "body" if name.startswith("first.") else "head"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.first(x))
+
+
+def test_norms_of_two_layers_by_hand() -> None:
+    network, start = TwoLayers(), TwoLayers()
+    with torch.no_grad():
+        start.last.weight += torch.tensor([[2.0, 0.0]])
+    x = torch.tensor([[2.0, 0.0]])  # the hidden units are 2 and 4
+    row = to_row(of_weights(network, start, None) | of_loss(lambda: network(x).sum(), network), network)
+    assert row.pop("layers") == {
+        "first": pytest.approx({"weight_norm": 25**0.5, "gradient_norm": (6**2 + 8**2 + 3**2 + 4**2) ** 0.5}),
+        "last": pytest.approx({"weight_norm": 5, "gradient_norm": 20**0.5}),
+    }
+    assert [row.pop(f"weight_norm{part}") for part in ("", "_body", "_head")] == pytest.approx([50**0.5, 5, 5])
+    assert [row.pop(f"gradient_norm{part}") for part in ("", "_body", "_head")] == pytest.approx([145**0.5, 125**0.5, 20**0.5])
+    assert row == pytest.approx({"initial_distance": 2, "zero_gradients": 2 / 8})  # nothing comes from the second pixel
+
+
+def test_what_does_not_learn_has_a_norm_and_no_gradient() -> None:
+    network, x = TwoLayers(), torch.tensor([[2.0, 0.0]])
+    network.first.requires_grad_(False)
+    row = to_row(of_weights(network, network, network) | of_loss(lambda: network(x).sum(), network), network)
+    assert row["layers"] == {"first": {"weight_norm": 5.0}, "last": pytest.approx({"weight_norm": 5, "gradient_norm": 20**0.5})}
+    assert row["gradient_norm"] == row["gradient_norm_head"]
+    assert (row["initial_distance"], row["tortoise_distance"]) == (0, 0)
+
+
 def test_recorded_activations_are_those_returned_and_hooks_go_away() -> None:
     first, second = Activation(4, "relu", in_place=False), Activation(4, "crelu")
     x = normal(0, 3, 4).requires_grad_()
@@ -144,57 +185,6 @@ def test_hooks_go_away_after_an_exception() -> None:
     with pytest.raises(ValueError, match="within"):
         fail_within(module)
     assert not module._forward_hooks
-
-
-@pytest.mark.parametrize("eigenvalues", [(5.0, 1.0, -2.0, 0.1, 3.0), (2.0, -7.0, 3.0, 1.0, 0.0)])
-def test_top_eigenvalue_of_a_quadratic(eigenvalues: tuple[float, ...]) -> None:
-    q = torch.linalg.qr(normal(7, 5, 5)).Q
-    matrix = q @ torch.diag(torch.tensor(eigenvalues)) @ q.T
-    parameters = [normal(8, 2).requires_grad_(), normal(9, 3, 1).requires_grad_()]
-    calls = []
-
-    def loss() -> Tensor:
-        calls.append(1)
-        x = torch.cat([p.flatten() for p in parameters])
-        return x @ matrix @ x / 2
-
-    found = top_eigenvalue(loss, parameters, 60, torch.Generator().manual_seed(0))
-    assert found.item() == pytest.approx(max(eigenvalues, key=abs), rel=1e-4)
-    assert len(calls) == 1
-    assert all(p.grad is None for p in parameters)
-    assert not found.requires_grad
-
-
-def test_few_rounds_give_a_quotient_between_the_extremes_and_none_gives_0() -> None:
-    p = normal(0, 4).requires_grad_()
-    scale = torch.tensor([1.0, 2.0, 3.0, 4.0])
-    values = [
-        top_eigenvalue(lambda: (scale * p**2).sum() / 2, [p], n, torch.Generator().manual_seed(1)).item() for n in range(4)
-    ]
-    start = normal(1, 4).double()  # the draw of a generator with this seed
-    for n in (1, 2, 3):
-        x = start * scale.double() ** (n - 1)
-        assert values[n] == pytest.approx(((x * scale * x).sum() / (x * x).sum()).item(), rel=1e-5)
-    assert values[0] == 0
-
-
-def test_top_eigenvalue_of_a_small_network_is_its_exact_hessians() -> None:
-    network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
-    with torch.no_grad():
-        for seed, p in enumerate(network.parameters()):
-            p.copy_(normal(seed + 20, *p.shape))
-    x, y = normal(10, 6, 3), normal(11, 6, 2)
-    vector = torch.cat([p.detach().flatten() for p in network.parameters()]).double()
-
-    def of_vector(v: Tensor) -> Tensor:
-        hidden = torch.tanh(x.double() @ v[:12].view(4, 3).T + v[12:16])
-        return (hidden @ v[16:24].view(2, 4).T + v[24:] - y.double()).square().mean()
-
-    exact = np.linalg.eigvalsh(hessian(of_vector, vector).numpy())
-    found = top_eigenvalue(
-        lambda: (network(x) - y).square().mean(), list(network.parameters()), 100, torch.Generator().manual_seed(0)
-    )
-    assert found.item() == pytest.approx(max(exact, key=abs), rel=1e-3)
 
 
 def test_the_pull_is_the_gradient_of_the_squared_distance() -> None:

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hare_tortoise.measure import outputs_of
+from hare_tortoise.network import PARTS
 from supervised.data import Batches, Data, crop_flip
 from supervised.learner import Learner
 from supervised.measures import accuracy, measure
@@ -157,6 +158,16 @@ def test_measurements_against_their_definitions(kind: str) -> None:
     assert found["zero_activations"] == pytest.approx(sum(zeros) / sum(a.numel() for a in activations), rel=1e-5)
     gradient = torch.cat([g.flatten() for g in torch.autograd.grad(functional.cross_entropy(hare(x), labels), parameters)])
     assert found["zero_gradients"] == pytest.approx(float((gradient == 0).float().mean()), abs=1e-4)
+    assert found["gradient_norm_eval"] == pytest.approx(float(gradient.norm()), rel=1e-4)
+    modules = {name for name, module in hare.named_modules() if list(module.parameters(recurse=False))}
+    assert found["layers"].keys() == modules
+    for quantity in ("weight_norm", "gradient_norm_eval"):
+        of_layers = [layer[quantity] for layer in found["layers"].values()]
+        of_parts = [found[f"{quantity}_{part}"] for part in PARTS if f"{quantity}_{part}" in found]
+        assert np.linalg.norm(of_layers) == pytest.approx(found[quantity], rel=1e-5)
+        assert np.linalg.norm(of_parts) == pytest.approx(found[quantity], rel=1e-5)
+        last = [*found["layers"].values()][-1]  # the output layer
+        assert last[quantity] == found[f"{quantity}_head"]
     with torch.no_grad():
         singular = torch.linalg.svdvals(hare.features(x).double())
     assert found["srank"] == int((singular.cumsum(0) / singular.sum() < 0.99).sum()) + 1

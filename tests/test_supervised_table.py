@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from experiment import sums
@@ -9,7 +10,7 @@ from experiment.command import UserError
 from experiment.files import read_json
 from experiment.folder import RunFolder
 from supervised import report
-from supervised.table import TASKS, collect, final, read
+from supervised.table import LACKING, TASKS, collect, final, read
 from tests.test_supervised_report import write_run
 
 
@@ -108,3 +109,13 @@ def test_tables_are_listed_and_read_as_listed(out: Path) -> None:
     (out / TASKS).write_text(text.replace("0.7,0.7", "0.8,0.8", 1))
     with pytest.raises(UserError, match=r"tasks.csv is not as .*SHA256SUMS lists it"):
         read(out)
+
+
+def test_a_table_from_before_some_columns_is_read(out: Path) -> None:
+    now = read(out)
+    lines = [line.split(",") for line in (out / TASKS).read_text().splitlines()]
+    kept = [i for i, name in enumerate(lines[0]) if name not in LACKING]
+    (out / TASKS).write_text("".join(",".join(line[i] for i in kept) + "\n" for line in lines))
+    (out / sums.FILE).unlink()
+    pd.testing.assert_frame_equal(read(out), now)  # in which these runs, made up, have none of them
+    assert now["gradient_norm_eval"].isna().all()

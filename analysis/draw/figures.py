@@ -15,6 +15,8 @@ Looks = dict[str, Style]
 WIDE, TWO_LINES = 400, 50  # points: of a wide panel, of labels in two lines below one
 PUBLISHED, RECALLED = Style(MUTED, "-", "D"), Style(MUTED, "-", "x")  # hollow, cross: no runs of this report
 
+PARTS = ("body", "neck", "head")  # of a network: its encoder, hidden layers behind that, output layers
+
 TITLES = {
     "iqm": "IQM",
     "median": "Median",
@@ -30,6 +32,8 @@ TITLES = {
     "tortoise_distance": "distance of hare and tortoise",
     "gradient_norm": "norm of the gradient",
     "zero_gradients": "gradients that are 0",
+    **{f"weight_norm_{part}": f"norm of the weights of the {part}" for part in PARTS},
+    **{f"gradient_norm_{part}": f"norm of the gradient of the {part}" for part in PARTS},
     "hessian": "top eigenvalue of the Hessian",
 }
 

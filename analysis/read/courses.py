@@ -17,8 +17,15 @@ from experiment.rows import read_metrics
 RUN = ("agent", "flags", "game", "seed")  # names a run in every table
 CURVES = (*RUN, "env_step", "return", "length")  # columns of a table of returns
 PLASTICITY = (*RUN, "env_step")  # first columns of a table of plasticity
+BESIDE = ("kind", "layers")  # in a row of metrics: what a table does not tell; layers have other names in each network
 
 Row = dict[str, Any]
+
+
+def read_log(path: Path, *kinds: str) -> list[tuple[Row, str]]:
+    """The rows of `kinds` of metrics.jsonl at `path` as tables tell them, each with its file and line. UserError if broken."""
+    rows = read_metrics(path, kinds)
+    return [({name: value for name, value in row.items() if name not in BESIDE}, where) for row, where in rows]
 
 
 def checked(rows: Iterable[tuple[Row, str]], run: Key | None = None) -> Iterator[tuple[Key, Row]]:
@@ -33,7 +40,7 @@ def checked(rows: Iterable[tuple[Row, str]], run: Key | None = None) -> Iterator
         is_return = "return" in row
         if "length" in row:
             not_negative(row["length"], f"{where}: length")
-        names = ["return"] if is_return else [name for name in row if name not in (*PLASTICITY, "kind") and row[name] != ""]
+        names = ["return"] if is_return else [name for name in row if name not in PLASTICITY and row[name] != ""]
         values = {printable(name): number(row[name], f"{where}: {name}", finite=is_return) for name in names}
         if step < last.get((key, is_return), step):
             raise UserError(f"{where}: env step {step} comes after {last[key, is_return]}")
@@ -53,7 +60,7 @@ def read_courses(wanted: set[Key], folders: dict[Key, Path], tables: Iterable[Pa
     """
     logs = {key: folders[key] / METRICS for key in wanted & folders.keys() if (folders[key] / METRICS).exists()}
     others = wanted - logs.keys()
-    sources = [checked(read_metrics(path, ("episode", "plasticity")), key) for key, path in sorted(logs.items())]
+    sources = [checked(read_log(path, "episode", "plasticity"), key) for key, path in sorted(logs.items())]
     sources += [checked(line for line in table_rows(table, PLASTICITY) if _key(*line) in others) for table in tables]
     told: tuple[dict[Key, pd.DataFrame], ...] = ({}, {})  # returns, measurements
     for source in sources:
