@@ -139,8 +139,7 @@ class AgentConfig:
             require(s.every % t.every != 0 or apart % t.every != 0, useless)
         plans = self.plans()
         check(plans)
-        for activation in (self.encoder.activation, self.head.activation):
-            plans.require_silence(activation)
+        plans.require_silence((self.encoder.activation, self.head.activation))
 
     @property
     def jumps(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from hare_tortoise.settings import Injection, Pruning, Recycling, Resets, Tortoise
+from hare_tortoise.settings import Injection, Pruning, Recycling, Replacement, Resets, Silence, Tortoise
 
 Change = Callable[[Any], Any]
 
@@ -27,9 +27,9 @@ def reset(resets: Resets) -> Change:
     return lambda c: replace(c, resets=resets)
 
 
-def recycle(recycling: Recycling | None = None, **others: Any) -> Change:
-    """Units start anew: looked at now and then, or by one of the `others`, silence or replacement."""
-    return lambda c: replace(c, recycling=recycling, **others)
+def renew(**piece: Recycling | Silence | Replacement) -> Change:
+    """Units start anew: by a recycling, a silence or a replacement."""
+    return lambda c: replace(c, **piece)
 
 
 def penalise(**strengths: float) -> Change:

@@ -95,8 +95,12 @@ METHODS: dict[str, Method] = {
         "reset",
     ),
     "redo": Method(
-        Use(to.recycle(Recycling(1_000, 0.1)), "dormant units (tau 0.1) new every 1,000 updates", "Sokar et al. 2023"),
-        Use(to.recycle(Recycling(EVERY, 0.025)), f"dormant units (tau 0.025) new every {EVERY:,} updates", "Sokar et al. 2023"),
+        Use(to.renew(recycling=Recycling(1_000, 0.1)), "dormant units (tau 0.1) new every 1,000 updates", "Sokar et al. 2023"),
+        Use(
+            to.renew(recycling=Recycling(EVERY, 0.025)),
+            f"dormant units (tau 0.025) new every {EVERY:,} updates",
+            "Sokar et al. 2023",
+        ),
         "recycle",
         "a pass every 1,000 updates",
     ),
@@ -138,12 +142,12 @@ METHODS: dict[str, Method] = {
     ),
     "snr": Method(
         Use(
-            to.recycle(silence=Silence(rate=0.00125, longest=625)),
+            to.renew(silence=Silence(rate=0.00125, longest=625)),
             "units new that are silent for longer than all but 0.125 % of their own silences, or for 625 updates (ours)",
             "Farias and Jozefiak 2025",
         ),
         Use(
-            to.recycle(silence=Silence(rate=0.01, longest=80, every=EVERY)),
+            to.renew(silence=Silence(rate=0.01, longest=80, every=EVERY)),
             "units new that are silent for longer than all but 1 % of their own silences, or for 80 updates (ours)",
             "Farias and Jozefiak 2025",
         ),
@@ -152,7 +156,7 @@ METHODS: dict[str, Method] = {
     ),
     "grama": Method(
         *both(
-            to.recycle(Recycling(1_000, 0.01, by="gradient")),
+            to.renew(recycling=Recycling(1_000, 0.01, by="gradient")),
             "units with small gradients (tau 0.01) new every 1,000 updates",
             "Liu et al. 2025",
         ),
@@ -160,12 +164,12 @@ METHODS: dict[str, Method] = {
     ),
     "cbp": Method(
         Use(
-            to.recycle(replacement=Replacement(1e-4, 10_000)),
+            to.renew(replacement=Replacement(1e-4, 10_000)),
             "at each update 0.0001 of the units that are older than 10,000 updates are new, the least useful ones",
             "Dohare et al. 2024",
         ),
         Use(
-            to.recycle(replacement=Replacement(3e-4, 100)),
+            to.renew(replacement=Replacement(3e-4, 100)),
             "at each update 0.0003 of the units that are older than 100 updates are new, the least useful ones",
             "Dohare et al. 2024",
         ),

@@ -3,6 +3,7 @@
 A network has up to three parts: `body` makes features, `neck` are the hidden layers behind it, `head` the output layers.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -228,9 +229,10 @@ class Plans:
         both = bool(renewing) and self.injection is not None
         require(not both, f"{' '.join(renewing)} and injection fight for the head: one of them at most")
 
-    def require_silence(self, activation: str) -> None:
-        """ValueError if units are renewed for being silent and this kind of `activation` never is."""
+    def require_silence(self, activations: Collection[Kind]) -> None:
+        """ValueError if units are renewed for being silent and under none of the `activations` they ever are."""
         by_size = self.recycling is not None and self.recycling.by == "activation"
         never = {"fourier": by_size or self.silence is not None, "crelu": self.silence is not None}
-        name = "recycling by activation" if by_size else "silence"
-        require(not never.get(activation, False), f"{name} would renew no unit: under {activation} none is ever silent")
+        name, kinds = "recycling by activation" if by_size else "silence", " and ".join(sorted(set(activations)))
+        useless = all(never.get(kind, False) for kind in activations)
+        require(not useless, f"{name} would renew no unit: under {kinds} none is ever silent")

@@ -153,7 +153,7 @@ class Config:
         check(self)
         plans = self.plans()
         check(plans)
-        plans.require_silence(self.network.activation)
+        plans.require_silence([self.network.activation])
         t, s = self.tortoise, self.resets
         require(self.distillation is None or t is not None, "distillation needs a tortoise")
         require(t is None or not t.warmup_counts, "--tortoise.warmup-counts means nothing here: no update is left out")

@@ -17,7 +17,7 @@ NATURE = {"kind": "nature", "padding": "same", "width": 1, "renormalise": False,
 RENORMALISED = {**NATURE, "renormalise": True}
 # One hidden layer of 512 before value and advantage; sigma is divided by the root of the inputs' number, biases' too.
 HEAD = {"dueling": "last", "hidden": 512, "noise": 0.1, "noise_bias": "fan_in", "atoms": 51, "support": 10}
-HEAD |= {"gradient_scale": 1, "activation": "relu", "layer_norm": False}
+HEAD |= {"gradient_scale": 1, "activation": "relu", "layer_norm": False, "spectral_norm": False}
 NO_NOISE = {"noise": None, "noise_bias": "fan_out"}  # which fan means nothing without noise
 ADAM = {"learning_rate": 0.0001, "epsilon": 0.00015, "beta1": 0.9, "beta2": 0.999, "clip": None, "weight_decay": 0, "radius": 0}
 SHIFTS = {"pad": 4, "intensity": 0.05}
@@ -38,12 +38,16 @@ REPLAY |= {"priority": "loss"}  # the cross-entropy, not the divergence
 
 OFF: dict[str, Any] = {
     "initialisation": "xavier",
-    "penalties": {"initial": 0, "logits": 0},
+    "penalties": {"initial": 0, "logits": 0, "orthogonal": 0},
+    "constraints": {"bound": None, "norms": False},
     "augmentation": None,
     "prediction": None,
     "resets": None,
     "recycling": None,
     "injection": None,
+    "silence": None,
+    "replacement": None,
+    "pruning": None,
 }
 
 # google/dopamine, labs/atari_100k.

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 
 PLAIN = {"width": 1, "activation": "relu", "layer_norm": False}
 STREAMS = {"dueling": "streams", "hidden": 256, "noise_bias": "fan_out", "atoms": 51, "support": 10, "activation": "relu"}
-STREAMS |= {"layer_norm": False}
+STREAMS |= {"layer_norm": False, "spectral_norm": False}
 
 ADAM = {"learning_rate": 0.0001, "epsilon": 0.00015, "beta1": 0.9, "beta2": 0.999, "clip": 10, "weight_decay": 0}
 ADAM |= {"radius": 0}
@@ -43,7 +43,8 @@ DER: dict[str, Any] = {
         "priority": "loss",
     },
     "optimizer": ADAM,
-    "penalties": {"initial": 0, "logits": 0},
+    "penalties": {"initial": 0, "logits": 0, "orthogonal": 0},
+    "constraints": {"bound": None, "norms": False},
     "exploration": {"epsilon": {"start": 0, "end": 0, "steps": 0}, "evaluation": 0.001},
     "tortoise": {"decay": 0, "every": 2000, "acts": False, "warmup_counts": True},
     "augmentation": None,
@@ -51,6 +52,9 @@ DER: dict[str, Any] = {
     "resets": None,
     "recycling": None,
     "injection": None,
+    "silence": None,
+    "replacement": None,
+    "pruning": None,
 }
 
 # mila-iqia/spr with augmentation and momentum tau 1; epsilon falls from 1 to 0 at the first update.
@@ -70,7 +74,8 @@ SPR: dict[str, Any] = {
         "priority": "kl",
     },
     "optimizer": ADAM,
-    "penalties": {"initial": 0, "logits": 0},
+    "penalties": {"initial": 0, "logits": 0, "orthogonal": 0},
+    "constraints": {"bound": None, "norms": False},
     "exploration": {"epsilon": {"start": 1, "end": 0, "steps": 0}, "evaluation": 0.001},
     "tortoise": {"decay": 0, "every": 1, "acts": False, "warmup_counts": False},
     "augmentation": {"pad": 4, "intensity": 0.05},
@@ -78,6 +83,9 @@ SPR: dict[str, Any] = {
     "resets": None,
     "recycling": None,
     "injection": None,
+    "silence": None,
+    "replacement": None,
+    "pruning": None,
 }
 
 

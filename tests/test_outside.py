@@ -209,7 +209,10 @@ def test_the_study_takes_it(write: Write, capsys: Captured, monkeypatch: Patch) 
             METHOD.format("eps", USE),
             "{file}: the base 'drq_eps' and a method 'eps' could not be told apart",
         ),
-        (METHOD.format("mine", "lambda c: c"), "{file}: the method 'mine' is no Method(Use(...) or None, Use(...) or None, family)"),
+        (
+            METHOD.format("mine", "lambda c: c"),
+            "{file}: the method 'mine' is no Method(Use(...) or None, Use(...) or None, family)",
+        ),
         (
             METHOD.format("mine", 'Use(lambda c: c.nothing, "", "")'),
             "{file}, line 2: AttributeError: 'AgentConfig' object",

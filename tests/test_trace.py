@@ -6,7 +6,7 @@ python -m tests.test_trace --missing     records what is new, and leaves the res
 
 import json
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from agents.agent import Agent
 from agents.catalogue import AGENTS
 from agents.config import AgentConfig, Penalties
 from hare_tortoise.measure import distance
+from hare_tortoise.settings import Silence
 from tests.every import every
 from tests.fake_replay import FakeReplay, random_batch, small
 
@@ -39,7 +40,16 @@ def hurried(name: str) -> AgentConfig:
     if c.resets is not None:
         optional["resets"] = replace(c.resets, every=12, warmup_counts=False)
     if c.recycling is not None:
-        optional["recycling"] = replace(c.recycling, every=10)
+        tau = c.recycling.tau if c.recycling.by == "activation" else 0.3  # else too few gradients are small
+        optional["recycling"] = replace(c.recycling, every=10, tau=tau)
+    if c.silence is not None:
+        optional["silence"] = Silence(rate=0.3, longest=12, every=10)
+    if c.replacement is not None:
+        optional["replacement"] = replace(c.replacement, rate=0.01, maturity=10)
+    if c.pruning is not None:
+        optional["pruning"] = replace(c.pruning, every=10)
+    if c.constraints.bound is not None:
+        optional["constraints"] = replace(c.constraints, bound=0.9)
     if c.injection is not None:
         optional["injection"] = replace(c.injection, at=20)
     if c.target.end is not None:
@@ -49,7 +59,8 @@ def hurried(name: str) -> AgentConfig:
         encoder=replace(c.encoder, width=1),
         # Slow, so that a difference in the last digit does not grow into another course.
         optimizer=replace(c.optimizer, learning_rate=0.2 * c.optimizer.learning_rate),
-        penalties=Penalties(100 * c.penalties.initial, 100 * c.penalties.logits),  # else fifty updates would not show them
+        # Else fifty updates would not show them.
+        penalties=Penalties(*(100 * getattr(c.penalties, field.name) for field in fields(Penalties))),
         tortoise=replace(c.tortoise, every=min(c.tortoise.every, 4)),  # 50 is not a multiple: hare and tortoise differ
         **optional,
     )
@@ -58,7 +69,7 @@ def hurried(name: str) -> AgentConfig:
 def trace(name: str) -> dict[str, float]:
     """What fifty updates of `name` come to, to 7 digits."""
     config = hurried(name)
-    agent = Agent(config, 3, device="cpu", seed=0)
+    agent = Agent(config, 3, device="cpu", seed=0, planned=60 if config.pruning is not None else None)
     batches = [random_batch(config, seed, BATCH) for seed in range(3)]
     # Nothing is black: where it is, all units of a channel cross 0 at once, and the last digit becomes the first.
     replay = FakeReplay([replace(batch, visible=torch.ones_like(batch.visible)) for batch in batches])
@@ -98,6 +109,7 @@ def test_every_plan_is_carried_out_in_fifty_updates() -> None:
         c = hurried(name)
         assert c.tortoise.every <= 5
         plans = [c.resets and c.resets.every, c.recycling and c.recycling.every, c.injection and c.injection.at]
+        plans += [c.silence and c.silence.longest, c.replacement and c.replacement.maturity, c.pruning and c.pruning.every]
         assert all(10 <= plan <= 20 for plan in plans if plan is not None)
         assert c.target.end is None or c.target.end.updates == 20
 
