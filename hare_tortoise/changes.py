@@ -27,9 +27,9 @@ def reset(resets: Resets) -> Change:
     return lambda c: replace(c, resets=resets)
 
 
-def renew(**piece: Recycling | Silence | Replacement) -> Change:
-    """Units start anew: by a recycling, a silence or a replacement."""
-    return lambda c: replace(c, **piece)
+def renew(piece: Recycling | Silence | Replacement) -> Change:
+    """Units start anew; the field is called as the kind of the `piece`."""
+    return lambda c: replace(c, **{type(piece).__name__.lower(): piece})
 
 
 def penalise(**strengths: float) -> Change:

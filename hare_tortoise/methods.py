@@ -20,17 +20,8 @@ AGENTS_EVERY = 4_000
 EVERY = 1_000
 
 # SR-SPR's, as in BBF's code: encoder a fifth of the way to a new draw, all else new; 40,000 updates are 20,000 env steps.
-SR_SPR_RESETS = Resets(
-    "fresh",
-    every=40_000,
-    keep_body=0.8,
-    keep_neck=0.0,
-    keep_head=0.0,
-    tortoise_too=True,
-    moments="zero",
-    restart=True,
-    warmup_counts=True,
-)
+_SHARES = {"keep_body": 0.8, "keep_neck": 0.0, "keep_head": 0.0}
+SR_SPR_RESETS = Resets("fresh", 40_000, **_SHARES, tortoise_too=True, moments="zero", restart=True, warmup_counts=True)
 
 
 class Use(NamedTuple):
@@ -95,9 +86,9 @@ METHODS: dict[str, Method] = {
         "reset",
     ),
     "redo": Method(
-        Use(to.renew(recycling=Recycling(1_000, 0.1)), "dormant units (tau 0.1) new every 1,000 updates", "Sokar et al. 2023"),
+        Use(to.renew(Recycling(1_000, 0.1)), "dormant units (tau 0.1) new every 1,000 updates", "Sokar et al. 2023"),
         Use(
-            to.renew(recycling=Recycling(EVERY, 0.025)),
+            to.renew(Recycling(EVERY, 0.025)),
             f"dormant units (tau 0.025) new every {EVERY:,} updates",
             "Sokar et al. 2023",
         ),
@@ -142,12 +133,12 @@ METHODS: dict[str, Method] = {
     ),
     "snr": Method(
         Use(
-            to.renew(silence=Silence(rate=0.00125, longest=625)),
+            to.renew(Silence(rate=0.00125, longest=625)),
             "units new that are silent for longer than all but 0.125 % of their own silences, or for 625 updates (ours)",
             "Farias and Jozefiak 2025",
         ),
         Use(
-            to.renew(silence=Silence(rate=0.01, longest=80, every=EVERY)),
+            to.renew(Silence(rate=0.01, longest=80, every=EVERY)),
             "units new that are silent for longer than all but 1 % of their own silences, or for 80 updates (ours)",
             "Farias and Jozefiak 2025",
         ),
@@ -156,7 +147,7 @@ METHODS: dict[str, Method] = {
     ),
     "grama": Method(
         *both(
-            to.renew(recycling=Recycling(1_000, 0.01, by="gradient")),
+            to.renew(Recycling(1_000, 0.01, by="gradient")),
             "units with small gradients (tau 0.01) new every 1,000 updates",
             "Liu et al. 2025",
         ),
@@ -164,12 +155,12 @@ METHODS: dict[str, Method] = {
     ),
     "cbp": Method(
         Use(
-            to.renew(replacement=Replacement(1e-4, 10_000)),
+            to.renew(Replacement(1e-4, 10_000)),
             "at each update 0.0001 of the units that are older than 10,000 updates are new, the least useful ones",
             "Dohare et al. 2024",
         ),
         Use(
-            to.renew(replacement=Replacement(3e-4, 100)),
+            to.renew(Replacement(3e-4, 100)),
             "at each update 0.0003 of the units that are older than 100 updates are new, the least useful ones",
             "Dohare et al. 2024",
         ),
