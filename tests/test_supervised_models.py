@@ -158,10 +158,8 @@ def test_a_transformer_reads_patches_in_order() -> None:
 
 
 def test_a_block_is_attention_and_an_mlp() -> None:
-    from networks.settings import Head
-
     torch.manual_seed(0)
-    block = Block(128, 0.0, Head()).double().eval()
+    block = Block(Network("vit", 128)).double().eval()
     x = torch.randn(2, 5, 128, dtype=torch.float64)
 
     def normalised(x: Tensor) -> Tensor:

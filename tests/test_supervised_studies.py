@@ -64,6 +64,7 @@ def test_every_run_of_every_study_can_be_composed(study: str, model: str) -> Non
             assert config.optimizer == replace(
                 Optimizer(learning_rate=MODELS[model].learning_rate, batch_size=MODELS[model].batch_size),
                 weight_decay=config.optimizer.weight_decay,
+                radius=0.05 if method == "sam" else 0.0,
                 beta1=point.beta1,
                 beta2=point.beta2,
                 epsilon=point.epsilon,
@@ -77,6 +78,8 @@ def test_a_points_pace_reaches_every_method() -> None:
             assert config.tortoise.decay == 0.99
         if config.recycling is not None:
             assert config.recycling.every == 200
+        if config.silence is not None:
+            assert config.silence.every == 200
         if config.resets is not None:
             assert config.resets.every == (200 if method == "ht" else None)
     run = read_command_line(["--point", "small", "--dataset", "fashion_mnist", "--model", "resnet_small"])
