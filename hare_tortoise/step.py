@@ -44,13 +44,14 @@ class GradientStep:
         """
         self._differentiate(loss)
         if self._settings.radius:
-            here = [p.detach().clone() for p in self._weights]
+            kept = [*self._weights, *self._network.buffers()]  # statistics, too, are those of the first pass
+            here = [tensor.detach().clone() for tensor in kept]
             try:
                 self._climb_()
                 self._differentiate(loss)
             finally:
                 with torch.no_grad():
-                    torch._foreach_copy_(self._weights, here)
+                    torch._foreach_copy_(kept, here)
         clip = self._settings.clip if self._settings.clip is not None else float("inf")
         for group in groups or [self._weights]:
             norm = nn.utils.clip_grad_norm_(group, clip)
