@@ -42,8 +42,8 @@ class Obedience:
             modules = hidden(network)
             now = torch.stack(torch._foreach_norm([module.weight for module in modules]))
             for module, factor in zip(modules, self._norms / (now + 1e-12), strict=True):
-                for weight in [p for p in module.parameters(recurse=False) if p.ndim > 1]:  # the noise's with the mean's
-                    weight.mul_(factor)
+                for parameter in module.parameters(recurse=False):  # biases and noise too: a normalisation then notices nothing
+                    parameter.mul_(factor)
         if self._settings.bound is not None:
             tensors = [parameter for module in weighted(network) for parameter in module.parameters(recurse=False)]
             torch._foreach_clamp_max_(tensors, self._bounds)
