@@ -42,7 +42,7 @@ class Point:
     images: int | None = None  # of the training set; None: all
     evaluations: int = 20  # in each task
     decay: float = DECAY  # of a tortoise, in each update
-    every: int = EVERY  # updates from one reset or recycling within a task to the next
+    every: int = EVERY  # updates from one reset, recycling or pruning within a task to the next
 
 
 class Study(NamedTuple):
@@ -127,6 +127,7 @@ def compose(model: str, point: Point, method: str, flips: bool) -> Config:
         resets=c.resets and replace(c.resets, every=c.resets.every and point.every),  # None: between tasks alone
         recycling=c.recycling and replace(c.recycling, every=point.every),
         silence=c.silence and replace(c.silence, every=point.every),
+        pruning=c.pruning and replace(c.pruning, every=point.every),
         augmentation=c.augmentation and replace(c.augmentation, flip=c.augmentation.flip and flips),
     )
 
