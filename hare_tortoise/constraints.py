@@ -16,7 +16,6 @@ class Obedience:
     def __init__(self, initial: Network, settings: Constraints, pruning: Pruning | None) -> None:
         self._settings = settings
         self.masks = [torch.ones_like(m.weight) for m in weighted(initial)] if pruning is not None else []
-        self.active = bool(self.masks) or settings != Constraints()
         self.remember_(initial)
 
     @torch.no_grad()

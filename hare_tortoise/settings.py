@@ -228,6 +228,8 @@ class Plans:
         require(len(renewing) < 2, f"{' and '.join(renewing)} both renew units: one of them at most")
         both = bool(renewing) and self.injection is not None
         require(not both, f"{' '.join(renewing)} and injection fight for the head: one of them at most")
+        cancels = self.pruning is None or self.injection is None
+        require(cancels, "pruning would part the two injections that cancel each other: pruning or injection, not both")
 
     def require_silence(self, activations: Collection[Kind]) -> None:
         """ValueError if units are renewed for being silent and under none of the `activations` they ever are."""

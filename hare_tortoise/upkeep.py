@@ -94,7 +94,7 @@ class Upkeep:
             self.pair.renew_tortoise(self._source(resets, tortoise), resets.keep)
         for network in (hare, tortoise):
             self._constrain(network, spectral.ROUNDS)
-        if self._renewal is not None:
+        if self._renewal is not None and resets.source != "tortoise":  # whose units are the hare's of a little earlier
             self._renewal.forget_()
         if resets.restart:
             self.restarted = updates

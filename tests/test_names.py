@@ -25,6 +25,7 @@ from agents.catalogue import AGENTS, find_agent
         ("spr_redo_fourier", ["recycling", "fourier"]),
         ("spr_crelu_snr", ["silence", "crelu"]),
         ("spr_crelu_fourier", ["crelu", "fourier"]),
+        ("spr_inject_prune", ["pruning", "injection"]),
         ("spr_head_fire", ["head", "fire", "resets"]),
         ("bbf_wd", ["bbf_wd", "has that already"]),
         ("bbf_ht_wd", ["bbf_wd", "has that already"]),
