@@ -17,10 +17,11 @@ import pandas as pd
 
 from analysis.compute import curves, tables
 from analysis.compute.comparison import Comparison, compare
+from analysis.compute.methods import methods
 from analysis.compute.ranks import ranks
 from analysis.compute.rounding import as_text
 from analysis.compute.statistics import RESAMPLES
-from analysis.draw import canvas, figures
+from analysis.draw import canvas, figures, forest
 from analysis.draw.page import LONG, Section, page
 from analysis.draw.sentences import sentences
 from analysis.request import Answer, answer, read_command_line
@@ -56,6 +57,13 @@ PARTS: dict[str, tuple[str, str, Callable[[pd.DataFrame, figures.Looks], canvas.
         "The interval over all games that both agents have is over the pairs of each; where a game has a single one, it is "
         "over games: what to expect of games like these.",
         figures.pairs,
+    ),
+    "methods": (
+        "Methods against their bases",
+        "Differences in human-normalised score between runs of the same game and seed, mean over games. Right of 0: the method "
+        "is better. By family of methods, the best first. Triangles: the interval leaves out 0. Unadjusted: of twenty methods "
+        "that do nothing, one has such an interval by chance. What lies far beyond a scale is told by its number.",
+        forest.methods,
     ),
     "games": (
         "Games",
@@ -107,6 +115,7 @@ def compute(asked: argparse.Namespace) -> tuple[dict[str, pd.DataFrame], Compari
         "profiles": tables.profiles(compared),
         "improvement": tables.improvements(compared),
         "pairs": tables.pairs(compared),
+        "methods": methods(compared),
         "games": tables.games(compared),
         "ranks": ranks(runs),
         "learning": learning,
@@ -116,6 +125,8 @@ def compute(asked: argparse.Namespace) -> tuple[dict[str, pd.DataFrame], Compari
         "runs": tables.runs(runs),
         "missing": tables.missing(compared, answered.unfinished),
     }
+    if made["methods"].empty:  # there is nothing to set apart
+        del made["methods"]
     return made, compared, answered
 
 

@@ -40,8 +40,9 @@ ALLOWED = {
     "examples": {"hare_tortoise"},
     "experiment": set(),
     "analysis": {
-        "agents.catalogue",
+        *("agents.bases", "agents.catalogue"),
         "envs.games",
+        "hare_tortoise.methods",
         *(f"experiment.{name}" for name in ("command", "files", "folder", "outside", "parser", "rows", "score", "sums")),
     },
     "sweep": {
@@ -50,7 +51,10 @@ ALLOWED = {
         "options",
         *(f"experiment.{name}" for name in ("command", "folder", "interrupt", "outside", "progress", "rows", "signals")),
     },
-    "supervised": {"hare_tortoise", "experiment", "analysis", "analysis.compute.statistics", "analysis.draw.canvas"},
+    "supervised": {
+        *("hare_tortoise", "experiment", "analysis"),
+        *("analysis.compute.families", "analysis.compute.statistics", "analysis.draw.canvas", "analysis.draw.forest"),
+    },
     "benchmarks": {*PROGRAMS, *ROOMS} - {"examples"},
 }
 

@@ -63,7 +63,7 @@ def improvements(compared: Comparison) -> pd.DataFrame:
     for x, y in combinations(matrices, 2):
         value = s.improvement(matrices[x], matrices[y])
         low, high = s.improvement_interval(matrices[x], matrices[y])
-        over = _interval_over(low, min(len(matrices[x]), len(matrices[y])))
+        over = interval_over(low, min(len(matrices[x]), len(matrices[y])))
         chances[x, y], chances[y, x] = (value, low, high, over), (1 - value, 1 - high, 1 - low, over)
     games = len(compared.shared)
     rows = [(x, y, games, *chances[x, y]) for x in matrices for y in matrices if x != y]
@@ -92,12 +92,12 @@ def pairs(compared: Comparison) -> pd.DataFrame:
         for game, values in parts.items():
             value, (low, high) = s.paired(values)
             single = np.concatenate(values)
-            over = _interval_over(low, min(map(len, values)))
+            over = interval_over(low, min(map(len, values)))
             rows.append((label, base, game, len(single), int((single > 0).sum()), value, low, high, over))
     return table(("agent", "base", "game", "pairs", "better", *ends("difference"), "interval_over"), rows)
 
 
-def _interval_over(low: float, runs: int) -> str:
+def interval_over(low: float, runs: int) -> str:
     """What is the sample of an interval whose lower end is `low`: "" if there is none."""
     return "" if np.isnan(low) else "runs" if runs > 1 else "games"
 

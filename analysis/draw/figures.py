@@ -52,7 +52,7 @@ def aggregates(table: pd.DataFrame, looks: Looks) -> Canvas:
     names = [f"{wrapped(row['agent'])}\n{wrapped(counted(rows.loc[[i]]), 20)}" for i, row in rows.iterrows()]
     canvas = Canvas([TITLES[measure] for measure in measures], height(names, 15), margin(names))
     for panel, measure in zip(canvas.panels, measures, strict=True):
-        _intervals(panel, names, rows, measure, looks)
+        intervals(panel, names, rows, measure, looks)
         panel.set_xlabel("human-normalised score" if measure != "optimality_gap" else "lower is better")
     return canvas
 
@@ -63,7 +63,7 @@ def height(names: Sequence[str], each: float) -> float:
     return 70 + (each + 11 * lines) * len(names)
 
 
-def _intervals(panel: Axes, names: Sequence[str], rows: pd.DataFrame, column: str, looks: Looks) -> None:
+def intervals(panel: Axes, names: Sequence[str], rows: pd.DataFrame, column: str, looks: Looks) -> None:
     """A mark and a bar from low to high for each row, from below."""
     for index, row in enumerate(rows.to_dict("records")):
         kind = row.get("kind", "run")
@@ -139,7 +139,7 @@ def pairs(table: pd.DataFrame, looks: Looks) -> Canvas:
         rows = rows.sort_values("game", key=lambda column: column.map(games.index))
         box = panel.get_position()
         panel.set_position((box.x0, box.y0, box.width, box.height - more / canvas.size[1]))
-        _intervals(panel, ["all games" if game == "all" else game for game in rows["game"]], rows, "difference", looks)
+        intervals(panel, ["all games" if game == "all" else game for game in rows["game"]], rows, "difference", looks)
         panel.axvline(0, color=INK, linewidth=1)
         panel.set_title(panel.get_title(loc="left"), fontsize=9, loc="left")
         panel.set_xlabel("difference in human-normalised score")
@@ -160,7 +160,7 @@ def games(table: pd.DataFrame, looks: Looks) -> Canvas:
             if row["kind"] == "run":
                 colour = looks[row["agent"]].colour
                 panel.barh(index, row["score"] - random, left=random, color=colour, alpha=0.35, height=0.7)
-        _intervals(panel, [wrapped(name) for name in rows["agent"]], rows, "score", looks)
+        intervals(panel, [wrapped(name) for name in rows["agent"]], rows, "score", looks)
         _references(panel, random, human)
     return canvas
 
@@ -235,6 +235,6 @@ def cost(table: pd.DataFrame, looks: Looks) -> Canvas:
     names = [f"{name}\n{runs} run{'s' * (runs > 1)}" for name, runs in zip(names, rows["runs"], strict=True)]
     canvas = Canvas(["Hours a run", "Env steps a second"], height(names, 16), margin(names), width=WIDE)
     for panel, column in zip(canvas.panels, ("hours", "env_steps_per_second"), strict=True):
-        _intervals(panel, names, rows, column, looks)
+        intervals(panel, names, rows, column, looks)
         panel.set_xlim(left=0)
     return canvas

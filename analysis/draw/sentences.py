@@ -1,14 +1,16 @@
-"""What the numbers of a report say, in three sentences: which agent is best, what Hare & Tortoise adds, what is missing."""
+"""What the numbers of a report say: which agent is best, what Hare & Tortoise and other methods add, what is missing."""
 
 import pandas as pd
 
 from analysis.compute.comparison import Comparison
+from analysis.compute.families import told_apart
 from analysis.compute.rounding import as_text, counted, ends
 
 
 def sentences(tables: dict[str, pd.DataFrame], compared: Comparison, unfinished: int) -> list[str]:
-    """The three, from the numbers of the tables; `unfinished` runs are begun."""
-    return [best(tables["aggregates"]), against_its_base(tables["pairs"]), lacking(compared, unfinished)]
+    """A sentence or more on each, from the numbers of the tables; `unfinished` runs are begun."""
+    methods = told_apart(tables["methods"]) if "methods" in tables else []
+    return [best(tables["aggregates"]), against_its_base(tables["pairs"]), *methods, lacking(compared, unfinished)]
 
 
 def banded(row: pd.Series, name: str) -> str:
