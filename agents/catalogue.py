@@ -64,20 +64,24 @@ def parts(name: str) -> tuple[str, list[str]]:
     if name in BASES or name == "random":
         return name, []
     bases = [base for base in BASES if name.startswith(f"{base}_")]
-    near = get_close_matches(name, AGENTS, n=3)
-    nearest = f"did you mean {' or '.join(near)}?" if near else f"there are random, {', '.join(BASES)}."
     if not bases:
-        methods = "" if near else f" Behind a base there may be methods, as in spr_ht: {', '.join(METHODS)}"
-        raise ValueError(f"unknown agent {name!r}: {nearest}{methods}")
+        methods = f" Behind a base there may be methods, as in spr_ht: {', '.join(METHODS)}"
+        raise ValueError(f"unknown agent {name!r}: {_nearest(name, methods)}")
     base = max(bases, key=len)
-    methods = name.removeprefix(f"{base}_").split("_")
-    for method in methods:
+    chosen = name.removeprefix(f"{base}_").split("_")
+    for method in chosen:
         if method not in METHODS:
-            raise ValueError(f"unknown method {method!r} in {name!r}: {nearest} The methods are {', '.join(METHODS)}")
-    ordered = [method for method in METHODS if method in methods]
-    if methods != ordered:
+            raise ValueError(f"unknown method {method!r} in {name!r}: {_nearest(name)} The methods are {', '.join(METHODS)}")
+    ordered = [method for method in METHODS if method in chosen]
+    if chosen != ordered:
         raise ValueError(f"the name of this agent is {'_'.join([base, *ordered])}")
-    return base, methods
+    return base, chosen
+
+
+def _nearest(name: str, otherwise: str = "") -> str:
+    """Which agents `name` could be; if none is near, all bases and what is to be said `otherwise`."""
+    near = get_close_matches(name, AGENTS, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are random, {', '.join(BASES)}.{otherwise}"
 
 
 def fill() -> None:

@@ -4,7 +4,7 @@ Where the two use other numbers, these stand beside each other. No torch here.
 """
 
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from hare_tortoise import changes as to
 from hare_tortoise.changes import Change
@@ -243,3 +243,5 @@ def check_methods() -> None:
         require(named, f"a method's name has small letters and digits alone, without an underscore, not {name!r}")
         whole = isinstance(method, Method) and all(use is None or isinstance(use, Use) for use in method[:2])
         require(whole, f"the method {name!r} is no Method(Use(...) or None, Use(...) or None, family)")
+        families = get_args(Family)
+        require(method.family in families, f"the family of {name!r} is {', '.join(families)}, not {method.family!r}")

@@ -29,12 +29,12 @@ from tests.toy_run import TOY
 
 ROOT = Path(__file__).parent.parent
 BACK = """
-from dataclasses import replace
-from hare_tortoise.methods import METHODS, Method, Use, average
+from hare_tortoise import changes as to
+from hare_tortoise.methods import METHODS, Method, Use
 from hare_tortoise.settings import Resets
 
 def back(c):
-    return replace(average(0.9)(c), resets=Resets("tortoise", every=5, keep_body=1, keep_neck=1))
+    return to.reset(Resets("tortoise", every=5, keep_body=1, keep_neck=1))(to.average(0.9)(c))
 
 METHODS["headback"] = Method(*[Use(back, "the head is set back", "ours")] * 2, "average")
 """
@@ -43,8 +43,9 @@ from dataclasses import replace
 from agents.bases import BASES
 BASES["der_wide"] = BASES["der"]._replace(config=replace(BASES["der"].config, initialisation="xavier"))
 """
-METHOD = 'from hare_tortoise.methods import METHODS, Method, Use\nMETHODS["{}"] = Method({}, None, "reset")\n'
-USE = 'Use(lambda c: c, "", "")'
+METHOD = 'from hare_tortoise.methods import METHODS, Method, Use\nMETHODS["{}"] = Method({}, "reset")\n'
+SAME = 'Use(lambda c: c, "", "")'
+USE = f"{SAME}, None"
 MINE = ["--import", "my_methods"]
 WITHOUT = "was made with a module of its user's: say --import my_methods"
 ANOTHER = "was made with another my_methods.py"
@@ -201,22 +202,14 @@ def test_the_study_takes_it(write: Write, capsys: Captured, monkeypatch: Patch) 
         (BASE.replace("der_wide", "spr"), "{file}: there is a 'spr' already; give yours another name"),
         (BASE.replace("der_wide", "spr_ht"), "{file}: no base can be called 'spr_ht'"),
         (BASE.replace("der_wide", "random"), "{file}: no base can be called 'random'"),
+        (METHOD.format("my_own", USE), "{file}: a method's name has small letters and digits alone"),
+        (METHOD.format("eps", USE), "{file}: the base 'drq_eps' and a method 'eps' could not be told apart"),
         (
-            METHOD.format("my_own", USE),
-            "{file}: a method's name has small letters and digits alone",
+            METHOD.format("mine", "lambda c: c, None"),
+            "{file}: the method 'mine' is no Method(Use(...) or None, Use(...)",
         ),
-        (
-            METHOD.format("eps", USE),
-            "{file}: the base 'drq_eps' and a method 'eps' could not be told apart",
-        ),
-        (
-            METHOD.format("mine", "lambda c: c"),
-            "{file}: the method 'mine' is no Method(Use(...) or None, Use(...) or None, family)",
-        ),
-        (
-            METHOD.format("mine", 'Use(lambda c: c.nothing, "", "")'),
-            "{file}, line 2: AttributeError: 'AgentConfig' object",
-        ),
+        (METHOD.format("mine", USE).replace("reset", "resets"), "{file}: the family of 'mine' is average, reset, recycle, "),
+        (METHOD.format("mine", USE.replace(": c", ": c.x")), "{file}, line 2: AttributeError: 'AgentConfig' object"),
     ],
 )
 def test_a_bad_module_is_one_line_and_leaves_nothing(
@@ -233,7 +226,7 @@ def test_a_bad_module_is_one_line_and_leaves_nothing(
 
 
 def test_what_is_not_there_is_one_line(write: Write, capsys: Captured, monkeypatch: Patch, tmp_path: Path) -> None:
-    write(METHOD.format("none", 'None, Use(lambda c: c, "", "")').replace(", None)", ")"))
+    write(METHOD.format("none", f"None, {SAME}"))
     told = refuse(supervised_train.main, MINE, capsys, monkeypatch)
     assert told.endswith("my_methods.py: the study has a 'none' of its own; give yours another name")
     told = refuse(train.main, ["--import", "no_such_module"], capsys, monkeypatch)
