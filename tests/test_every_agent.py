@@ -19,12 +19,14 @@ from agents.catalogue import AGENTS
 from agents.config import AgentConfig
 from tests.every import every
 from tests.fake_replay import FakeReplay, random_batch, small
+from tests.test_agent_state import assert_equal, through_a_file
+from tests.test_trace import hurried
 
-STEPS = 60
+STEPS = 300
 GAME = ["--game", "Pong", "--device", "cpu", "--eval-episodes", "0", "--env-steps", str(STEPS)]
 GAME += ["--log-every", str(STEPS), "--measure-every", str(STEPS)]
-# 3 updates in the 20 env steps after the warm-up. Fewer hidden units: a checkpoint would else have up to 140 MB.
-LITTLE = ["--replay.warmup-steps", "40", "--replay.ratio", "0.15", "--replay.batch-size", "2", "--head.hidden", "64"]
+# 3 updates in the 260 env steps after the warm-up. Fewer hidden units: a checkpoint would else have up to 140 MB.
+LITTLE = ["--replay.warmup-steps", "40", "--replay.ratio", "0.012", "--replay.batch-size", "2", "--head.hidden", "64"]
 
 PLASTICITY = {"dormant", "dead", "zero_activations", "srank", "entropy_rank", "weight_norm", "initial_distance"}
 PLASTICITY |= {"tortoise_distance", "zero_gradients"}
@@ -63,7 +65,7 @@ def test_it_plays_a_game_and_learns(name: str, tmp_path: Path) -> None:
 
 
 def pupil(name: str) -> AgentConfig:
-    """A small `name` that learns fast; its resets, recycling and injection are thousands of updates away."""
+    """A small `name` that learns fast; its plans are thousands of updates away."""
     c = small(name)
     assert c.optimizer is not None
     return replace(
@@ -100,3 +102,21 @@ def test_it_learns_a_batch_by_heart(name: str) -> None:
     else:
         assert 3.4 < start < 5
         assert end < 0.7 * start
+
+
+@pytest.mark.parametrize("name", every(LEARNERS))
+def test_it_goes_on_to_the_bit(name: str) -> None:
+    """Every plan falls within the first half, from which another agent takes over, and again within the second."""
+    c = hurried(name)
+    planned = 60 if c.pruning is not None else None
+    replay = FakeReplay([random_batch(c, seed, size=2) for seed in range(3)])
+    one, other = (Agent(c, 3, device="cpu", seed=seed, planned=planned) for seed in (0, 1))
+    for _ in range(24):
+        one.update(replay)
+    other.load_state_dict(through_a_file(one.state_dict()))
+    again = FakeReplay(replay.batches, start=replay.turn)
+    for _ in range(26):
+        one.update(replay)
+        other.update(again)
+    assert_equal(one.state_dict(), other.state_dict())
+    assert_equal(one.metrics(), other.metrics())
