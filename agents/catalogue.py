@@ -28,14 +28,15 @@ def compose(base: str, methods: Sequence[str]) -> AgentConfig:
     start = config = BASES[base].config
     claimed: dict[str, str] = {}
     for method in methods:
-        touched = changed(start, METHODS[method].apply(start))
+        alone = METHODS[method].apply(start)
+        touched = changed(start, alone)
         if not touched:
             raise ValueError(f"{base}_{method} would be {base}: it has that already")
         for field in sorted(touched):
             if field in claimed:
                 raise ValueError(f"{claimed[field]} and {method} both change {field}: an agent has one of them at most")
             claimed[field] = method
-        config = METHODS[method].apply(config)
+        config = alone if config is start else METHODS[method].apply(config)
     return config
 
 
