@@ -1,6 +1,6 @@
 """Every agent by name: a base, and any methods behind it, as in `spr`, `spr_ht`, `der_dopamine_ht_wd`.
 
-python -m agents.catalogue     writes the tables of agents into README
+python -m agents.catalogue     writes the tables of agents into docs/agents.md
 """
 
 import re
@@ -123,8 +123,8 @@ def tables() -> str:
     return "\n\n".join("\n".join(f"| {' | '.join(row)} |" for row in table) for table in (bases, methods))
 
 
-def in_readme(text: str) -> str:
-    """README's `text` with these tables between its two marks."""
+def on_page(text: str) -> str:
+    """The `text` of docs/agents.md with these tables between its two marks."""
     begin, end = "<!-- agents: python -m agents.catalogue -->", "<!-- end of agents -->"
     before, after = text.split(begin)[0], text.split(end)[1]
     return f"{before}{begin}\n{tables()}\n{end}{after}"
@@ -148,5 +148,5 @@ def _entry(name: str, text: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    readme = Path(__file__).parent.parent / "README.md"
-    readme.write_text(in_readme(readme.read_text()))
+    page = Path(__file__).parent.parent / "docs/agents.md"
+    page.write_text(on_page(page.read_text()))

@@ -1,6 +1,6 @@
-"""README's table of results, in Markdown, from the tables of a report that had published runs (--per-run).
+"""The table of docs/results.md, in Markdown, from the tables of a report that had published runs (--per-run).
 
-python -m analysis.summary results/report_files --into README.md
+python -m analysis.summary results/report_files --into docs/results.md
 """
 
 import os
@@ -15,7 +15,7 @@ from experiment.files import read_table, read_text, write_text
 from experiment.parser import Parser, user_path
 
 AUTHORS = "DER (authors)"  # of published.csv
-BEGIN = "<!-- results: python -m analysis.summary results/report_files --into README.md -->"
+BEGIN = "<!-- results: python -m analysis.summary results/report_files --into docs/results.md -->"
 END = "<!-- end of results -->"
 
 

@@ -1,20 +1,20 @@
-"""Numbers that documents repeat: README's tables of agents, and the work of an update."""
+"""Numbers that documents repeat: tables of agents, and the work of an update."""
 
 from pathlib import Path
 
 import pytest
 
 from agents.bases import BASES
-from agents.catalogue import in_readme
+from agents.catalogue import on_page
 from benchmarks.learners import flops_of_an_update
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs/agents.md"
 
 
-def test_readme_has_the_tables_of_the_catalogue() -> None:
-    text = README.read_text()
-    assert in_readme(text) == text, "run: python -m agents.catalogue"
-    assert in_readme(text.replace("van Hasselt et al. 2019 | data_efficient", "x")) == text
+def test_the_page_has_the_tables_of_the_catalogue() -> None:
+    text = PAGE.read_text()
+    assert on_page(text) == text, "run: python -m agents.catalogue"
+    assert on_page(text.replace("van Hasselt et al. 2019 | data_efficient", "x")) == text
 
 
 @pytest.mark.parametrize("name", list(BASES))

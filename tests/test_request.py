@@ -97,7 +97,9 @@ run(all)
 def test_a_locale_that_is_not_utf_8_changes_nothing(tmp_path: Path) -> None:
     score_table(tmp_path / "results/scores.csv", [("der", "", "Pong", 0, -10.0)])
     (tmp_path / "one.csv").write_text("pong,19\n")
-    (tmp_path / "into.md").write_text("ü\n<!-- results: python -m analysis.summary results/report_files --into README.md -->\n")
+    (tmp_path / "into.md").write_text(
+        "ü\n<!-- results: python -m analysis.summary results/report_files --into docs/results.md -->\n"
+    )
     with (tmp_path / "into.md").open("a") as file:
         file.write("<!-- end of results -->\n")
     where = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}

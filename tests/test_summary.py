@@ -1,4 +1,4 @@
-"""README's results are those of the committed report, and the report is that of the committed runs."""
+"""The page of results are those of the committed report, and the report is that of the committed runs."""
 
 import json
 import os
@@ -103,8 +103,8 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
         summary.main([str(reported(tmp_path, [], {"der": (0.1, 0.0)}))])
 
 
-def test_readme_says_what_the_committed_report_says() -> None:
-    text = (ROOT / "README.md").read_text()
+def test_the_page_says_what_the_committed_report_says() -> None:
+    text = (ROOT / "docs/results.md").read_text()
     assert summary.inserted(text, summary.summary(ROOT / "results/report_files")) == text
 
 
