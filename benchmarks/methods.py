@@ -22,9 +22,10 @@ from experiment.command import run
 
 def always(config: AgentConfig) -> tuple[AgentConfig, int]:
     """`config` with what it does now and then in every update, and the interval that it really has; 0 if there is none."""
-    for name in ("recycling", "resets"):
+    for name in ("recycling", "resets", "pruning"):
         if (piece := getattr(config, name)) is not None:
-            return replace(config, **{name: replace(piece, every=1)}), piece.every
+            at_once = {"start": 0.0} if name == "pruning" else {}
+            return replace(config, **{name: replace(piece, every=1, **at_once)}), piece.every
     return config, 0
 
 
