@@ -98,6 +98,8 @@ class Run:
             never.append(f"--resets.every {c.resets.every}{f' behind --resets.start {c.resets.start}' * (c.resets.start > 0)}")
         if c.recycling is not None and planned < c.recycling.every:
             never.append(f"--recycling.every {c.recycling.every}")
+        if c.replacement is not None and planned <= c.replacement.maturity:
+            never.append(f"--replacement.maturity {c.replacement.maturity}")
         return [f"{flag} is too long for a run of {planned} updates: none comes" for flag in never]
 
     def warming_up(self, env_step: int) -> bool:
