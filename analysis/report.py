@@ -21,7 +21,7 @@ from analysis.compute.methods import methods
 from analysis.compute.ranks import ranks
 from analysis.compute.rounding import as_text
 from analysis.compute.statistics import RESAMPLES
-from analysis.draw import canvas, figures, forest
+from analysis.draw import canvas, figures, many
 from analysis.draw.page import LONG, Section, page
 from analysis.draw.sentences import sentences
 from analysis.request import Answer, answer, read_command_line
@@ -63,7 +63,7 @@ PARTS: dict[str, tuple[str, str, Callable[[pd.DataFrame, figures.Looks], canvas.
         "Differences in human-normalised score between runs of the same game and seed, mean over games. Right of 0: the method "
         "is better. By family of methods, the best first. Triangles: the interval leaves out 0. Unadjusted: of twenty methods "
         "that do nothing, one has such an interval by chance. What lies far beyond a scale is told by its number.",
-        forest.methods,
+        many.methods,
     ),
     "games": (
         "Games",
@@ -142,13 +142,15 @@ def in_short(name: str, table: pd.DataFrame) -> pd.DataFrame:
 def sections(made: dict[str, pd.DataFrame], compared: Comparison, folder: Path) -> list[Section]:
     """Write every table and figure to `folder`; the parts of the page."""
     agents = compared.runs.drop_duplicates("label")
+    by_family = "methods" in made and len(agents) > many.MANY
     families = {row.label: tables.without_ht(row.agent) or row.agent for row in agents.itertuples()}
-    looks = canvas.styles(families)
+    looks = many.looks(compared.labels) if by_family else canvas.styles(families)
     parts = []
     texts = {f"{name}.csv": csv_text(list(table), as_text(table).to_dict("records")) for name, table in made.items()}
     sums.write(folder, texts)
     for name, table in made.items():
         title, words, draw = PARTS[name]
+        draw = many.FIGURES.get(name, draw) if by_family and draw else draw
         if table.empty:
             parts.append(Section(name, title, ABSENT.get(name, "No runs here have such data."), table, table))
             continue

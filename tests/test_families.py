@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,6 +16,8 @@ from analysis.compute import statistics as s
 from analysis.compute.comparison import Comparison, compare
 from analysis.compute.families import FAMILIES, by_family, told_apart
 from analysis.compute.methods import base_of, methods
+from analysis.compute.rounding import ends, table
+from analysis.draw import many
 from analysis.draw.forest import BETTER, OPEN, WORSE, forest
 from analysis.read.scores import as_frame
 from envs.games import find_game
@@ -113,8 +116,8 @@ def test_one_method_is_no_page_of_its_own(scores: dict[str, np.ndarray]) -> None
 def test_what_lies_far_off_leaves_the_others_room() -> None:
     rows = [("none", "reset", f"m{i}", 0.5 + 0.1 * i, i * 0.1, 1 + 0.1 * i) for i in range(8)]
     rows += [("none", "penalty", "broken", -75.0, -80.0, -70.0)]
-    table = pd.DataFrame(rows, columns=["base", "family", "method", "difference", "difference_low", "difference_high"])
-    panel = forest(by_family(table), "accuracy").panels[0]
+    made = pd.DataFrame(rows, columns=["base", "family", "method", "difference", "difference_low", "difference_high"])
+    panel = forest(by_family(made), "accuracy").panels[0]
     low, high = panel.get_xlim()
     assert -1 < low < 0
     assert 1.7 < high < 3
@@ -138,12 +141,49 @@ def test_a_report_of_twenty_methods(scores: dict[str, np.ndarray], tmp_path: Pat
     text, files = (tmp_path / "r.html").read_text(), tmp_path / "r_files"
     assert "methods against spr, beyond chance better: redo" in text
     ElementTree.fromstring((files / "methods.svg").read_text())
-    table = pd.read_csv(files / "methods.csv")
-    assert sorted(table["method"]) == sorted(ON_SPR)
+    written = pd.read_csv(files / "methods.csv")
+    assert sorted(written["method"]) == sorted(ON_SPR)
     panel = re.search(r'aria-label="[^"]*minus spr"><svg(.*?)</svg>', text, re.DOTALL)
     assert panel is not None
     assert not re.findall(r"#[0-9a-f]{6}\b", panel[1])  # its colours follow the page
     assert all(f">{name}<" in panel[1] for name in ON_SPR)
+
+
+def made_up(columns: tuple[str, ...], *values: Any) -> pd.DataFrame:
+    """Two rows with these `values` of each agent: a base with methods, one without, an agent whose base is not there."""
+    agents = ["spr", *ON_SPR.values(), "der", "drq_ht"]
+    return table(("agent", *columns), [(name, *row) for name in agents for row in zip(*values, strict=True)])
+
+
+def test_curves_of_many_agents_are_by_family() -> None:
+    agents = ["spr", *ON_SPR.values(), "der", "drq_ht"]
+    looks = many.looks(agents)
+    assert len(set(looks.values())) == len(agents)
+    curves = made_up(("env_step", "runs", "games", *ends("iqm")), (50, 100), (3, 3), (2, 2), (0.1, 0.2), (0, 0.1), (0.2, 0.3))
+    canvas = many.learning(curves, looks)
+    families = [name for name in FAMILIES if any(METHODS[method].family == name for method in ON_SPR)]
+    assert canvas.titles == [*(f"spr: {FAMILIES[name]}" for name in families), "others"]
+    for panel, family in zip(canvas.panels[:-1], families, strict=True):
+        names = ["spr", *(agent for method, agent in ON_SPR.items() if METHODS[method].family == family)]
+        drawn = [(line.get_color(), line.get_marker()) for line in panel.lines]
+        assert drawn == [(looks[name].colour, looks[name].mark) for name in names]
+        assert len({looks[name].colour for name in names}) == len(names)
+    assert len(canvas.panels[-1].lines) == 2
+    shares = made_up(("runs", "games", "threshold", *ends("share")), (3, 3), (2, 2), (0.5, 1.0), (0.9, 0.1), (0.8, 0), (1, 0.2))
+    assert many.profiles(shares, looks).titles == canvas.titles
+
+
+def test_plasticity_of_many_agents_is_told_at_the_end() -> None:
+    columns = ("measure", "env_step", "runs", "games", *ends("value"))
+    measured = made_up(columns, ("srank", "srank"), (50, 100), (3, 3), (2, 2), (5.0, 7.0), (4.0, 6.0), (6.0, 8.0))
+    canvas = many.plasticity(measured, {})
+    assert canvas.titles == ["srank of the last layer, spr", "srank of the last layer, others"]
+    labels = drawn(canvas.panels[0])
+    assert labels[0] == "spr"
+    assert [label for label in labels[1:] if label in ON_SPR] == sorted(ON_SPR, key=[*labels].index)
+    assert drawn(canvas.panels[1]) == ["der", "drq_ht"]
+    points = {float(line.get_xdata()[0]) for line in canvas.panels[0].lines if len(line.get_xdata()) == 1}
+    assert points == {7.0}
 
 
 @pytest.fixture

@@ -81,13 +81,19 @@ def intervals(panel: Axes, names: Sequence[str], rows: pd.DataFrame, column: str
 
 def profiles(table: pd.DataFrame, looks: Looks) -> Canvas:
     """The share of runs above each score."""
-    canvas = Canvas(["Performance profile"], 270, width=WIDE, key=key(table, looks))
-    panel = canvas.panels[0]
-    _curves(panel, table, "threshold", "share", looks)
-    panel.set(xlabel="human-normalised score", ylabel="share of runs above it", xlim=(0, 8), ylim=(0, 1))
-    panel.set_xscale("function", functions=(np.sqrt, np.square))
-    panel.set_xticks([0, 0.25, 0.5, 1, 2, 4, 8], ["0", ".25", ".5", "1", "2", "4", "8"])
+    by_panel = _with_panel(table, "Performance profile").groupby("panel", sort=False)
+    canvas = Canvas(list(by_panel.groups), 270, width=WIDE if len(by_panel) == 1 else WIDTH, key=key(table, looks))
+    for panel, (_, rows) in zip(canvas.panels, by_panel, strict=True):
+        _curves(panel, rows, "threshold", "share", looks)
+        panel.set(xlabel="human-normalised score", ylabel="share of runs above it", xlim=(0, 8), ylim=(0, 1))
+        panel.set_xscale("function", functions=(np.sqrt, np.square))
+        panel.set_xticks([0, 0.25, 0.5, 1, 2, 4, 8], ["0", ".25", ".5", "1", "2", "4", "8"])
     return canvas
+
+
+def _with_panel(table: pd.DataFrame, title: str) -> pd.DataFrame:
+    """`table`, of which all is in one panel unless it says in which."""
+    return table if "panel" in table else table.assign(panel=title)
 
 
 def _curves(panel: Axes, rows: pd.DataFrame, x: str, y: str, looks: Looks) -> None:
@@ -215,7 +221,7 @@ def _over_env_steps(table: pd.DataFrame, looks: Looks, column: str, values: str,
 
 def learning(table: pd.DataFrame, looks: Looks) -> Canvas:
     """The IQM of training returns over all shared games."""
-    return _over_env_steps(table.assign(panel="IQM of all games, human-normalised"), looks, "panel", "iqm", WIDE)
+    return _over_env_steps(_with_panel(table, "IQM of all games, human-normalised"), looks, "panel", "iqm", WIDE)
 
 
 def learning_games(table: pd.DataFrame, looks: Looks) -> Canvas:

@@ -1,11 +1,13 @@
 """Differences of many methods on one page: intervals by family, and no colour for each."""
 
+from collections.abc import Callable
+
 import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.compute.families import FAMILIES
 from analysis.draw.canvas import COLOURS, INK, MUTED, WIDTH, Canvas, Style, margin, wrapped
-from analysis.draw.figures import Looks, height, intervals
+from analysis.draw.figures import height, intervals
 
 BETTER, WORSE, OPEN = Style(COLOURS[2], "-", "^"), Style(COLOURS[1], "-", "v"), Style(MUTED, "-", "o")
 ROW = 14  # points
@@ -22,19 +24,25 @@ def forest(table: pd.DataFrame, unit: str) -> Canvas:
 
     `table` has columns base, family, method and difference with its interval; rows are shown in its order (`by_family`).
     """
-    panels = [(base, _with_headings(rows)) for base, rows in table.groupby("base", sort=False)]
-    names = [wrapped(name) for _, rows in panels for name in rows["name"]]
-    most = max((list(map(wrapped, rows["name"])) for _, rows in panels), key=len)
-    canvas = Canvas([f"minus {wrapped(base, 40)}" for base, _ in panels], height(most, ROW), margin(names), WIDTH)
-    for panel, (_, rows) in zip(canvas.panels, panels, strict=True):
-        rows = rows[::-1].reset_index(drop=True)
-        looks = {i: verdict(row) for i, row in rows.iterrows()}
-        intervals(panel, [wrapped(name) for name in rows["name"]], rows.assign(agent=rows.index), "difference", looks)
-        for label, is_heading in zip(panel.get_yticklabels(), rows["is_heading"], strict=True):
-            label.set(weight="bold" if is_heading else "normal", color=INK)
+    panels = {f"minus {wrapped(base, 40)}": rows for base, rows in table.groupby("base", sort=False)}
+    canvas = in_rows(panels, "difference", verdict)
+    for panel, rows in zip(canvas.panels, panels.values(), strict=True):
         panel.axvline(0, color=INK, linewidth=1)
         panel.set_xlabel(f"difference in {unit}", fontsize=9)
-        _cut(panel, rows)
+        _cut(panel, with_headings(rows)[::-1].reset_index(drop=True))
+    return canvas
+
+
+def in_rows(panels: dict[str, pd.DataFrame], column: str, look: Callable[[pd.Series], Style]) -> Canvas:
+    """An interval of `column` for each row of each of `panels`, from above, in the style that `look` gives it."""
+    tables = [with_headings(rows)[::-1].reset_index(drop=True) for rows in panels.values()]
+    named = [[wrapped(name) for name in rows["name"]] for rows in tables]
+    canvas = Canvas(list(panels), height(max(named, key=len), ROW), margin([name for names in named for name in names]), WIDTH)
+    for panel, rows, names in zip(canvas.panels, tables, named, strict=True):
+        looks = {i: look(row) for i, row in rows.iterrows()}
+        intervals(panel, names, rows.assign(agent=rows.index), column, looks)
+        for label, is_heading in zip(panel.get_yticklabels(), rows["is_heading"], strict=True):
+            label.set(weight="bold" if is_heading else "normal", color=INK)
     return canvas
 
 
@@ -55,15 +63,10 @@ def _cut(panel: Axes, rows: pd.DataFrame) -> None:
         panel.text(edge, index, f" {value:+.3g} ", fontsize=8.5, color=INK, **place)
 
 
-def _with_headings(rows: pd.DataFrame) -> pd.DataFrame:
-    """`rows` with their `name`, and above each family one with its name and no numbers."""
+def with_headings(rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` with their `name`, and above each family, if it is one, a row with its name alone."""
     parts = []
     for family, members in rows.groupby("family", sort=False):
-        heading = pd.DataFrame([{"name": FAMILIES.get(family, family), "is_heading": True}])
-        parts += [heading, members.assign(name=members["method"], is_heading=False)]
+        heading = [pd.DataFrame([{"name": FAMILIES.get(family, family), "is_heading": True}])] if family else []
+        parts += [*heading, members.assign(name=members["method"], is_heading=False)]
     return pd.concat(parts, ignore_index=True)
-
-
-def methods(table: pd.DataFrame, _looks: Looks) -> Canvas:
-    """Differences of the methods of agents."""
-    return forest(table, "human-normalised score")
