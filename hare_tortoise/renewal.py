@@ -39,9 +39,12 @@ class Renewal:
         """Renew units by what they do on observations `x`, [M, ...]; how many, int64 []. Reads nothing on the host."""
         layers = network.layers()
         found = self._judge.find(layers, activations(network, x))
+        count = torch.cat(found).sum()
+        if count.device.type == "cpu" and not count:  # nothing would be written; a GPU would have to be waited for
+            return count
         for layer, source, units in zip(layers, self._spare.layers(), found, strict=True):
             renew_(layer, source, units, optimizer)
-        return torch.cat(found).sum()
+        return count
 
     def after_update(self, updates: int) -> None:
         """What is planned behind the `updates`-th update."""

@@ -26,21 +26,21 @@ class SpectralNorm(nn.Module):
         self.u /= self.u.norm()
 
     def _right(self, matrix: Tensor) -> Tensor:
-        # Sums of products, which autocast does not round as it would a matrix product.
-        return functional.normalize((matrix * self.u[:, None]).sum(0), dim=0)
+        return functional.normalize(matrix.T @ self.u, dim=0)
 
     def forward(self, weight: Tensor) -> Tensor:
         """`weight` float32 [outputs, ...]; the same over its largest singular value."""
         matrix = weight.flatten(1)
-        v = self._right(matrix.detach())
-        return weight / ((matrix * v).sum(1) * self.u).sum()
+        with torch.autocast(weight.device.type, enabled=False):  # it would round the products
+            v = self._right(matrix.detach())
+            return weight / (matrix @ v @ self.u)
 
     @torch.no_grad()
     def iterate_(self, weight: Tensor, rounds: int = 1) -> None:
         """So many rounds of power iteration."""
         matrix = weight.flatten(1)
         for _ in range(rounds):
-            self.u.copy_(functional.normalize((matrix * self._right(matrix)).sum(1), dim=0))
+            self.u.copy_(functional.normalize(matrix @ self._right(matrix), dim=0))
 
 
 class SpectralLinear(nn.Linear):
