@@ -1,7 +1,8 @@
-"""Play a checkpoint: whole games at the evaluation epsilon, without noise. The only place that defines "score".
+"""Play a trained agent: whole games at the evaluation epsilon, without noise. The only place that defines "score".
 
 python eval.py runs/der/RoadRunner/seed0
 python eval.py runs/der/RoadRunner/seed0 --video film.mp4
+python eval.py runs/der/RoadRunner/seed0 --export der-road_runner.safetensors
 """
 
 import experiment.interrupt  # noqa: F401  the first of all imports: it answers Ctrl-C within the others
@@ -16,26 +17,21 @@ if __name__ == "__main__":
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 
 from agents.agent import Agent
-from agents.config import config_from_dict
-from agents.execution import Execution
 from envs.atari import ColourTwin
 from envs.games import GAMES, find_game
 from envs.lanes import SIDE, Episode, Lanes, Step
 from envs.make import make_lanes
-from experiment.checkpoint import load_checkpoint
-from experiment.command import UserError, user_errors
-from experiment.device import choose_device, keep_threads
+from experiment.command import UserError
+from experiment.device import keep_threads
 from experiment.film import open_film
-from experiment.folder import CHECKPOINT, SCORE, older
-from experiment.outside import require
 from experiment.progress import Progress
-from experiment.score import read_score
+from policy import Policy
 from replay.stack import FrameStack
 
 LANES = 20  # games side by side; 100 episodes are 5 a lane
@@ -123,56 +119,35 @@ def film(agent: Agent, game: str, seed: int, path: Path, env_steps: int | None =
     return earned, length
 
 
-def load_agent(folder: Path, device_name: Literal["auto", "cpu", "cuda"]) -> tuple[Agent, dict[str, Any]]:
-    """The agent of the checkpoint in `folder`; the settings of its run, and `env_step`, after how many. UserError if none is.
-
-    The settings are the checkpoint's own, which has a checksum.
-    """
-    path = folder / CHECKPOINT
-    if not path.exists() and not older(path).exists():
-        raise UserError(f"{folder} is no run folder: it has no {CHECKPOINT}")
-    device = choose_device(device_name)
-    state = load_checkpoint(path)
-    require(state.get("settings", {}).get("imports", {}), folder)
-    try:
-        settings = state["settings"]
-        config, game, seed = config_from_dict(settings["config"]), settings["game"], settings["seed"]
-    except (KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is of no agent of this version: {error}") from error
-    with user_errors():
-        lanes = make_lanes(game, 1, 0)
-    keep_threads(state, device)
-    agent = Agent(config, lanes.num_actions, device=device, seed=seed, execution=acting(settings, device.type))
-    lanes.close()
-    agent.load_state_dict(state["agent"], streams=False)  # an evaluation has its own
-    return agent, settings | {"env_step": state["env_step"]}
-
-
-def games_of(folder: Path, settings: dict[str, Any]) -> int:
-    """How many games the run's own evaluation has: that of its score, which may have been asked for after the training."""
-    score = folder / SCORE
-    return len(read_score(score)["returns"]) if score.exists() else settings["eval_episodes"]
-
-
-def acting(settings: dict[str, Any], device: str) -> Execution:
-    """How the run's own evaluation computed, as far as the type of `device` can: bfloat16 is for updates alone."""
-    precision = settings.get("execution", {}).get("precision", "float32")
-    return Execution("tf32" if precision == "tf32" and device == "cuda" else "float32")
+def games_of(asked: Evaluation, policy: Policy) -> int:
+    """How many games to play: as `asked`, else none with an export, else as many as the run's own evaluation has."""
+    if asked.episodes is not None or asked.export is not None:
+        return asked.episodes or 0
+    score = policy.record["score"]
+    return len(score["returns"]) if score is not None else policy.record["settings"]["eval_episodes"]
 
 
 def play(asked: Evaluation) -> None:
-    """Evaluate and film as `asked`, and print what comes of it."""
-    agent, settings = load_agent(asked.folder, asked.device)
+    """Evaluate, film and export as `asked`, and print what comes of it."""
+    policy = Policy.load(asked.folder, asked.device)
+    keep_threads(policy.record, policy.agent.device)
+    if asked.half:
+        policy.halve_()
+    settings, env_step = policy.record["settings"], policy.record["env_step"]
     game, seed = settings["game"], settings["seed"] if asked.seed is None else asked.seed
     if asked.video is not None:
-        earned, length = film(agent, game, seed, asked.video, asked.video_steps)
+        earned, length = film(policy.agent, game, seed, asked.video, asked.video_steps)
         print(f"{asked.video}: {game}, return {earned:g} in {length} env steps")
-    episodes = games_of(asked.folder, settings) if asked.episodes is None else asked.episodes
-    if not episodes and asked.video is None:
+    episodes = games_of(asked, policy)
+    if not episodes and asked.video is None and asked.export is None:
         raise UserError(f"the run in {asked.folder} has no evaluation; say --episodes")
-    if settings["env_step"] < settings["env_steps"]:
-        print(f"after {settings['env_step']:,} of {settings['env_steps']:,} env steps:")
+    if env_step < settings["env_steps"]:
+        print(f"after {env_step:,} of {settings['env_steps']:,} env steps:")
     if episodes:
-        result = summary(evaluate(agent, game, episodes, seed), game)
+        result = summary(evaluate(policy.agent, game, episodes, seed), game)
+        policy.record["played"] = result | {"seed": seed}
         error = f" +- {result['standard_error']:.1f}" if result["standard_error"] is not None else ""
         print(f"{game}: score {result['score']:.1f}{error}, hns {result['hns']:.3f}, {episodes} episodes")
+    if asked.export is not None:
+        policy.save(asked.export)
+        print(f"{asked.export}: {policy}")

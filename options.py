@@ -158,12 +158,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Play the checkpoint of a run folder and print its score; with --video also film one game."""
+    """Play a trained agent and print its score; with --video also film one game, with --export give the agent away."""
 
     folder: Annotated[Path, tyro.conf.Positional]
-    """the run folder: OUT/AGENT/GAME/seedN"""
+    """the run folder, OUT/AGENT/GAME/seedN, or what was exported"""
     episodes: Annotated[int | None, Range("[0, 100_000_000]")] = None
-    """whole games to play, by default as many as the run's own evaluation; 0 with --video only films"""
+    """whole games to play, by default as many as the run's own evaluation, none with --export; 0 with --video only films"""
     seed: Seed | None = None
     """decides no-ops and random actions; by default the run's own, which repeats the run's score"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -173,6 +173,10 @@ class Evaluation:
     """film one game to this .mp4 file (H.264, for browsers), or --video-steps of it to this .gif file"""
     video_steps: Annotated[int | None, Range("[1, 100_000_000]")] = None
     """end the film after this many env steps, 15 of which are a second; by default with the game"""
+    export: Path | None = None
+    """write weights, configuration and record to this .safetensors file; or to this folder, with a model card"""
+    half: bool = False
+    """round the weights to half precision first, half as large in an export; with --episodes its record has their score"""
 
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range."""
@@ -181,6 +185,8 @@ class Evaluation:
         require(kind is None or kind in FILMS, f"--video must name an {' or '.join(FILMS)} file, not {self.video}")
         short = self.video_steps is not None and self.video_steps <= LONGEST_GIF
         require(kind != ".gif" or short, f"a .gif needs --video-steps of at most {LONGEST_GIF}; a whole game goes to an .mp4")
+        ending = "" if self.export is None or self.export.is_dir() else self.export.suffix
+        require(ending in ("", ".safetensors"), f"--export must name a .safetensors file or a folder, not {self.export}")
 
 
 def main(argv: Sequence[str]) -> None:

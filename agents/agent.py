@@ -34,8 +34,8 @@ class Agent:
         config: AgentConfig,
         num_actions: int,
         *,
-        device: torch.device | str,
-        seed: int,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
         execution: Execution = AUTO,
         planned: int | None = None,
     ) -> None:

@@ -211,7 +211,9 @@ def _build(kind: Any, values: Any) -> Any:
     hints = get_type_hints(kind)
     names = {field.name for field in fields(kind)}
     needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
-    require(needed <= values.keys() <= names, f"{kind.__name__} has the fields {sorted(names)}, not {sorted(values)}")
+    unknown, missing = sorted(values.keys() - names), sorted(needed - values.keys())
+    require(not unknown, f"{kind.__name__} has no {', '.join(unknown)}")
+    require(not missing, f"{kind.__name__} needs {', '.join(missing)}")
     built = {}
     for name, value in values.items():
         inner = [hint for hint in (get_args(hints[name]) or (hints[name],)) if is_dataclass(hint)]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import eval as evaluation
+import policy
 import train
 from experiment import command
 from experiment.folder import RunFolder, older
@@ -198,7 +199,7 @@ def test_a_run_that_is_too_short_for_its_resets_is_told(
     ],
 )
 def test_an_evaluation_computes_as_the_run_did(settings: dict[str, object], device: str, precision: str) -> None:
-    assert evaluation.acting(settings, device).precision == precision
+    assert policy.acting(settings, device).precision == precision
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a checkpoint", b"PK\x03\x04 cut short"])
@@ -224,6 +225,7 @@ def test_a_bad_checkpoint_is_refused(
         (["--video", "film.gif"], "a .gif needs --video-steps of at most 900; a whole game goes to an .mp4"),
         (["--video", "film.gif", "--video-steps", "901"], "a .gif needs --video-steps of at most 900"),
         (["--episodes", "-1"], "--episodes must lie in [0, 100_000_000], not -1"),
+        (["--export", "der.pt"], "--export must name a .safetensors file or a folder, not der.pt"),
     ],
 )
 def test_a_bad_evaluation_is_one_line(

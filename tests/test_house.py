@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PROGRAMS = ("train", "eval", "options")
+PROGRAMS = ("train", "eval", "options", "policy")
 ROOMS = (
     "agents",
     "analysis",
@@ -31,7 +31,8 @@ ALLOWED = {
         *("agents.catalogue", "agents.config", "agents.execution", "agents.schedules"),
         *("envs.games", "experiment.command", "experiment.outside", "experiment.start", "hare_tortoise.ranges"),
     },
-    "eval": {"agents", "replay", "envs", "experiment", "options"},
+    "eval": {"agents", "replay", "envs", "experiment", "options", "policy"},
+    "policy": {"agents", "replay.batch", "envs", "experiment"},
     "agents": {"hare_tortoise", "networks", "replay.batch"},
     "hare_tortoise": set(),
     "networks": {"hare_tortoise"},
@@ -59,7 +60,7 @@ ALLOWED = {
 }
 
 # What may be imported inside a function: what an installation need not have, or (cv2) what one data set alone needs.
-OPTIONAL = {"cv2", "datasets", "imageio_ffmpeg", "wandb"}
+OPTIONAL = {"cv2", "datasets", "imageio_ffmpeg", "safetensors", "wandb"}
 
 
 def sources() -> list[Path]:

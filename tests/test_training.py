@@ -18,6 +18,7 @@ from experiment.command import UserError
 from experiment.folder import older
 from experiment.session import Session
 from options import read_command_line
+from policy import Policy
 from sweep.states import State, look
 from tests.test_command_line import refuse
 
@@ -111,9 +112,9 @@ def test_a_checkpoint_plays_the_score_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     score, _, folder = run(tmp_path, "--agent", "der", *SHORT, "--eval-episodes", "7")
-    agent, settings = evaluation.load_agent(folder, "cpu")
-    assert settings["game"] == "Catch"
-    again = evaluation.summary(evaluation.evaluate(agent, "Catch", 7, seed=0), "Catch")
+    policy = Policy.load(folder, "cpu")
+    assert policy.record["settings"]["game"] == "Catch"
+    again = evaluation.summary(evaluation.evaluate(policy.agent, "Catch", 7, seed=0), "Catch")
     assert again["returns"] == score["returns"]
     evaluation.main([str(folder), "--episodes", "7"])
     assert f"score {score['score']:.1f}" in capsys.readouterr().out
@@ -121,8 +122,7 @@ def test_a_checkpoint_plays_the_score_again(
 
 def test_every_lane_plays_its_quota(tmp_path: Path) -> None:
     _, _, folder = run(tmp_path, "--agent", "der", *SHORT)
-    agent, _ = evaluation.load_agent(folder, "cpu")
-    episodes = evaluation.evaluate(agent, "Catch", 50, seed=0)
+    episodes = evaluation.evaluate(Policy.load(folder, "cpu").agent, "Catch", 50, seed=0)
     counts = np.bincount([episode.lane for episode in episodes])
     assert counts.tolist() == [3] * 10 + [2] * 10
 
@@ -184,7 +184,7 @@ def test_a_film_can_be_played_by_a_browser(game: str, tmp_path: Path) -> None:
     imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
     _, _, folder = run(tmp_path, "--agent", "random", "--game", game, "--env-steps", "20", "--eval-episodes", "1")
     film = tmp_path / "film.mp4"
-    agent, _ = evaluation.load_agent(folder, "cpu")
+    agent = Policy.load(folder, "cpu").agent
     earned, length = evaluation.film(agent, game, 0, film)
     reader = imageio_ffmpeg.read_frames(str(film))
     facts = next(reader)
