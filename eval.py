@@ -17,7 +17,7 @@ if __name__ == "__main__":
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -39,23 +39,35 @@ SEED_OF_EVALUATION = 1  # keeps the no-ops of an evaluation apart from those of 
 FRAMES_PER_SECOND = 15  # an env step is 4 frames of a console that shows 60 a second
 
 
-def play_on(agent: Agent, lanes: Lanes, frame: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, Step]]:
-    """Play on from `frame`, uint8 [L, H, W]: each action, int64 [L], and what comes of it. The agent is left as it was."""
-    generator = torch.Generator(agent.device).manual_seed(_seed(seed))
-    stack = FrameStack(lanes.num_lanes, SIDE, agent.device)
+class Player(Protocol):
+    """Whatever can play, an agent of another library say; what it draws at random is its own affair."""
+
+    def act(self, stack: np.ndarray) -> np.ndarray | torch.Tensor:
+        """Actions, int64 [L], for stacks of frames, uint8 [L, 4, 84, 84], newest last."""
+        ...
+
+
+def play_on(agent: Agent | Player, lanes: Lanes, frame: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, Step]]:
+    """Play on from `frame`, uint8 [L, H, W]: each action, int64 [L], and what comes of it. An Agent is left as it was."""
+    device = agent.device if isinstance(agent, Agent) else torch.device("cpu")
+    generator = torch.Generator(device).manual_seed(_seed(seed))
+    stack = FrameStack(lanes.num_lanes, SIDE, device)
     stack.push_(frame, np.ones(lanes.num_lanes, bool))
     while True:
-        action = agent.act(stack.frames, generator).numpy(force=True)
+        if isinstance(agent, Agent):
+            action = agent.act(stack.frames, generator).numpy(force=True)
+        else:
+            action = torch.as_tensor(agent.act(stack.frames.numpy().copy())).numpy(force=True)
         lanes.send(action)
         step = lanes.recv()
         yield action, step
         stack.push_(step.frame, step.life_lost | step.game_over | step.truncated)
 
 
-def evaluate(agent: Agent, game: str, episodes: int, seed: int) -> list[Episode]:
+def evaluate(agent: Agent | Player, game: str, episodes: int, seed: int) -> list[Episode]:
     """Play `episodes` whole games of `game` and return them, lane after lane.
 
-    Each lane has its quota from the start, so that short games are not favoured. The agent is left as it was.
+    Each lane has its quota from the start, so that short games are not favoured. An Agent is left as it was.
     """
     lanes = make_lanes(game, min(episodes, LANES), _seed(seed))
     wanted = np.full(lanes.num_lanes, episodes // lanes.num_lanes)
@@ -96,7 +108,7 @@ def _seed(seed: int) -> int:
     return int(np.random.SeedSequence((seed, SEED_OF_EVALUATION)).generate_state(1)[0])
 
 
-def film(agent: Agent, game: str, seed: int, path: Path, env_steps: int | None = None) -> tuple[float, int]:
+def film(agent: Agent | Player, game: str, seed: int, path: Path, env_steps: int | None = None) -> tuple[float, int]:
     """Film a game, in colour and at real speed, to `path`, to its end or for `env_steps`; its return and length so far.
 
     UserError if the film cannot be written.

@@ -37,9 +37,12 @@ class AtariLanes:
         self._lives = np.zeros(num_lanes, np.int32)
         self._counter = EpisodeCounter(num_lanes)
         self._sent = False
+        self.last_frame = np.zeros((num_lanes, SIDE, SIDE), np.uint8)
 
-    def reset(self) -> np.ndarray:
-        """Start every lane anew from its seed; the first frames, uint8 [L, 84, 84]."""
+    def reset(self, seed: int | None = None) -> np.ndarray:
+        """Start every lane anew from its seed, or from those of `seed`; the first frames, uint8 [L, 84, 84]."""
+        if seed is not None:
+            self._seeds = _seeds(seed, self.num_lanes)
         frame, info = self._env.reset(seed=self._seeds)
         self._lives = info["lives"]
         self._counter = EpisodeCounter(self.num_lanes)
@@ -66,6 +69,8 @@ class AtariLanes:
         life_lost = (lives < self._lives) & ~done
         self._lives = lives
         finished = self._counter.add(reward, done)
+        if finished:
+            self.last_frame = info["final_obs"][:, 0]
         return Step(frame[:, 0], reward.astype(np.float32), life_lost, game_over, truncated, finished)
 
     def step(self, action: np.ndarray) -> Step:
@@ -88,8 +93,10 @@ class ColourTwin:
         self._env = _emulators(game, 1, noop_max=MAX_NOOPS + 1, grayscale=False, img_height=210, img_width=160)
         self._seeds = _seeds(seed, 1)
 
-    def reset(self) -> np.ndarray:
-        """Start anew from the seed; the first picture, uint8 [210, 160, 3]."""
+    def reset(self, seed: int | None = None) -> np.ndarray:
+        """Start anew from the seed, or from `seed`; the first picture, uint8 [210, 160, 3]."""
+        if seed is not None:
+            self._seeds = _seeds(seed, 1)
         return self._env.reset(seed=self._seeds)[0][0, 0]
 
     def step(self, action: np.ndarray) -> np.ndarray:

@@ -37,9 +37,10 @@ class Lanes(Protocol):
 
     num_lanes: int
     num_actions: int
+    last_frame: np.ndarray  # uint8 [L, 84, 84]: of the games that the latest env step ended; in other lanes meaningless
 
-    def reset(self) -> np.ndarray:
-        """Start every lane anew; the first frames, uint8 [L, 84, 84]."""
+    def reset(self, seed: int | None = None) -> np.ndarray:
+        """Start every lane anew, from `seed` if one is given; the first frames, uint8 [L, 84, 84]."""
         ...
 
     def send(self, action: np.ndarray) -> None:

@@ -23,10 +23,12 @@ class CatchLanes:
         self.num_lanes = num_lanes
         self.num_actions = len(MOVES)
         self._seed = seed
-        self.reset()
+        self.last_frame = self.reset()
 
-    def reset(self) -> np.ndarray:
-        """Start every lane anew from the seed; the first frames, uint8 [L, 84, 84]."""
+    def reset(self, seed: int | None = None) -> np.ndarray:
+        """Start every lane anew from its seed, or from `seed`; the first frames, uint8 [L, 84, 84]."""
+        if seed is not None:
+            self._seed = seed
         self._random = np.random.default_rng(self._seed)
         self._counter = EpisodeCounter(self.num_lanes)
         self._row = np.zeros(self.num_lanes, np.int64)
@@ -45,6 +47,7 @@ class CatchLanes:
         reward = np.where(done, np.where(self._ball == self._paddle, 1, -1), 0).astype(np.float32)
         finished = self._counter.add(reward, done)
         if done.any():
+            self.last_frame = self._draw()
             fresh = self._random.integers(CELLS, size=(2, self.num_lanes))
             self._ball = np.where(done, fresh[0], self._ball)
             self._paddle = np.where(done, fresh[1], self._paddle)

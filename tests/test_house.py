@@ -38,7 +38,7 @@ ALLOWED = {
     "networks": {"hare_tortoise"},
     "replay": set(),
     "envs": set(),
-    "examples": {"hare_tortoise"},
+    "examples": {"hare_tortoise", "envs.gym", "eval"},
     "experiment": set(),
     "analysis": {
         *("agents.bases", "agents.catalogue"),
