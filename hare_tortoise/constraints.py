@@ -40,7 +40,7 @@ class Obedience:
         if self._settings.norms:
             modules = hidden(network)
             now = torch.stack(torch._foreach_norm([module.weight for module in modules]))
-            for module, factor in zip(modules, self._norms / (now + 1e-12), strict=True):
+            for module, factor in zip(modules, (self._norms / (now + 1e-12)).unbind(), strict=True):
                 for parameter in module.parameters(recurse=False):  # biases and noise too: a normalisation then notices nothing
                     parameter.mul_(factor)
         if self._settings.bound is not None:

@@ -14,6 +14,7 @@ from hare_tortoise.reset import reset_
 from hare_tortoise.settings import Plans
 from hare_tortoise.silence import Silences
 
+AT_HOST = ("cpu",)  # devices that nobody has to wait for to see whether there is anything to write
 REDRAWN = 1_000  # updates from one draw of the weights that renewed units get to the next; ours
 
 
@@ -40,7 +41,7 @@ class Renewal:
         layers = network.layers()
         found = self._judge.find(layers, activations(network, x))
         count = torch.cat(found).sum()
-        if count.device.type == "cpu" and not count:  # nothing would be written; a GPU would have to be waited for
+        if count.device.type in AT_HOST and not count:  # nothing would be written
             return count
         for layer, source, units in zip(layers, self._spare.layers(), found, strict=True):
             renew_(layer, source, units, optimizer)

@@ -40,7 +40,7 @@ class Utilities:
         now = self.owed.floor()
         self.owed -= now
         ranks = [scores.argsort(stable=True).argsort() for scores in ranked.split(self._units)]
-        renewed = [units & (rank < n) for units, rank, n in zip(eligible, ranks, now, strict=True)]
+        renewed = [units & (rank < n) for units, rank, n in zip(eligible, ranks, now.unbind(), strict=True)]
         again = torch.cat(renewed)
         self.age.masked_fill_(again, 0)
         self.mean.masked_fill_(again, 0)

@@ -70,6 +70,22 @@ def test_an_update_waits_for_nothing(name: str, monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize(
+    "name", [f"der_{method}" for method in ("snr", "cbp", "nap", "clip", "prune", "snorm", "parseval", "sam")]
+)
+def test_what_a_method_does_at_every_update_waits_for_nothing(
+    name: str, monkeypatch: pytest.MonkeyPatch, no_waiting: NoWaiting
+) -> None:
+    monkeypatch.setattr("hare_tortoise.renewal.AT_HOST", ())  # a CPU looks, since it need not wait
+    config = small(name)
+    agent, replay = Agent(config, ACTIONS, device="cpu", seed=0), fake_replay(config)
+    with monkeypatch.context() as patch, no_waiting:
+        trap_(patch)
+        for _ in range(3):
+            agent.update(replay)
+    assert agent.updates == 3
+
+
+@pytest.mark.parametrize(
     "read",
     [
         lambda t: t.max().item(),

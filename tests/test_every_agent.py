@@ -1,6 +1,6 @@
 """Every agent of the catalogue plays a little of a real game, and can learn a batch by heart.
 
-By default every base, and every method on `der`; the other pairs are slow. All agents are in test_trace.py.
+By default every base, and each method on `der` in one of the three tests; the rest is slow. All agents are in test_trace.py.
 """
 
 import json
@@ -34,7 +34,7 @@ PLASTICITY |= {"tortoise_distance", "zero_gradients"}
 LEARNERS = [name for name in AGENTS if name != "random"]
 
 
-@pytest.mark.parametrize("name", every(list(AGENTS)))
+@pytest.mark.parametrize("name", every(list(AGENTS), third=0))
 def test_it_plays_a_game_and_learns(name: str, tmp_path: Path) -> None:
     arguments = ["--agent", name, *GAME, "--out", str(tmp_path), *(LITTLE if name in LEARNERS else [])]
     arguments += ["--injection.at", "1"] if name.endswith("_inject") else []
@@ -78,7 +78,7 @@ def pupil(name: str) -> AgentConfig:
     )
 
 
-@pytest.mark.parametrize("name", every(LEARNERS))
+@pytest.mark.parametrize("name", every(LEARNERS, third=1))
 def test_it_learns_a_batch_by_heart(name: str) -> None:
     """The discount is 0, so that the targets are the returns alone and stay where they are.
 
@@ -104,7 +104,7 @@ def test_it_learns_a_batch_by_heart(name: str) -> None:
         assert end < 0.7 * start
 
 
-@pytest.mark.parametrize("name", every(LEARNERS))
+@pytest.mark.parametrize("name", every(LEARNERS, third=2))
 def test_it_goes_on_to_the_bit(name: str) -> None:
     """Every plan falls within the first half, from which another agent takes over, and again within the second."""
     c = hurried(name)

@@ -114,7 +114,7 @@ def test_the_settings_that_an_agent_has_anyway_are_no_flags(tmp_path: Path) -> N
     run = fake_run(tmp_path, "spr_ht", "Pong", 0, 0.0)
     assert settings.identity(run)["flags"] == ""
     run = fake_run(tmp_path, "der", "Pong", 0, 0.0, config={"replay": {"warmup_steps": 300}, "recycling": {"tau": 0.2}})
-    changed = "--recycling.every 1000 --recycling.tau 0.2 --replay.warmup-steps 300"
+    changed = "--recycling.by activation --recycling.every 1000 --recycling.tau 0.2 --replay.warmup-steps 300"
     assert settings.identity(run)["flags"] == changed
     content = json.loads((run / "config.json").read_text())
     for execution, told in (({"precision": "bf16", "captured": True}, "--execution.precision bf16 "), ({"captured": True}, "")):

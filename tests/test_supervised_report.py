@@ -160,7 +160,7 @@ def test_a_report_says_what_its_tables_are_known_to_have_wrong(runs: Path, tmp_p
     assert "milk" not in report.report(tmp_path)
     assert (tmp_path / "notes.md").read_text() == "Buy milk.\n"
     committed = Path(__file__).parent.parent / "results/supervised"
-    assert "Mistaken in these tables" in notes(committed)
+    assert "Mistaken in the rows of `continual`" in notes(committed)
     assert notes(committed) in (committed / "report.md").read_text()
 
 
