@@ -32,13 +32,11 @@ def carried_out(script: str, folder: Path) -> str:
     return found.stdout
 
 
-@pytest.mark.parametrize(
-    "left_out", [("Compare", "Classifiers"), pytest.param((), marks=pytest.mark.slow)], ids=["short", "all"]
-)
-def test_the_page_does_what_it_says(left_out: tuple[str, ...], here: Path) -> None:
+@pytest.mark.slow
+def test_the_page_does_what_it_says(here: Path) -> None:
     said = ""
     for section in PAGE.read_text().split("\n## "):
-        for long, kind, text in BLOCK.findall(section) if not section.startswith(left_out) else ():
+        for long, kind, text in BLOCK.findall(section):
             if kind == "python":
                 (here / text.splitlines()[0].removeprefix("# ")).write_text(text)
             elif kind == "bash" and not long:
@@ -46,7 +44,7 @@ def test_the_page_does_what_it_says(left_out: tuple[str, ...], here: Path) -> No
             elif kind == "text":
                 assert text in said
     assert {path.name for path in here.glob("my_*.py")} == {"my_methods.py", "my_schedule.py"}
-    assert (here / "report.html").exists() is not bool(left_out)
+    assert (here / "report.html").exists()
 
 
 def test_every_block_is_of_a_known_kind() -> None:
