@@ -1,4 +1,4 @@
-"""What weights obey after every update: bounds, norms, or that the smallest are 0. Nothing here waits for the device."""
+"""What weights obey after every update: bounds, norms, or that the smallest are 0."""
 
 from collections.abc import Sequence
 from math import prod
@@ -30,7 +30,7 @@ class Obedience:
 
     @torch.no_grad()
     def impose_(self, network: Network) -> None:
-        """Change the weights of `network` as little as it takes."""
+        """Change the weights of `network` as little as it takes. Never waits for the device."""
         if self.masks:
             pruned = weighted(network)
             torch._foreach_mul_([module.weight for module in pruned], self.masks)

@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from agents.agent import Agent
-from agents.config import Resets, Tortoise
+from agents.config import AgentConfig, Resets, Tortoise
 from replay.batch import Batch
 from tests.fake_replay import ACTIONS, FakeReplay, fake_replay, fresh_often, small
 
@@ -58,15 +58,19 @@ def trap_(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Tensor, name, refuse)
 
 
-@BOTH
-def test_an_update_waits_for_nothing(name: str, monkeypatch: pytest.MonkeyPatch, no_waiting: NoWaiting) -> None:
-    config = fresh_often(name)
+def updated(config: AgentConfig, monkeypatch: pytest.MonkeyPatch, no_waiting: NoWaiting) -> Agent:
+    """An agent behind four updates, in which nothing may wait."""
     agent, replay = Agent(config, ACTIONS, device="cpu", seed=0), fake_replay(config)
     with monkeypatch.context() as patch, no_waiting:
         trap_(patch)
         for _ in range(4):
             agent.update(replay)
-    assert agent.resets == 2
+    return agent
+
+
+@BOTH
+def test_an_update_waits_for_nothing(name: str, monkeypatch: pytest.MonkeyPatch, no_waiting: NoWaiting) -> None:
+    assert updated(fresh_often(name), monkeypatch, no_waiting).resets == 2
 
 
 @pytest.mark.parametrize(
@@ -76,13 +80,7 @@ def test_what_a_method_does_at_every_update_waits_for_nothing(
     name: str, monkeypatch: pytest.MonkeyPatch, no_waiting: NoWaiting
 ) -> None:
     monkeypatch.setattr("hare_tortoise.renewal.AT_HOST", ())  # a CPU looks, since it need not wait
-    config = small(name)
-    agent, replay = Agent(config, ACTIONS, device="cpu", seed=0), fake_replay(config)
-    with monkeypatch.context() as patch, no_waiting:
-        trap_(patch)
-        for _ in range(3):
-            agent.update(replay)
-    assert agent.updates == 3
+    assert updated(small(name), monkeypatch, no_waiting).updates == 4
 
 
 @pytest.mark.parametrize(
