@@ -57,6 +57,15 @@ def test_a_pass_that_fails_uphill_leaves_the_weights_where_they_were() -> None:
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), start, strict=True))
 
 
+def test_running_statistics_are_those_of_the_first_pass() -> None:
+    model = nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.Linear(7, 3))
+    twin = deepcopy(model)
+    mean_square(twin)  # one pass, where the weights were
+    step = GradientStep(model, deepcopy(model), Optimizer(radius=0.5), Penalties())
+    step(partial(mean_square, model), [torch.optim.SGD(model.parameters(), lr=0.1)])
+    assert all(torch.equal(mine, its) for mine, its in zip(model.buffers(), twin.buffers(), strict=True))
+
+
 def test_without_a_radius_the_loss_is_computed_once() -> None:
     mine, calls = net(), []
     step = GradientStep(mine, deepcopy(mine), Optimizer(), Penalties())
