@@ -8,9 +8,8 @@ python eval.py runs/der/RoadRunner/seed0 --export der-road_runner.safetensors
 import experiment.interrupt  # noqa: F401  the first of all imports: it answers Ctrl-C within the others
 
 # isort: split
+from evaluation import Evaluation, main
 from experiment.command import run
-from options import Evaluation
-from options import eval_main as main
 
 if __name__ == "__main__":
     run(main)  # reads the command line; if that is good it imports this file, and torch with it

@@ -80,7 +80,7 @@ def test_a_bad_command_line_is_one_line(
     assert not (tmp_path / "runs").exists()  # nothing was made
 
 
-@pytest.mark.parametrize("module", ["options", "supervised.options", "supervised.sweep", "sweep.grid"])
+@pytest.mark.parametrize("module", ["options", "evaluation", "supervised.options", "supervised.sweep", "sweep.grid"])
 def test_a_command_line_is_read_without_torch(module: str) -> None:
     """It takes seconds to load, which `--help` and a wrong flag need not wait for."""
     code = f"import sys, {module}; print('torch' in sys.modules)"

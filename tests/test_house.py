@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PROGRAMS = ("train", "eval", "options", "policy")
+PROGRAMS = ("train", "eval", "options", "evaluation", "policy")
 ROOMS = (
     "agents",
     "analysis",
@@ -31,7 +31,10 @@ ALLOWED = {
         *("agents.catalogue", "agents.config", "agents.execution", "agents.schedules"),
         *("envs.games", "experiment.command", "experiment.outside", "experiment.start", "hare_tortoise.ranges"),
     },
-    "eval": {"agents", "replay", "envs", "experiment", "options", "policy"},
+    "eval": {"agents", "replay", "envs", "experiment", "evaluation", "policy"},
+    "evaluation": {
+        *("agents.catalogue", "options", "experiment.command", "experiment.outside", "hare_tortoise.ranges"),
+    },
     "policy": {"agents", "replay.batch", "envs", "experiment"},
     "agents": {"hare_tortoise", "networks", "replay.batch"},
     "hare_tortoise": set(),
