@@ -15,8 +15,10 @@ from agents.execution import AUTO, Execution
 from agents.schedules import updates_due
 from envs.games import find_game
 from experiment.command import UserError, parse, peek, say, user_errors
+from experiment.help import answer
 from experiment.outside import Imports, asked_for, bring_in, hint, used
 from experiment.start import start
+from flags import GUIDE, lacking
 from hare_tortoise.ranges import Range, Seed, check, require
 
 # What is counted in env steps, games or rounds: to a thousand times the benchmark, twice 200 million frames.
@@ -30,21 +32,21 @@ class Run:
     """Train one agent on one game, evaluate it, and keep everything in OUT/AGENT/GAME/seedN."""
 
     game: str = "Pong"
-    """one of the 26 games, in any usual spelling; or Catch, a small game with a known answer"""
+    """one of the 26 games, or Catch, a toy"""
     agent: str = "spr_ht"
-    """a name of the catalogue, as spr, spr_ht, der_wd; `help` prints them all"""
+    """a name of the catalogue; `help` prints them all"""
     seed: Seed = 0
     """decides weights, draws and the emulators' no-ops"""
     env_steps: Counted = 100_000
-    """decisions of the agent, 4 emulator frames each, over all lanes"""
+    """decisions of the agent, 4 frames each"""
     num_lanes: Annotated[int, Range("[1, 1_024]")] = 1
-    """games played side by side; env steps must divide into them"""
+    """games played side by side, which share the env steps"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to learn; auto takes CUDA if there is any"""
     out: Path = Path("runs")
     """where run folders are kept"""
     eval_episodes: Counted = 100
-    """whole games played at the end; their mean raw return is the score"""
+    """games at the end, whose mean return is the score"""
     wandb: Literal["off", "offline", "online"] = "off"
     """mirror the metrics to Weights & Biases"""
     log_every: CountedFrom1 = 1_000
@@ -57,7 +59,7 @@ class Run:
     """products for the Hessian's top eigenvalue in a measurement, as costly as an update each; 0 leaves it out"""
     execution: Execution = AUTO
     fresh: bool = False
-    """start over, deleting what an earlier run left in the folder"""
+    """start over; deletes what the folder holds"""
     imports: Imports = ()
     config: Annotated[AgentConfig, tyro.conf.arg(name="")] = AGENTS["spr_ht"]
 
@@ -176,28 +178,11 @@ def read_command_line(argv: Sequence[str]) -> Run:
     except ValueError as error:
         raise UserError(f"{error}{hint(Path(names['out']), agent)}") from error
     fix_workspaces()
-    asked = parse(Run, argv, Run(agent=agent, config=config), lambda flag: lacking(flag, agent, config))
+    default = Run(agent=agent, config=config)
+    answer(argv, default, GUIDE)
+    asked = parse(Run, argv, default, lambda flag: lacking(flag, agent, config))
     with user_errors():
         asked = dataclasses.replace(asked, game=find_game(asked.game).name)
     for line in asked.idle():
         say(f"note: {line}")
     return asked
-
-
-def lacking(flag: str, agent: str, config: AgentConfig) -> str | None:
-    """Which agents have the piece that `flag` belongs to, where `agent` has not; None if it belongs to none."""
-    path = flag.removeprefix("--").split("=")[0].replace("-", "_").split(".")[:-1]
-    for end in range(1, len(path) + 1):
-        if _piece(config, path[:end]) is None:
-            have = [name for name, other in AGENTS.items() if _piece(other, path[:end])]
-            have.sort(key=lambda name: not name.startswith(f"{agent}_"))
-            return f"{agent} has no {'.'.join(path[:end])}; agents with it: {', '.join(have[:6])}" if have else None
-    return None
-
-
-def _piece(config: AgentConfig, path: Sequence[str]) -> Any:
-    """The piece of `config` at `path`, None where this agent has none, False if there is no such field."""
-    piece: Any = config
-    for name in path:
-        piece = getattr(piece, name, False) if piece is not None else None
-    return piece

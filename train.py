@@ -1,7 +1,8 @@
 """Train an agent on a game: act, step the lanes, learn, remember, reset; then evaluate it.
 
     python train.py --game Pong --agent spr_ht
-    python train.py --agent der --help        every flag with the agent's own values
+    python train.py --help                    the flags of every day
+    python train.py --agent der --help-all    every flag, with the agent's own values
     python train.py --agent help              every agent
 
 The same command continues a run that was interrupted, to the bit.

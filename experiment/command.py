@@ -25,6 +25,7 @@ USUAL = {"lr": "learning-rate"}  # names of flags that other programs have, and 
 
 SWITCHES = ConstructorRegistry()
 ON = {"on": True, "off": False, "auto": "auto"}
+SWITCH = "[{on,off,auto}]"  # what such a flag takes
 
 
 @SWITCHES.primitive_rule
@@ -40,7 +41,7 @@ def _switch(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
 
     return PrimitiveConstructorSpec(
         nargs="*",
-        metavar="[{on,off,auto}]",
+        metavar=SWITCH,
         instance_from_str=read,
         is_instance=lambda value: value in ON.values(),
         str_from_instance=lambda value: [next(word for word, meant in ON.items() if meant == value)],

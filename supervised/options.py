@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from experiment.command import UserError, nearest, parse, peek, user_errors
+from experiment.help import Guide, answer
 from experiment.outside import Imports, asked_for, bring_in, hint, used
 from experiment.start import start
 from hare_tortoise.ranges import Range, Seed, check, require
@@ -20,24 +21,46 @@ from supervised.studies import MODELS, STUDIES, compose, help_text
 CONFIG = Config()
 PACKAGES = ("torch", "numpy")  # that an accuracy depends on
 Counted = Annotated[int, Range("[1, 100_000_000]")]
+GUIDE = Guide(
+    every_day=(
+        *("--study", "--point", "--dataset", "--model", "--method", "--seed"),
+        *("--device", "--out", "--fresh", "--wandb"),
+    ),
+    examples=(
+        "python -m supervised.train --model mlp --method ht",
+        "python -m supervised.train --study warm_start --dataset cifar10 --model resnet18 --method ht",
+    ),
+    groups={
+        "what is trained": ("study", "point", "dataset", "model", "method", "seed", "images", "data_dir", "imports"),
+        "where it is kept": ("out", "fresh", "checkpoint_every"),
+        "how it is watched": ("wandb", "evaluations", "hessian_rounds"),
+        "how fast it computes": ("device", "precision"),
+        "the tasks": ("protocol", "augmentation"),
+        "the network": ("network",),
+        "how weights change": ("optimizer", "penalties", "distillation", "tortoise", "constraints"),
+        "what is set back, renewed or pruned": ("resets", "recycling", "silence", "replacement", "pruning"),
+    },
+    others="`python -m supervised.train --method help` lists methods that have them",
+    more="--help-all: every flag, with the method's own values. --method help: every study, model and method.",
+)
 
 
 @dataclass(frozen=True)
 class Run:
-    """Train one network on one sequence of tasks; all is kept in OUT/DATASET/MODEL/STUDY/POINT/METHOD/seedN."""
+    """Train a network on a sequence of tasks; all is kept in OUT/DATASET/MODEL/STUDY/POINT/METHOD/seedN."""
 
     study: str = "warm_start"
-    """a name of the catalogue; `help` prints studies, models and methods"""
+    """`help` prints studies, models and methods"""
     point: str = ""
     """a setting of the study; its first if not given"""
     dataset: str = "mnist_5k"
     """mnist_5k, fashion_mnist, cifar10, cifar100 or tiny_imagenet"""
     model: str = "mlp"
-    """mlp, resnet18, vit_tiny, vgg16_bn, or resnet_small for a CPU"""
+    """mlp, resnet18, vit_tiny, vgg16_bn, resnet_small"""
     method: str = "ht"
-    """one of the methods, or fresh or fresh_ema, references on all data at once"""
+    """a method, or a reference: fresh, fresh_ema"""
     seed: Seed = 0
-    """decides weights, splits, noise, order and augmentation"""
+    """decides weights, splits, noise, order, augmentation"""
     images: Counted | None = None
     """how many of the training images there are in all tasks together, drawn by the seed; None: all (a point may say)"""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -57,7 +80,7 @@ class Run:
     wandb: Literal["off", "offline", "online"] = "off"
     """mirror the metrics to Weights & Biases"""
     fresh: bool = False
-    """start over, deleting what an earlier run left in the folder"""
+    """start over; deletes what the folder holds"""
     imports: Imports = ()
     config: Annotated[Config, tyro.conf.arg(name="")] = CONFIG
 
@@ -132,6 +155,7 @@ def read_command_line(argv: Sequence[str]) -> Run:
     config = compose(names["model"], point, names["method"], SOURCES[names["dataset"]].flips)
     with user_errors():
         default = Run(**names, images=point.images, evaluations=point.evaluations, config=config)
+    answer(argv, default, GUIDE)
     return dataclasses.replace(parse(Run, argv, default), method=names["method"])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PROGRAMS = ("train", "eval", "options", "evaluation", "policy")
+PROGRAMS = ("train", "eval", "options", "flags", "evaluation", "policy")
 ROOMS = (
     "agents",
     "analysis",
@@ -29,8 +29,10 @@ ALLOWED = {
     "train": {"agents", "replay", "envs", "experiment", "eval", "options"},
     "options": {
         *("agents.catalogue", "agents.config", "agents.execution", "agents.schedules"),
-        *("envs.games", "experiment.command", "experiment.outside", "experiment.start", "hare_tortoise.ranges"),
+        *("envs.games", "hare_tortoise.ranges", "flags"),
+        *(f"experiment.{name}" for name in ("command", "help", "outside", "start")),
     },
+    "flags": {"agents.catalogue", "agents.config", "experiment.help"},
     "eval": {"agents", "replay", "envs", "experiment", "evaluation", "policy"},
     "evaluation": {
         *("agents.catalogue", "options", "experiment.command", "experiment.outside", "hare_tortoise.ranges"),
