@@ -10,16 +10,16 @@ from experiment.help import Guide
 GUIDE = Guide(
     every_day=(
         *("--game", "--agent", "--replay.ratio", "--seed", "--env-steps", "--eval-episodes"),
-        *("--device", "--out", "--fresh", "--wandb"),
+        *("--device", "--out", "--name", "--fresh", "--wandb"),
     ),
     examples=(
         "python train.py --game RoadRunner --agent der --env-steps 3000 --eval-episodes 2  # a minute",
-        "python train.py --game Pong --agent spr_ht --replay.ratio 4 --tortoise.decay 0.999",
+        "python train.py --game Pong --agent spr_ht --replay.ratio 4 --name ratio4",
     ),
     groups={
         "what is trained": ("game", "agent", "seed", "env_steps", "num_lanes", "imports"),
         "how it is judged": ("eval_episodes",),
-        "where it is kept": ("out", "fresh", "checkpoint_every"),
+        "where it is kept": ("out", "name", "fresh", "checkpoint_every"),
         "how it is watched": ("wandb", "log_every", "measure_every", "hessian_rounds"),
         "how fast it computes": ("device", "execution"),
         "the network": ("encoder", "head", "initialisation", "augmentation", "prediction"),

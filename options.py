@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from agents.execution import AUTO, Execution
 from agents.schedules import updates_due
 from envs.games import find_game
 from experiment.command import UserError, parse, peek, say, user_errors
+from experiment.files import shown
 from experiment.help import answer
 from experiment.outside import Imports, asked_for, bring_in, hint, used
 from experiment.start import start
@@ -24,12 +26,14 @@ from hare_tortoise.ranges import Range, Seed, check, require
 # What is counted in env steps, games or rounds: to a thousand times the benchmark, twice 200 million frames.
 Counted = Annotated[int, Range("[0, 100_000_000]")]
 CountedFrom1 = Annotated[int, Range("[1, 100_000_000]")]
+TAG = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")  # no + and nothing that a shell or a file system takes apart
+LONGEST_TAG = 60
 PACKAGES = ("torch", "ale-py", "gymnasium", "numpy")  # that a score depends on
 
 
 @dataclass(frozen=True)
 class Run:
-    """Train one agent on one game, evaluate it, and keep everything in OUT/AGENT/GAME/seedN."""
+    """Train one agent on one game, evaluate it, and keep everything in OUT/AGENT[+NAME]/GAME/seedN."""
 
     game: str = "Pong"
     """one of the 26 games, or Catch, a toy"""
@@ -45,6 +49,8 @@ class Run:
     """where to learn; auto takes CUDA if there is any"""
     out: Path = Path("runs")
     """where run folders are kept"""
+    name: Annotated[str, tyro.conf.arg(metavar="TAG")] = ""
+    """keeps a variant of the agent apart, in OUT/AGENT+TAG"""
     eval_episodes: Counted = 100
     """games at the end, whose mean return is the score"""
     wandb: Literal["off", "offline", "online"] = "off"
@@ -68,6 +74,10 @@ class Run:
         replay = self.config.replay
         check(self)
         require(
+            not self.name or (TAG.fullmatch(self.name) and len(self.name) <= LONGEST_TAG),
+            f"--name must be letters and digits with single . _ - between them, at most {LONGEST_TAG}, not {shown(self.name)}",
+        )
+        require(
             self.env_steps % self.num_lanes == 0,
             f"--env-steps must divide into --num-lanes, not {self.env_steps} into {self.num_lanes}",
         )
@@ -88,6 +98,7 @@ class Run:
             require(at < planned, f"--injection.at {at} never comes in a run of {planned} updates: halfway is {planned // 2}")
 
     clock = "env_step"  # by which metrics are counted
+    apart = "--name TAG keeps both"  # where a folder holds another run
 
     def idle(self) -> list[str]:
         """A line for each planned change of weights that never comes because the run is too short."""
@@ -110,14 +121,19 @@ class Run:
         return every > 0 and env_step % every < self.num_lanes
 
     @property
-    def name(self) -> str:
+    def variant(self) -> str:
+        """The agent, and what its variant is called."""
+        return f"{self.agent}+{self.name}" if self.name else self.agent
+
+    @property
+    def title(self) -> str:
         """What a person calls this run."""
-        return f"{self.agent} {self.game} seed {self.seed}"
+        return f"{self.variant} {self.game} seed {self.seed}"
 
     @property
     def folder(self) -> Path:
         """Where this run is kept."""
-        return self.out / self.agent / self.game / f"seed{self.seed}"
+        return self.out / self.variant / self.game / f"seed{self.seed}"
 
     def going_on(self, settings: dict[str, Any]) -> "Run":
         """The same where it goes on with a run that was begun with `settings`: what is auto is as it was chosen there."""
@@ -137,6 +153,7 @@ class Run:
         imports = used([base, *methods])
         return {
             **{name: getattr(self, name) for name in names},
+            **({"name": self.name} if self.name else {}),
             **({"imports": imports} if imports else {}),
             "execution": dataclasses.asdict(self.execution),
             "config": dataclasses.asdict(self.config),
@@ -144,7 +161,7 @@ class Run:
 
     def mirror(self) -> dict[str, str]:
         """How Weights & Biases shows the run: the seeds of a sweep side by side."""
-        group = f"{self.agent}-{self.game}"
+        group = f"{self.variant}-{self.game}"
         return {"project": "hare-and-tortoise", "group": group, "name": f"{group}-seed{self.seed}"}
 
     def outcome(self, score: dict[str, Any] | None) -> str:
@@ -152,7 +169,7 @@ class Run:
         result = "trained, not evaluated"
         if score is not None:
             result = f"score {score['score']:,.1f}, hns {find_game(self.game).normalised(score['score']):.3f}"
-        return f"{self.agent} on {self.game}: {result} ({self.folder})"
+        return f"{self.variant} on {self.game}: {result} ({self.folder})"
 
 
 def main(argv: Sequence[str]) -> None:

@@ -27,9 +27,10 @@ from experiment.command import UserError, expanded, first_line, say, user_errors
 from experiment.device import choose_device
 from experiment.exported import read_exported, write_exported
 from experiment.files import read_json, write_text, writing
-from experiment.folder import CHECKPOINT, CONFIG, OF_SCORES, SCORE, older
+from experiment.folder import CHECKPOINT, CONFIG, SCORE, older
 from experiment.outside import bring_in, require
 from experiment.score import read_score
+from experiment.settings import OF_SCORES
 from replay.batch import STACK
 
 MODEL, CARD = "model.safetensors", "README.md"  # in an exported folder

@@ -71,7 +71,7 @@ class Training:
     def learn(self, session: Session) -> None:
         """The loop; it saves and ends early if it has to stop. DivergenceError if a loss is not finite."""
         asked, agent, lanes, metrics = self.asked, self.agent, self.lanes, session.metrics
-        progress = Progress(asked.name, asked.env_steps, "env steps", self.time, paced=not asked.warming_up(self.time))
+        progress = Progress(asked.title, asked.env_steps, "env steps", self.time, paced=not asked.warming_up(self.time))
         for env_step in range(self.time, asked.env_steps, asked.num_lanes):
             after = env_step + asked.num_lanes
             agent.anneal_(env_step)

@@ -6,25 +6,23 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import MISSING, asdict, fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from experiment.command import UserError, say
-from experiment.files import read_bytes, read_json, shown, write_json, writing
+from experiment.files import read_bytes, read_json, write_json, writing
 from experiment.outside import require
 from experiment.provenance import commit, short
 from experiment.score import read_score, sealed
+from experiment.settings import differences
 
 CONFIG = "config.json"
 SCORE = "score.json"
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
 BESIDE = "beside"  # in score.json
-OF_SCORES = ("eval_episodes",)  # settings that training does not depend on
 LOOKS = 10  # times that a held lock is tried again, 50 ms apart
 
 
@@ -89,7 +87,7 @@ class RunFolder:
         theirs = self._config()["settings"]
         require(theirs.get("imports", {}), self.path)
         if differing := differences(kind, theirs, settings, scored=finished):
-            raise UserError(f"{self.path} holds a run with another {differing}; choose another --out, or --fresh to replace it")
+            raise UserError(f"{self.path} holds a run with another {differing}; {kind.apart}, --fresh replaces it")
         if not finished:
             return None
         try:
@@ -101,7 +99,9 @@ class RunFolder:
         """UserError if `theirs`, the settings that a checkpoint in the folder has, train another run than `settings` do."""
         require(theirs.get("imports", {}), self.path)
         if differing := differences(kind, theirs, settings, scored=False):
-            raise UserError(f"the checkpoint in {self.path} is of another run, with another {differing}; --fresh starts over")
+            raise UserError(
+                f"the checkpoint in {self.path} is of another run, with another {differing}; {kind.apart}, --fresh starts over"
+            )
 
     def finished(self, result: dict[str, Any]) -> str:
         """When the run came to its score `result`, and at which commit."""
@@ -206,36 +206,3 @@ def kept_checkpoint(folder: Path) -> str:
 def older(path: Path) -> Path:
     """Where the last but one version of the file `path` is kept."""
     return path.with_stem(path.stem + ".older")
-
-
-def differences(kind: type, theirs: dict[str, Any], ours: dict[str, Any], scored: bool) -> str:
-    """The first settings, fields of the dataclass `kind`, that differ, with both values; "" if none does.
-
-    Settings that scores alone depend on count only if `scored`.
-    Fields that were added since `theirs` was written have their defaults there: the run was made as these say.
-    """
-    theirs = {name: value for name, value in filled(kind, theirs).items() if name in ours or name in theirs}
-    differing = sorted(_differences(theirs, json.loads(json.dumps(ours))))
-    counting = [difference for difference in differing if scored or difference[0] not in OF_SCORES]
-    return ", ".join(f"{name} ({shown(old)}, not {shown(new)})" for name, old, new in counting[:4])
-
-
-def filled(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    """The dataclass `kind` as nested dicts `values`, in the names of today, with the defaults of fields that they lack."""
-    values = kind.renewed(values) if hasattr(kind, "renewed") else values
-    defaults = {field.name: field.default for field in fields(kind) if field.default is not MISSING}
-    whole = {name: asdict(value) if is_dataclass(value) else value for name, value in defaults.items()} | values
-    for name, hint in get_type_hints(kind).items():
-        for inner in filter(is_dataclass, get_args(hint) or (hint,)):
-            if isinstance(whole.get(name), dict):
-                whole[name] = filled(inner, whole[name])
-    return whole
-
-
-def _differences(theirs: Any, ours: Any, path: str = "") -> Iterable[tuple[str, Any, Any]]:
-    """Paths at which two JSON values differ, each with both."""
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        for key in ours.keys() | theirs.keys():
-            yield from _differences(theirs.get(key), ours.get(key), f"{path}.{key}" if path else key)
-    elif ours not in (theirs, "auto"):  # auto leaves it to the run
-        yield path, theirs, ours

@@ -130,7 +130,8 @@ def require(recorded: Any, where: str | Path) -> None:
 
 def hint(out: Path, name: str) -> str:
     """To be put behind the news that there is no `name`: what to import, as a run of it below `out` tells; "" if none does."""
-    for config in sorted(out.rglob(f"{name}/**/config.json")) if name.isidentifier() else ():
+    places = [*out.rglob(f"{name}/**/config.json"), *out.rglob(f"{name}+*/**/config.json")] if name.isidentifier() else []
+    for config in sorted(places):
         try:
             imports = read_json(config)["settings"]["imports"]
         except (UserError, KeyError, TypeError):

@@ -20,6 +20,7 @@ class Asked(Protocol):
     wandb: Literal["off", "offline", "online"]
     fresh: bool
     clock: str
+    apart: str
     folder: Path
     identity: Callable[[], dict[str, Any]]
     going_on: Callable[[dict[str, Any]], Any]

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from experiment.command import UserError
 from experiment.files import number, read_json, shown, whole
-from experiment.folder import CONFIG, METRICS, filled, require_untouched
+from experiment.folder import CONFIG, METRICS, require_untouched
 from experiment.outside import require
 from experiment.rows import read_metrics
 from experiment.score import read_score
+from experiment.settings import filled
 from supervised.methods import EVERYTHING, FORMER
 from supervised.settings import Config
 from supervised.sources import SOURCES

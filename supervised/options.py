@@ -92,6 +92,7 @@ class Run:
         require(n.kind != "vgg" or side >= 32, f"a vgg halves an image five times: {self.dataset} has {side} pixels")
 
     clock = "update"  # by which metrics are counted
+    apart = "another --out keeps both"  # where a folder holds another run
 
     @property
     def folder(self) -> Path:

@@ -59,9 +59,9 @@ def listing(looks: Sequence[Look], at_once: int) -> list[str]:
         share = f" {cell.share:.0%}" if cell.state in (State.RUNNING, State.RESUMABLE) else ""
         rows.setdefault(cell.run.game, []).append(f"{cell.state}{share}")
     summary = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
-    lines = [f"{looks[0].run.agent} in {looks[0].run.out}: {summary}"]
+    lines = [f"{looks[0].run.variant} in {looks[0].run.out}: {summary}"]
     lines += [f"  {game:15}" + "".join(f"{word:15}" for word in words).rstrip() for game, words in rows.items()]
-    lines += [f"  {cell.state}: {cell.run.name}: {cell.note}" for cell in looks if cell.note]
+    lines += [f"  {cell.state}: {cell.run.title}: {cell.note}" for cell in looks if cell.note]
     if late := recent(looks):
         lines.append(
             f"  {late} with a free lock wrote in the last {QUIET // 60} minutes: "

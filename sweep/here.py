@@ -128,7 +128,7 @@ class Pool:
                 # A group of its own: Ctrl-C comes to this process, which passes it on once.
                 process = subprocess.Popen(words, stdout=file, stderr=file, env=environment, start_new_session=True)
         except OSError as error:
-            raise UserError(f"cannot start {cell.run.name} with its log {log}: {error.strerror}") from error
+            raise UserError(f"cannot start {cell.run.title} with its log {log}: {error.strerror}") from error
         self._jobs.append(Job(cell, process, card, starts))
 
     def _end(self, job: Job) -> None:
@@ -139,12 +139,12 @@ class Pool:
         if now.state == State.FINISHED:
             end, told = "finished", said.rsplit(" (", 1)[0]
         elif code == AGAIN or self._stopping:
-            end, told = "stopped", f"stopped: {now.run.name}: {said}"
+            end, told = "stopped", f"stopped: {now.run.title}: {said}"
         elif now.state in TODO and now.share > job.cell.share and job.starts < STARTS:
-            end, told = None, f"goes on from its checkpoint after exit status {code}: {now.run.name}: {said}"
+            end, told = None, f"goes on from its checkpoint after exit status {code}: {now.run.title}: {said}"
             self._waiting.appendleft((now, job.starts + 1))
         else:
-            end, told = "failed", f"failed with exit status {code}: {now.run.name}: {said}"
+            end, told = "failed", f"failed with exit status {code}: {now.run.title}: {said}"
         self.ends.update([end] if end is not None else [])
         self._tell(f"{self.ends.total()}/{len(self._steps)} {told}")
 
@@ -174,7 +174,7 @@ def main(argv: list[str]) -> None:
     say("".join(f"{count} {state}, " for state, count in others.items()) + f"{len(todo)} to be made")
     for cell in looks:
         if cell.note and cell.state not in (*TODO, State.FINISHED):
-            say(f"  {cell.state}: {cell.run.name}: {cell.note}")
+            say(f"  {cell.state}: {cell.run.title}: {cell.note}")
     ends = carry_out(asked, flags, todo) if todo else Counter()
     unfinished = len(looks) - others[State.FINISHED] - ends["finished"]
     if unfinished:

@@ -66,7 +66,7 @@ def look(run: Run) -> Look:
 
 def log_of(run: Run) -> Path:
     """Where an array task writes what `run` says."""
-    return run.out / "logs" / f"{run.agent}-{run.game}-seed{run.seed}.log"
+    return run.out / "logs" / f"{run.variant}-{run.game}-seed{run.seed}.log"
 
 
 def recent(looks: Sequence[Look]) -> int:

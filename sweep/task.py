@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
     log = log_of(cell)
     job = f"{os.environ.get('SLURM_ARRAY_JOB_ID')}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     again = os.environ.get("SLURM_RESTART_COUNT", "0")
-    print(f"{cell.agent} {cell.game} seed {cell.seed}: {log}", flush=True)
+    print(f"{cell.title}: {log}", flush=True)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a") as file:

@@ -160,7 +160,8 @@ def test_an_evaluation_can_be_asked_for_later(
     assert json.loads((folder / "config.json").read_text())["settings"]["eval_episodes"] == 2
     assert (folder / "metrics.jsonl").read_text().startswith(metrics)  # trained once
     capsys.readouterr()
-    assert "another eval_episodes" in refuse(train.main, [*TOY, *out, "--eval-episodes", "3"], capsys, monkeypatch)
+    told = refuse(train.main, [*TOY, *out, "--eval-episodes", "3"], capsys, monkeypatch)
+    assert "another --eval-episodes (2 there, 3 here); --name TAG keeps both, --fresh replaces it" in told
 
 
 @pytest.mark.parametrize(

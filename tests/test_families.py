@@ -107,6 +107,13 @@ def test_the_base_the_methods_and_their_family(label: str, found: tuple[str, str
     assert base_of(label) == found
 
 
+def test_the_base_has_the_same_name_if_there_is_such_a_one() -> None:
+    label, flags = "der_ht --name new --replay.ratio 4 --tortoise.decay 0.9", "--replay.ratio 4"
+    named, unnamed = f"der --name new {flags}", f"der {flags}"
+    for labels, base in (((named, unnamed), named), ((unnamed,), unnamed), ((), named)):
+        assert base_of(label, labels)[0] == base
+
+
 def test_one_method_is_no_page_of_its_own(scores: dict[str, np.ndarray]) -> None:
     for names in (("spr", "spr_ht"), ("spr_ht", "spr_wd"), ("spr",)):
         runs = [score(name, "Pong", seed, scores[name][seed, 0]) for name in names for seed in range(SEEDS)]

@@ -30,7 +30,7 @@ ALLOWED = {
     "options": {
         *("agents.catalogue", "agents.config", "agents.execution", "agents.schedules"),
         *("envs.games", "hare_tortoise.ranges", "flags"),
-        *(f"experiment.{name}" for name in ("command", "help", "outside", "start")),
+        *(f"experiment.{name}" for name in ("command", "files", "help", "outside", "start")),
     },
     "flags": {"agents.catalogue", "agents.config", "experiment.help"},
     "eval": {"agents", "replay", "envs", "experiment", "evaluation", "policy"},
@@ -49,7 +49,10 @@ ALLOWED = {
         *("agents.bases", "agents.catalogue"),
         "envs.games",
         "hare_tortoise.methods",
-        *(f"experiment.{name}" for name in ("command", "files", "folder", "outside", "parser", "rows", "score", "sums")),
+        *(
+            f"experiment.{name}"
+            for name in ("command", "files", "folder", "outside", "parser", "rows", "score", "settings", "sums")
+        ),
     },
     "sweep": {
         "envs.games",

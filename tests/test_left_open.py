@@ -12,7 +12,8 @@ from agents import engine
 from agents.engine import settle
 from agents.execution import AUTO, Execution
 from experiment.command import UserError
-from experiment.folder import CONFIG, RunFolder, differences
+from experiment.folder import CONFIG, RunFolder
+from experiment.settings import differences
 from options import Run, read_command_line
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -48,7 +49,7 @@ def test_a_run_keeps_what_was_chosen_when_it_was_begun(tmp_path: Path) -> None:
         assert folder.check(asked.identity(), Run) is None  # unfinished, and this very run
         assert asked.going_on(begun.identity()) == begun
         said = replace(asked, execution=replace(AUTO, captured=False))
-        with pytest.raises(UserError, match=r"another execution.captured \(True, not False\)"):
+        with pytest.raises(UserError, match=r"another --execution.captured \(True there, False here\)"):
             folder.check(said.identity(), Run)
 
 
@@ -57,7 +58,7 @@ def test_a_run_from_before_there_was_a_choice_was_a_plain_one() -> None:
     assert differences(Run, old, Run().identity(), scored=True) == ""
     assert Run().going_on(old).execution == Execution()
     assert differences(Run, old, Run(execution=Execution(compiled=True)).identity(), scored=True).startswith(
-        "execution.compiled"
+        "--execution.compiled"
     )
 
 

@@ -58,7 +58,7 @@ def test_runs_from_before_a_setting_was_added_are_recognised(files: Path, tmp_pa
     before = (folder / "score.json").read_bytes()
     run(files, tmp_path / "runs", *MLP, "--method", "none")
     assert (folder / "score.json").read_bytes() == before
-    with pytest.raises(UserError, match=r"holds a run with another config\.protocol\.held_out"):
+    with pytest.raises(UserError, match=r"holds a run with another --protocol\.held-out"):
         run(files, tmp_path / "runs", *MLP, "--method", "none", "--protocol.held-out", "9")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiment.command import UserError
-from experiment.folder import differences
+from experiment.settings import differences
 from supervised.methods import EVERYTHING, FORMER, METHODS, REFERENCES
 from supervised.options import Run, read_command_line
 from supervised.settings import Config, Crop, Optimizer

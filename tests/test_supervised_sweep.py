@@ -105,6 +105,6 @@ def test_a_run_that_diverged_is_not_tried_again(
         assert f"was not finite in {folder}; --fresh would try it again" in capsys.readouterr().err
         sweep.main([*argv, "--fresh"])
         assert len(made) == 1
-        with pytest.raises(UserError, match=r"holds a run with another config\.optimizer\.learning_rate"):
+        with pytest.raises(UserError, match=r"holds a run with another --optimizer\.learning-rate"):
             sweep.main([*argv, "--optimizer.learning-rate", "0.1"])
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

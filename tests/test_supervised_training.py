@@ -118,7 +118,7 @@ def test_a_finished_run_is_recognised_and_another_one_refused(files: Path, tmp_p
     folder = run(files, tmp_path / "runs", *MLP, "--method", "none")
     before = {path: path.read_bytes() for path in folder.iterdir()}
     assert run(files, tmp_path / "runs", *MLP, "--method", "none") == folder
-    with pytest.raises(UserError, match=r"holds a run with another config\.protocol\.noise"):
+    with pytest.raises(UserError, match=r"holds a run with another --protocol\.noise"):
         run(files, tmp_path / "runs", *MLP, "--method", "none", "--protocol.noise", "0.2", "0")
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 

@@ -99,7 +99,10 @@ def test_another_protocol_is_named_and_not_counted(tmp_path: Path, capsys: pytes
     grid.main(["--agents", "der", "--games", "pong", "--out", str(tmp_path)])
     told = capsys.readouterr()
     assert told.out == ""
-    assert f"refused: der Pong seed 0: {run.folder} holds a run with another env_steps (4000, not 100000), eval" in told.err
+    assert (
+        f"refused: der Pong seed 0: {run.folder} holds a run with another --env-steps (4000 there, 100000 here), --eval"
+        in told.err
+    )
     assert "1 refused\n" in told.err
 
 

@@ -109,6 +109,8 @@ def test_pairs_differ_in_hare_and_tortoise_alone() -> None:
         "der --replay.ratio 4",
         "der_ht --replay.ratio 4",
         "der_ht --resets.every 9 --tortoise.decay 0.9",
+        "der_ht --name slow --tortoise.decay 0.99",
+        "der --name new",
     )
     rows = []
     for label in labels:
@@ -119,6 +121,7 @@ def test_pairs_differ_in_hare_and_tortoise_alone() -> None:
         ["der_ht", "der"],
         ["der_ht --replay.ratio 4", "der --replay.ratio 4"],
         ["der_ht --resets.every 9 --tortoise.decay 0.9", "der"],
+        ["der_ht --name slow --tortoise.decay 0.99", "der"],
     ]
 
 

@@ -77,10 +77,10 @@ def without_ht(agent: str) -> str | None:
 
 
 def _differ_in_ht(label: str, base: str) -> bool:
-    """Whether two labels, agent and flags, differ in Hare & Tortoise and its own settings alone."""
+    """Whether two labels, agent and flags, differ in Hare & Tortoise, its own settings and its --name alone."""
     (agent, *flags), (other, *others) = (text.split(" --") for text in (label, base))
     kept = [flag for flag in flags if not flag.startswith(("tortoise.", "resets."))]
-    return without_ht(agent) == other and kept == others
+    return without_ht(agent) == other and others in (kept, [flag for flag in kept if not flag.startswith("name ")])
 
 
 def pairs(compared: Comparison) -> pd.DataFrame:

@@ -20,7 +20,7 @@ def families(labels: list[str]) -> pd.DataFrame:
 
     What is no base of others, and has none among them, is of the base "".
     """
-    known = {label: found for label in labels if (found := base_of(label)) is not None and found[0] in labels}
+    known = {label: found for label in labels if (found := base_of(label, labels)) is not None and found[0] in labels}
     bases = {base for base, _, _ in known.values()}
     alone = {label: (label if label in bases else "", label, "") for label in labels}
     rows = [(label, base, family, method) for label, (base, method, family) in (alone | known).items()]

@@ -13,8 +13,9 @@ from envs.games import find_game
 from experiment import sums
 from experiment.command import UserError, user_errors
 from experiment.files import parse_json, read_json, read_table, whole
-from experiment.folder import CONFIG, filled
+from experiment.folder import CONFIG
 from experiment.outside import require
+from experiment.settings import filled
 
 AGENTS = "agents.csv"  # beside tables of runs: every setting of each agent in them
 COLUMNS = ("agent", "flags", "setting", "value")  # the value as JSON
@@ -40,12 +41,14 @@ def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         agent, game, seed, config = str(told["agent"]), str(told["game"]), told["seed"], {**told["config"]}
         # Compiled or captured, the arithmetic is the same.
         precision, lanes = told.get("execution", {}).get("precision", "float32"), told.get("num_lanes", 1)
-        imports = told.get("imports", {})
+        imports, name = told.get("imports", {}), str(told.get("name", ""))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{file} holds no settings of a run") from error
     require(imports, file.parent)
     with user_errors(str(file)):
         settings = _complete(agent, flat(config))
+        if name:
+            settings["name"] = name
         if lanes != 1:
             settings["num-lanes"] = lanes
         if precision != "float32":
