@@ -14,12 +14,13 @@ from agents.catalogue import AGENTS, TABLES, fill, find_agent, help_text, parts
 from agents.config import AgentConfig
 from agents.execution import AUTO, Execution
 from agents.schedules import updates_due
-from envs.games import find_game
+from envs.games import GAMES, find_game
+from experiment import outside
 from experiment.command import UserError, parse, peek, say, user_errors
 from experiment.files import shown
 from experiment.help import answer
 from experiment.outside import Imports, asked_for, bring_in, hint, used
-from experiment.start import start
+from experiment.start import say_next, start
 from flags import GUIDE, lacking
 from hare_tortoise.ranges import Range, Seed, check, require
 
@@ -171,10 +172,22 @@ class Run:
             result = f"score {score['score']:,.1f}, hns {find_game(self.game).normalised(score['score']):.3f}"
         return f"{self.variant} on {self.game}: {result} ({self.folder})"
 
+    def following(self, scored: bool) -> dict[str, list[str]]:
+        """What can be typed when the run has ended, with a score or without, by what it does."""
+        imports = outside.flags(self.imports)
+        protocol = {"--env-steps": (self.env_steps, Run.env_steps), "--episodes": (self.eval_episodes, Run.eval_episodes)}
+        other = [word for flag, (ours, usual) in protocol.items() if ours != usual for word in (flag, str(ours))]
+        other += [] if self.game in GAMES else ["--games", self.game]
+        film = ["python", "eval.py", str(self.folder), "--episodes", "0", "--video", "film.mp4", *imports]
+        report = ["python", "-m", "analysis.report", str(self.out), "--incomplete", *other, *imports]
+        return {"film it": film, **({"compare": report} if scored else {})}
+
 
 def main(argv: Sequence[str]) -> None:
     """Train as the command line `argv` asks for: python train.py."""
-    start(read_command_line(argv), "train", PACKAGES)
+    asked = read_command_line(argv)
+    score = start(asked, "train", PACKAGES)
+    say_next(**asked.following(score is not None))
 
 
 def fix_workspaces() -> None:

@@ -1,7 +1,8 @@
 """A run from its command line to its last line. No torch here: it is loaded with the loop, if there is anything to do."""
 
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -28,8 +29,10 @@ class Asked(Protocol):
     outcome: Callable[[dict[str, Any] | None], str]
 
 
-def start(asked: Asked, loop: str, packages: tuple[str, ...]) -> None:
+def start(asked: Asked, loop: str, packages: tuple[str, ...]) -> dict[str, Any] | None:
     """Make the run that is `asked` for, or what is left of it, unless its folder holds it finished; say what it came to.
+
+    What score.json holds; None without an evaluation.
 
     `loop` is the module whose `Training` trains. It and all that it imports are loaded before that, so that the run is of one
     state of the code, whatever is edited meanwhile. The result depends on the versions of `packages`.
@@ -45,3 +48,11 @@ def start(asked: Asked, loop: str, packages: tuple[str, ...]) -> None:
             training, session = (import_module(name) for name in (loop, "experiment.session"))
             score = session.Session(asked, folder, signals, made).carry_out(training.Training)
     say(asked.outcome(score), sys.stdout)
+    return score
+
+
+def say_next(**commands: Sequence[object]) -> None:
+    """Say what can be typed next, a line for each purpose; indented, so that who wants the last line passes them over."""
+    width = max(map(len, commands)) + 1
+    for purpose, words in commands.items():
+        say(f"  {f'{purpose}:':{width}} {shlex.join(map(str, words))}", sys.stdout)

@@ -10,8 +10,8 @@ import tyro
 
 from experiment.command import UserError, nearest, parse, peek, user_errors
 from experiment.help import Guide, answer
-from experiment.outside import Imports, asked_for, bring_in, hint, used
-from experiment.start import start
+from experiment.outside import Imports, asked_for, bring_in, flags, hint, used
+from experiment.start import say_next, start
 from hare_tortoise.ranges import Range, Seed, check, require
 from supervised.methods import EVERYTHING, FORMER, TABLES, fill
 from supervised.settings import Config
@@ -134,7 +134,10 @@ class Run:
 
 def main(argv: Sequence[str]) -> None:
     """Make the run that the command line `argv` asks for: python -m supervised.train."""
-    start(read_command_line(argv), "supervised.train", PACKAGES)
+    asked = read_command_line(argv)
+    start(asked, "supervised.train", PACKAGES)
+    tables = ["python", "-m", "supervised.report", asked.out, "--collect", asked.out]
+    say_next(compare=[*tables, *flags(asked.imports)])
 
 
 def read_command_line(argv: Sequence[str]) -> Run:

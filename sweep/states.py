@@ -91,6 +91,6 @@ def _share(run: Run) -> float:
 
 
 def last_words(run: Run) -> str:
-    """The last line of the cell's log, and where it is."""
-    lines = [line.strip() for line in tail(log_of(run)) if line.strip()]
+    """The last line of the cell's log but for the indented ones, which say what can be typed next; and where it is."""
+    lines = [line.strip() for line in tail(log_of(run)) if line.strip() and not line.startswith("  ")]
     return f"{lines[-1][:120]} ({log_of(run)})" if lines else "no log"
