@@ -14,6 +14,7 @@ import experiment.interrupt  # noqa: F401  the first of all imports: it answers 
 # isort: split
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -179,7 +180,8 @@ def main(argv: list[str]) -> None:
     unfinished = len(looks) - others[State.FINISHED] - ends["finished"]
     if unfinished:
         raise UserError(f"{unfinished} of {len(looks)} runs are not finished; the same command goes on with them", code=1)
-    say(f"all {len(looks)} runs are finished: python -m analysis.report {asked.out}")
+    compare = looks[0].run.following(scored=True)["compare"]
+    say(f"all {len(looks)} runs are finished: {shlex.join(compare)}")
 
 
 def carry_out(asked: Here, flags: Sequence[str], todo: Sequence[Look]) -> Counter[str]:
