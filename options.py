@@ -34,7 +34,7 @@ PACKAGES = ("torch", "ale-py", "gymnasium", "numpy")  # that a score depends on
 
 @dataclass(frozen=True)
 class Run:
-    """Train one agent on one game, evaluate it, and keep everything in OUT/AGENT[+NAME]/GAME/seedN."""
+    """Train one agent on one game, evaluate it, and keep everything in OUT/AGENT[+TAG]/GAME/seedN."""
 
     game: str = "Pong"
     """one of the 26 games, or Catch, a toy"""
