@@ -20,7 +20,7 @@ GUIDE = Guide(
         "what is trained": ("game", "agent", "seed", "env_steps", "num_lanes", "imports"),
         "how it is judged": ("eval_episodes",),
         "where it is kept": ("out", "name", "fresh", "checkpoint_every"),
-        "how it is watched": ("wandb", "log_every", "measure_every", "hessian_rounds"),
+        "how it is watched": ("wandb", "wandb_project", "tensorboard", "log_every", "measure_every", "hessian_rounds"),
         "how fast it computes": ("device", "execution"),
         "the network": ("encoder", "head", "initialisation", "augmentation", "prediction"),
         "what is learnt": ("target", "replay", "exploration"),

@@ -19,6 +19,7 @@ from experiment import outside
 from experiment.command import UserError, parse, peek, say, user_errors
 from experiment.files import shown
 from experiment.help import answer
+from experiment.on_wandb import Mode, usual_mode, usual_project
 from experiment.outside import Imports, asked_for, bring_in, hint, used
 from experiment.start import say_next, start
 from flags import GUIDE, lacking
@@ -54,8 +55,12 @@ class Run:
     """keeps a variant of the agent apart, in OUT/AGENT+TAG"""
     eval_episodes: Counted = 100
     """games at the end, whose mean return is the score"""
-    wandb: Literal["off", "offline", "online"] = "off"
+    wandb: Mode = dataclasses.field(default_factory=usual_mode)
     """mirror the metrics to Weights & Biases"""
+    wandb_project: str = dataclasses.field(default_factory=usual_project)
+    """the project there; WANDB_PROJECT, and WANDB_MODE for --wandb, stand for what is not given"""
+    tensorboard: bool = False
+    """write event files for TensorBoard to the run folder"""
     log_every: CountedFrom1 = 1_000
     """env steps between two rows of metrics"""
     checkpoint_every: CountedFrom1 = 10_000
@@ -160,10 +165,11 @@ class Run:
             "config": dataclasses.asdict(self.config),
         }
 
-    def mirror(self) -> dict[str, str]:
+    def mirror(self) -> dict[str, Any]:
         """How Weights & Biases shows the run: the seeds of a sweep side by side."""
-        group = f"{self.variant}-{self.game}"
-        return {"project": "hare-and-tortoise", "group": group, "name": f"{group}-seed{self.seed}"}
+        group, (base, methods) = f"{self.variant}-{self.game}", parts(self.agent)
+        tags = [base, *methods, self.game, *([self.name] if self.name else [])]
+        return {"project": self.wandb_project, "group": group, "name": f"{group}-seed{self.seed}", "tags": tags}
 
     def outcome(self, score: dict[str, Any] | None) -> str:
         """The last line of a run with this `score`, None if it was not evaluated."""

@@ -20,6 +20,7 @@ if __name__ == "__main__":
 import time
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from agents.measures import measure
 from agents.schedules import updates_due
 from envs.lanes import SIDE, Step
 from envs.make import make_lanes
-from eval import evaluate, summary
+from eval import evaluate, film, summary
 from experiment.command import say, user_errors
 from experiment.past import Past
 from experiment.progress import Progress
@@ -41,6 +42,8 @@ from replay.batch import Rule, Window
 from replay.buffer import ReplayBuffer
 from replay.stack import FrameStack
 from replay.upload import Upload
+
+LONGEST_FILM = 4_500  # env steps that the film for a viewer shows at most
 
 
 class Training:
@@ -139,6 +142,10 @@ class Training:
             "played_by": "tortoise" if asked.config.tortoise.acts else "hare",
             "evaluation_hours": round((time.monotonic() - began) / 3600, 4),
         }
+
+    def film(self, path: Path) -> None:
+        """Film a game, or its first five minutes. UserError if that fails."""
+        film(self.agent, self.asked.game, self.asked.seed, path, LONGEST_FILM)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the run depends on. The emulators and the rows of the replay are made again from the actions."""

@@ -66,7 +66,7 @@ def _program(path: Path) -> str:
     try:
         import imageio_ffmpeg
     except ModuleNotFoundError:
-        raise UserError("--video needs imageio-ffmpeg: pip install -e '.[video]'") from None
+        raise UserError("a film needs imageio-ffmpeg: pip install -e '.[video]'") from None
     if not path.absolute().parent.is_dir():
         raise UserError(f"--video: there is no folder {path.absolute().parent}")
     try:

@@ -22,6 +22,8 @@ CONFIG = "config.json"
 SCORE = "score.json"
 CHECKPOINT = "checkpoint.pt"
 METRICS = "metrics.jsonl"
+FILM = "eval.mp4"
+EVENTS = "events.out.tfevents.*"  # of TensorBoard
 BESIDE = "beside"  # in score.json
 LOOKS = 10  # times that a held lock is tried again, 50 ms apart
 
@@ -120,7 +122,8 @@ class RunFolder:
     def begin(self, settings: dict[str, Any], made: dict[str, Any]) -> None:
         """Delete what an earlier run left and write config.json; `made` tells how the run is made (commit, device)."""
         checkpoint = self.path / CHECKPOINT
-        for path in (self.path / SCORE, older(checkpoint), checkpoint, self.path / METRICS):
+        viewed = [self.path / METRICS, self.path / FILM, *self.path.glob(EVENTS)]
+        for path in (self.path / SCORE, older(checkpoint), checkpoint, *viewed):
             with writing(path):
                 path.unlink(missing_ok=True)  # the configuration stays until there is another: what is left belongs to it
         self._write_config(settings, made, [])

@@ -1,4 +1,4 @@
-"""Metrics: metrics.jsonl is the source of truth; wandb may mirror it."""
+"""Metrics: metrics.jsonl is the source of truth; viewers show copies of it."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from experiment.mirror import Mirror
 
 
 class Metrics:
-    """Appends rows to a JSON-lines file. `mirror` None, or the keyword arguments of wandb.init, among them `mode` and `dir`.
+    """Appends rows to a JSON-lines file, and to each of `mirrors`, a list that is empty at first.
 
     `clock` is what rows are counted by: env_step, or update where there is no environment.
 
@@ -21,9 +21,7 @@ class Metrics:
     after a checkpoint will be written again. UserError if there is less, or if it is not what was written.
     """
 
-    def __init__(
-        self, path: Path, mirror: dict[str, Any] | None = None, kept: dict[str, Any] | int = 0, clock: str = "env_step"
-    ) -> None:
+    def __init__(self, path: Path, kept: dict[str, Any] | int = 0, clock: str = "env_step") -> None:
         self._path, self._clock = path, clock
         mark = kept if isinstance(kept, dict) else {"bytes": kept}
         before = self._checked(mark) if mark["bytes"] else b""
@@ -33,7 +31,7 @@ class Metrics:
             self._file = path.open("a", buffering=1, encoding="utf-8")  # a row is whole on the disk or not there
             self._file.truncate(mark["bytes"])
             self._file.seek(0, os.SEEK_END)
-        self._mirror = Mirror(mirror, clock) if mirror else None
+        self.mirrors: list[Mirror] = []
 
     def _checked(self, mark: dict[str, Any]) -> bytes:
         """The part of the file that `mark` marks. UserError if it is not there as it was."""
@@ -55,8 +53,8 @@ class Metrics:
         except OSError as error:
             raise self._lost(error) from error
         self._sum.update(line.encode())
-        if self._mirror is not None:
-            self._mirror.log({self._clock: time, **{f"{kind}/{key}": value for key, value in values.items()}}, self._rows)
+        for mirror in self.mirrors:
+            mirror.log(kind, time, values, self._rows)
         self._rows += 1
 
     def mark(self) -> dict[str, Any]:
@@ -73,9 +71,9 @@ class Metrics:
         return UserError(f"cannot write {self._file.name}: {error.strerror}; {kept}", code=1)
 
     def close(self) -> None:
-        """Finish the mirror and close the file. UserError, code 1, if the disk is full."""
-        if self._mirror is not None:
-            self._mirror.finish()
+        """Finish the mirrors and close the file. UserError, code 1, if the disk is full."""
+        for mirror in self.mirrors:
+            mirror.finish()
         try:
             self._file.close()
         except OSError as error:  # a row that could not be written is tried once more

@@ -1,84 +1,53 @@
-"""Metrics as Weights & Biases shows them: a copy, and whatever fails there is one line and no reason for a run to fail."""
+"""What a viewer shows of a run is a copy of its metrics: whatever fails there is one line and no reason for a run to fail."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from experiment.command import UserError, first_line, say
-from experiment.folder import RunFolder
-
-PATIENCE = 30  # seconds to wait for the network, unless WANDB_INIT_TIMEOUT says another number
-KEY = "--wandb online needs a key: `wandb login` asks for it once; --wandb offline needs none"
-
-
-def require_key() -> None:
-    """UserError if wandb has no key: it would ask for one, or train for hours without being seen."""
-    wandb = _wandb()
-    try:
-        has_key = wandb.login(prompt=False, verify=False)
-    except TypeError:  # versions that cannot be told not to ask
-        has_key = bool(wandb.api.api_key)
-    except Exception as error:  # a key that can be none
-        raise UserError(f"--wandb online: {first_line(error, type(error).__name__)}") from error
-    if not has_key:
-        raise UserError(KEY)
-
-
-def mirrored(mode: str, where: dict[str, str], folder: RunFolder, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """The arguments of wandb.init for the run in `folder`, None if `mode` is off. A continued run keeps its id.
-
-    `where` has project, name and perhaps group. The environment's WANDB_PROJECT replaces that project; WANDB_ENTITY and
-    WANDB_TAGS are read by wandb itself.
-    """
-    if mode == "off":
-        return None
-    where = where | ({"project": os.environ["WANDB_PROJECT"]} if os.environ.get("WANDB_PROJECT") else {})
-    place = {"id": folder.wandb_id(), "resume": "allow", "dir": str(folder.path)}
-    return {"mode": mode, **where, **place, "config": settings}
 
 
 class Mirror:
-    """A run of wandb, or nothing if it cannot be started."""
+    """Rows of metrics and, at the end, a score, shown by a viewer; nothing more once something failed."""
 
-    def __init__(self, arguments: dict[str, Any], clock: str) -> None:
-        """`arguments` of wandb.init, among them `mode` and `dir`; without a network an online run becomes an offline one."""
-        self._clock, self._run = clock, None
-        if arguments["mode"] == "online":
-            why = _failure(self._start, arguments)
-            if why is None:
-                return
-            say(f"wandb is offline for this run ({why}); later: wandb sync {arguments['dir']}/wandb/offline-run-*")
-            _failure(lambda: _wandb().teardown())  # else the run's name is in use
-        self._attempt(self._start, arguments | {"mode": "offline"})
+    name: str
+    films = False  # whether it shows films
 
-    def log(self, values: dict[str, Any], row: int) -> None:
-        """Row number `row` of the run, counted over all its processes: what is written again is shown once."""
-        if self._run is not None:
-            self._attempt(self._run.log, values, step=row)
+    def __init__(self) -> None:
+        self.on = True
+
+    def log(self, kind: str, time: int, values: dict[str, Any], row: int) -> None:
+        """Show a row of `kind` at `time` of the run's clock; it is number `row` of the run, counted over all its processes."""
+        self._attempt(self._log, kind, time, values, row)
+
+    def conclude(self, score: dict[str, float], film: Path | None) -> None:
+        """Show what the run came to, and perhaps a film of a game."""
+        self._attempt(self._conclude, score, film)
 
     def finish(self) -> None:
         """Send what is left."""
-        if self._run is not None:
-            self._attempt(self._run.finish)
+        self._attempt(self._finish)
 
-    def _start(self, arguments: dict[str, Any]) -> None:
-        wandb = _wandb()
-        patience = {} if "WANDB_INIT_TIMEOUT" in os.environ else {"init_timeout": PATIENCE}
-        run = wandb.init(**arguments, settings=wandb.Settings(silent=True, **patience))
-        run.define_metric("*", step_metric=self._clock)
-        self._run = run
+    def _log(self, kind: str, time: int, values: dict[str, Any], row: int) -> None:
+        raise NotImplementedError
 
-    def _attempt(self, call: Callable[..., object], *arguments: Any, **named: Any) -> None:
+    def _conclude(self, score: dict[str, float], film: Path | None) -> None:
+        """By default the rows have told it."""
+
+    def _finish(self) -> None:
+        raise NotImplementedError
+
+    def _attempt(self, call: Callable[..., object], *arguments: Any) -> None:
         """Call, or end the mirror with one line."""
-        if (why := _failure(call, *arguments, **named)) is not None:
-            say(f"wandb is off for this run: {why}")
-            self._run = None
+        if self.on and (why := failure(call, *arguments)) is not None:
+            say(f"{self.name} is off for this run: {why}")
+            self.on = False
 
 
-def _failure(call: Callable[..., object], *arguments: Any, **named: Any) -> str | None:
+def failure(call: Callable[..., object], *arguments: Any) -> str | None:
     """Call; why that failed, None if it did not. UserError if a signal ends the program."""
     try:
-        call(*arguments, **named)
+        call(*arguments)
     except UserError:
         raise
     except (Exception, SystemExit) as error:
@@ -86,10 +55,19 @@ def _failure(call: Callable[..., object], *arguments: Any, **named: Any) -> str 
     return None
 
 
-def _wandb() -> Any:
-    """The module, told to say nothing: it prints advice on libraries for language models to whoever has a package `agents`."""
-    os.environ.setdefault("WANDB_DISABLE_WEAVE", "true")
-    os.environ.setdefault("WANDB_SILENT", "true")
-    import wandb  # takes a second
+def flat(kind: str, values: dict[str, Any]) -> dict[str, Any]:
+    """`values` by the names that viewers sort into panels: train/loss, and plasticity_layers/encoder.0/weight_norm."""
+    named: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            named |= {f"{kind}_{key}/{name}": leaf for name, leaf in _leaves(value)}
+        else:
+            named[f"{kind}/{key}"] = value
+    return named
 
-    return wandb
+
+def _leaves(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What nested dicts hold, each by its path."""
+    for key, value in values.items():
+        inner = _leaves(value) if isinstance(value, dict) else [("", value)]
+        yield from ((f"{key}/{name}" if name else key, leaf) for name, leaf in inner)

@@ -4,16 +4,18 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
 from experiment.checkpoint import load_checkpoint, save_checkpoint
-from experiment.command import DivergenceError
+from experiment.command import DivergenceError, UserError, say
 from experiment.device import choose_device, device_name, keep_freed_memory, keep_threads, require_same_type
-from experiment.folder import CHECKPOINT, METRICS, RunFolder, kept_checkpoint
+from experiment.folder import CHECKPOINT, FILM, METRICS, RunFolder, kept_checkpoint
 from experiment.metrics import Metrics
-from experiment.mirror import mirrored
+from experiment.on_tensorboard import TensorBoard
+from experiment.on_wandb import WandbRun, arguments_of
 from experiment.provenance import commit_at_start, moved
 from experiment.signals import Signals
 from experiment.start import Asked
@@ -26,6 +28,7 @@ class Training(Protocol):
     time: int  # how far it is, by the clock of its run
     learn: Callable[["Session"], None]
     score: Callable[["Session"], dict[str, Any] | None]  # None without an evaluation
+    film: Callable[[Path], object] | None  # films a game, where there are games; UserError if that fails
     diverged: Callable[[], tuple[str, int] | None]  # which loss was not finite, and its update
     state_dict: Callable[[], dict[str, Any]]
     load_state_dict: Callable[[dict[str, Any]], None]
@@ -58,7 +61,11 @@ class Session:
                     training.learn(self)
                 hours = {"hours": round(self.seconds / 3600, 4)}
                 score = training.score(self)
-                return None if score is None else self._finish(score | hours)
+                if score is None:
+                    return None
+                whole = self._finish(score | hours)
+                self._show(whole)
+                return whole
 
     def _kept(self) -> dict[str, Any] | None:
         """The last checkpoint, None if the run begins. UserError if it is of another run or type of device.
@@ -84,9 +91,17 @@ class Session:
             self.folder.go_on(settings, self._made | {"device": self._device_name, self.asked.clock: training.time})
         else:
             self.folder.begin(settings, self._made | {"device": self._device_name})
-        mirror = mirrored(self.asked.wandb, self.asked.mirror(), self.folder, settings)
-        self.metrics = Metrics(self.folder.path / METRICS, mirror, kept, self.asked.clock)
+        self.metrics = Metrics(self.folder.path / METRICS, kept, self.asked.clock)
+        self._begin_mirrors(settings)
         self._began = time.monotonic() - seconds
+
+    def _begin_mirrors(self, settings: dict[str, Any]) -> None:
+        """Let the viewers that are asked for show the metrics."""
+        asked, mirrors = self.asked, self.metrics.mirrors
+        if asked.tensorboard:
+            mirrors.append(TensorBoard(self.folder.path / METRICS, asked.clock, settings))
+        if asked.wandb != "off":
+            mirrors.append(WandbRun(arguments_of(asked.wandb, asked.mirror(), self.folder, settings), asked.clock))
 
     @property
     def seconds(self) -> float:
@@ -125,3 +140,23 @@ class Session:
         whole = {**score, **commits, "device": self._device_name}
         self.folder.write_score(whole)
         return whole
+
+    def _show(self, score: dict[str, Any]) -> None:
+        """Let the viewers show the numbers of `score`, and a film where one of them shows films."""
+        films = any(mirror.on and mirror.films for mirror in self.metrics.mirrors)
+        film = self._filmed() if films and self._training.film is not None else None
+        numbers = {name: value for name, value in score.items() if isinstance(value, int | float)}
+        for mirror in self.metrics.mirrors:
+            mirror.conclude(numbers, film)
+
+    def _filmed(self) -> Path | None:
+        """The film of a game; None, with a note, if there can be none. The score is written by then."""
+        path = self.folder.path / FILM
+        try:
+            self._training.film(path)
+        except UserError as error:
+            if self._signals.asked is not None:  # it is a signal's, which ends the program
+                raise
+            say(f"note: no film is shown: {error}")
+            return None
+        return path

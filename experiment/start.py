@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 
 from experiment.command import say
 from experiment.folder import RunFolder
-from experiment.mirror import require_key
+from experiment.on_tensorboard import require_tensorboard
+from experiment.on_wandb import Mode, require_key
 from experiment.provenance import provenance
 from experiment.signals import Signals
 
@@ -18,14 +19,15 @@ class Asked(Protocol):
     """What a command line asks for: `Run` of options.py or of supervised/options.py, where each of these is described."""
 
     device: Literal["auto", "cpu", "cuda"]
-    wandb: Literal["off", "offline", "online"]
+    wandb: Mode
+    tensorboard: bool
     fresh: bool
     clock: str
     apart: str
     folder: Path
     identity: Callable[[], dict[str, Any]]
     going_on: Callable[[dict[str, Any]], Any]
-    mirror: Callable[[], dict[str, str]]
+    mirror: Callable[[], dict[str, Any]]
     outcome: Callable[[dict[str, Any] | None], str]
 
 
@@ -45,6 +47,8 @@ def start(asked: Asked, loop: str, packages: tuple[str, ...]) -> dict[str, Any] 
             made = provenance(packages)  # the commit is taken before more of the code is read
             if asked.wandb == "online":
                 require_key()
+            if asked.tensorboard:
+                require_tensorboard()
             training, session = (import_module(name) for name in (loop, "experiment.session"))
             score = session.Session(asked, folder, signals, made).carry_out(training.Training)
     say(asked.outcome(score), sys.stdout)

@@ -10,6 +10,7 @@ import tyro
 
 from experiment.command import UserError, nearest, parse, peek, user_errors
 from experiment.help import Guide, answer
+from experiment.on_wandb import Mode, usual_mode, usual_project
 from experiment.outside import Imports, asked_for, bring_in, flags, hint, used
 from experiment.start import say_next, start
 from hare_tortoise.ranges import Range, Seed, check, require
@@ -19,6 +20,7 @@ from supervised.sources import SOURCES
 from supervised.studies import MODELS, STUDIES, compose, help_text
 
 CONFIG = Config()
+PROJECT = "hare-and-tortoise-supervised"  # at Weights & Biases
 PACKAGES = ("torch", "numpy")  # that an accuracy depends on
 Counted = Annotated[int, Range("[1, 100_000_000]")]
 GUIDE = Guide(
@@ -33,7 +35,7 @@ GUIDE = Guide(
     groups={
         "what is trained": ("study", "point", "dataset", "model", "method", "seed", "images", "data_dir", "imports"),
         "where it is kept": ("out", "fresh", "checkpoint_every"),
-        "how it is watched": ("wandb", "evaluations", "hessian_rounds"),
+        "how it is watched": ("wandb", "wandb_project", "tensorboard", "evaluations", "hessian_rounds"),
         "how fast it computes": ("device", "precision"),
         "the tasks": ("protocol", "augmentation"),
         "the network": ("network",),
@@ -77,8 +79,12 @@ class Run:
     """where run folders are kept"""
     checkpoint_every: Counted = 5_000
     """updates between two checkpoints; there is one after each task too"""
-    wandb: Literal["off", "offline", "online"] = "off"
+    wandb: Mode = dataclasses.field(default_factory=usual_mode)
     """mirror the metrics to Weights & Biases"""
+    wandb_project: str = dataclasses.field(default_factory=lambda: usual_project(PROJECT))
+    """the project there; WANDB_PROJECT, and WANDB_MODE for --wandb, stand for what is not given"""
+    tensorboard: bool = False
+    """write event files for TensorBoard to the run folder"""
     fresh: bool = False
     """start over; deletes what the folder holds"""
     imports: Imports = ()
@@ -120,10 +126,12 @@ class Run:
             "config": dataclasses.asdict(self.config),
         }
 
-    def mirror(self) -> dict[str, str]:
-        """How Weights & Biases shows the run."""
-        name = "-".join(map(str, (self.method, self.study, self.point, self.dataset, self.model, self.seed)))
-        return {"project": "hare-and-tortoise-supervised", "name": name}
+    def mirror(self) -> dict[str, Any]:
+        """How Weights & Biases shows the run: the seeds of a study side by side."""
+        parts = (self.method, self.study, self.point, self.dataset, self.model)
+        group = "-".join(parts)
+        names = {"group": group, "name": f"{group}-seed{self.seed}"}
+        return {"project": self.wandb_project, **names, "tags": [*parts]}
 
     def outcome(self, score: dict[str, Any]) -> str:
         """The last line of a run with this `score`."""

@@ -133,6 +133,8 @@ class Training:
         if self.done == self.lengths[self.position]:
             self.finals.append({"update": self.time, **row})
 
+    film = None  # there are no games
+
     def diverged(self) -> tuple[str, int] | None:
         """Whether a loss was not finite: in words, and after how many updates that is known."""
         return (f"a loss before update {self.time}", self.time) if self.learner.broken() else None

@@ -10,7 +10,7 @@ import wandb
 
 import train
 from experiment.metrics import Metrics
-from experiment.mirror import KEY, PATIENCE, Mirror, mirrored, require_key
+from experiment.on_wandb import KEY, PATIENCE, WandbRun, require_key
 from tests.test_command_line import refuse
 from tests.toy_run import TOY, run_folder
 
@@ -31,13 +31,14 @@ class Run:
     """Stands for a run of wandb; keeps what it was given."""
 
     def __init__(self, fails: type[BaseException] | None = None) -> None:
-        self.rows: list[tuple[int, dict[str, Any]]] = []
+        self.rows: list[tuple[int | None, dict[str, Any]]] = []
+        self.summary: dict[str, float] = {}
         self.fails = fails
 
     def define_metric(self, *_: object, **__: object) -> None:
         pass
 
-    def log(self, values: dict[str, Any], step: int) -> None:
+    def log(self, values: dict[str, Any], step: int | None = None) -> None:
         if self.fails is not None:
             raise self.fails(1)
         self.rows.append((step, values))
@@ -45,6 +46,13 @@ class Run:
     def finish(self) -> None:
         if self.fails is not None:
             raise self.fails(1)
+
+
+def metrics_of(folder: Path, kept: dict[str, Any] | int = 0) -> Metrics:
+    """The metrics of a run in `folder`, which wandb mirrors."""
+    metrics = Metrics(folder / "metrics.jsonl", kept)
+    metrics.mirrors.append(WandbRun(arguments(folder), "env_step"))
+    return metrics
 
 
 def arguments(place: Path, mode: str = "offline") -> dict[str, Any]:
@@ -78,8 +86,8 @@ def test_without_a_network_the_run_is_kept_offline(
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")
     wandb.teardown()
-    mirror = Mirror(arguments(tmp_path, "online"), "env_step")
-    mirror.log({"env_step": 1}, 0)
+    mirror = WandbRun(arguments(tmp_path, "online"), "env_step")
+    mirror.log("train", 1, {"loss": 1.0}, 0)
     mirror.finish()
     told = capsys.readouterr().err
     assert told.count("\n") == 1
@@ -91,9 +99,9 @@ def test_without_a_network_the_run_is_kept_offline(
 def test_the_network_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[Any] = []
     monkeypatch.setattr("wandb.init", lambda **given: asked.append(given["settings"].init_timeout) or Run())
-    Mirror(arguments(tmp_path), "env_step")
+    WandbRun(arguments(tmp_path), "env_step")
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "7")
-    Mirror(arguments(tmp_path), "env_step")
+    WandbRun(arguments(tmp_path), "env_step")
     assert asked == [PATIENCE, wandb.Settings().init_timeout]
     assert PATIENCE < 90
 
@@ -103,7 +111,7 @@ def test_what_fails_within_is_one_line(
     fails: type[BaseException], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wandb.init", lambda **_: Run(fails))
-    metrics = Metrics(tmp_path / "metrics.jsonl", arguments(tmp_path))
+    metrics = metrics_of(tmp_path)
     metrics.log("train", 1, {"loss": 1.0})
     metrics.log("train", 2, {"loss": 1.0})
     metrics.close()
@@ -115,14 +123,13 @@ def test_steps_go_on_where_the_checkpoint_was(tmp_path: Path, monkeypatch: pytes
     """A row that is written again has the number that it had."""
     runs: list[Run] = []
     monkeypatch.setattr("wandb.init", lambda **_: runs.append(Run()) or runs[-1])
-    path = tmp_path / "metrics.jsonl"
-    metrics = Metrics(path, arguments(tmp_path))
+    metrics = metrics_of(tmp_path)
     metrics.log("train", 10, {"loss": 1.0})
     metrics.log("episode", 10, {"return": 2.0})
     kept = metrics.mark()
     metrics.log("train", 20, {"loss": 3.0})
     metrics.close()
-    again = Metrics(path, arguments(tmp_path), kept)
+    again = metrics_of(tmp_path, kept)
     again.log("train", 20, {"loss": 3.0})
     again.log("train", 30, {"loss": 4.0})
     again.close()
@@ -144,23 +151,19 @@ def test_a_mirror_goes_on_under_its_own_name(tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_wandb_reads_itself_and_what_it_says(tmp_path: Path) -> None:
-    """Entity and tags are honoured, and a package called agents is not taken for one of language models."""
+    """The entity is honoured, and a package called agents is not taken for one of language models."""
     code = (
         "import sys, types; sys.modules['agents'] = types.ModuleType('agents')\n"
-        "from experiment.mirror import Mirror\n"
-        f"mirror = Mirror({arguments(tmp_path)}, 'env_step')\n"
-        "print(mirror._run.entity, mirror._run.tags)\nmirror.finish()"
+        "from experiment.on_wandb import WandbRun\n"
+        f"mirror = WandbRun({arguments(tmp_path)}, 'env_step')\n"
+        "print(mirror._run.entity)\nmirror.finish()"
     )
     told = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PATH": "", "HOME": str(tmp_path), "WANDB_ENTITY": "us", "WANDB_TAGS": "a,b"},
+        env={"PATH": "", "HOME": str(tmp_path), "WANDB_ENTITY": "us"},
         cwd=Path(__file__).parent.parent,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert (told.stdout, told.stderr) == ("us ('a', 'b')\n", "")
-
-
-def test_no_mirror() -> None:
-    assert mirrored("off", {}, None, {}) is None  # type: ignore[arg-type]
+    assert (told.stdout, told.stderr) == ("us\n", "")
