@@ -12,7 +12,7 @@ from torch import Tensor
 from agents.config import AgentConfig
 from agents.engine import Captured, casting, prepare, settle
 from agents.execution import AUTO, Execution
-from agents.objective import Clocks, Objective, draw, objective
+from agents.objective import Clocks, Objective, draw, look, objective
 from agents.schedules import anneal, annealed
 from agents.tally import Tally, note_
 from hare_tortoise.network import check
@@ -63,9 +63,9 @@ class Agent:
         self.epsilon = config.exploration.epsilon.start
         self._tally = Tally(self.device)
         self._objective = prepare(objective, execution, self.device)
-        # On a CPU a compiled draw is slower: its copies of frames are taken apart (docs/log.md).
+        # On a CPU a compiled look is slower: its copies of frames are taken apart (docs/log.md).
         around = execution if self.device.type == "cuda" else replace(execution, compiled=False)
-        self._draw, self._note = (prepare(part, around, self.device) for part in (draw, note_))
+        self._look, self._note = (prepare(part, around, self.device) for part in (look, note_))
         self._graphs: dict[Hashable, Captured] = {}
         self._seen: dict[torch.Size, Tensor] = {}  # where a graph reads the frames to act on
 
@@ -146,13 +146,13 @@ class Agent:
         """One gradient step on one batch, which gets new priorities; its states s_t, float32 [B, 4, 84, 84]."""
         assert self._step is not None, "this agent does not learn"
         assert self.optimizer is not None
-        generators = replay.generator, self._learning
-        batch, states, noise = self._draw(self.config, (self.hare, self.tortoise), replay, self._first, self.clocks, generators)
+        chance = draw(self.config, (self.hare, self.tortoise), replay.generator, self._learning)
+        batch, states = self._look(self.config, replay, self._first, self.clocks, chance)
         passes: list[Objective] = []
 
         def loss() -> Tensor:
             with casting(self.execution, self.device):
-                found = self._objective(self.config, self.hare, self.tortoise, batch, states, noise)
+                found = self._objective(self.config, self.hare, self.tortoise, batch, states, chance.noise)
             passes.append(found._replace(loss=found.loss.detach()))
             return found.loss
 

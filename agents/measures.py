@@ -7,11 +7,11 @@ from torch import Tensor
 
 from agents.agent import Agent
 from agents.engine import casting
-from agents.objective import draw, objective
+from agents.objective import draw, look, objective
 from hare_tortoise.measure import activations, of_loss, of_units, of_weights, to_row
 from hare_tortoise.step import weight_penalty
 from networks.augment import observe
-from replay.batch import Sampler, first_frames
+from replay.batch import Sampler, first_frames, uniform
 
 SIZE = 256  # states in a measurement; no rank of theirs can be larger
 
@@ -36,8 +36,8 @@ def measure(agent: Agent, replay: Sampler, seed: int, hessian_rounds: int = 0) -
 
 @torch.no_grad()
 def _units(agent: Agent, replay: Sampler, generator: torch.Generator) -> dict[str, Tensor]:
-    batch = replay.sample(SIZE, *agent.clocks, generator)
-    state = observe(batch.frames, batch.visible[:1], first_frames(0, agent.device)[:1], None, generator)[0]
+    batch = replay.sample(uniform(SIZE, generator), *agent.clocks)
+    state = observe(batch.frames, batch.visible[:1], first_frames(0, agent.device)[:1])[0]
     outputs = activations(agent.hare, state)
     return of_units(agent.hare.layers(), outputs, torch.cat(outputs[-len(agent.hare.learning_head.streams) :], 1))
 
@@ -45,12 +45,12 @@ def _units(agent: Agent, replay: Sampler, generator: torch.Generator) -> dict[st
 def _loss(agent: Agent, replay: Sampler, generator: torch.Generator, rounds: int) -> dict[str, Tensor]:
     config = agent.config
     first = first_frames(config.jumps, agent.device)
-    networks, generators = (agent.hare, agent.tortoise), (generator, generator)
-    batch, states, noise = draw(config, networks, replay, first, agent.clocks, generators)
+    chance = draw(config, (agent.hare, agent.tortoise), generator, generator)
+    batch, states = look(config, replay, first, agent.clocks, chance)
 
     def loss() -> Tensor:
         with casting(agent.execution, agent.device):
-            value = objective(config, agent.hare, agent.tortoise, batch, states, noise).loss
+            value = objective(config, agent.hare, agent.tortoise, batch, states, chance.noise).loss
         return value + weight_penalty(agent.hare, agent.initial, config.penalties)
 
     return of_loss(loss, agent.hare, rounds)

@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 import torch
 from einops import rearrange
-from torch import Tensor
+from torch import Generator, Tensor
 
 from agents.config import AgentConfig
 from agents.losses import categorical_td, huber_td, project_categorical, self_prediction
 from hare_tortoise.step import output_penalty
-from networks.augment import observe
+from networks.augment import Jitter, draw_jitter, observe
 from networks.qnetwork import Heads, QNetwork
-from replay.batch import Batch, Sampler
+from replay.batch import Batch, Sampler, uniform
 
 Noise = tuple[Tensor | None, Tensor | None]
 
@@ -27,23 +27,33 @@ class Clocks(NamedTuple):
     """float32 [], importance exponent"""
 
 
-def draw(
-    config: AgentConfig,
-    networks: tuple[QNetwork, QNetwork],
-    replay: Sampler,
-    first: Tensor,
-    clocks: Clocks,
-    generators: tuple[torch.Generator, torch.Generator],
-) -> tuple[Batch, Tensor, Noise]:
-    """All that is random in an update: a batch, its observations, float32 [K + 2, B, 4, 84, 84], and noise of both networks.
+class Chance(NamedTuple):
+    """All that is random in an update."""
 
-    Observations begin at the frames `first`, int64 [K + 2]. The batch is drawn from the first generator, all else from the
-    second.
+    rows: Tensor
+    """float64 [B], uniform in [0, 1): which windows are drawn"""
+    jitter: Jitter | None
+    """of their observations, None without augmentation"""
+    noise: Noise
+    """of hare and tortoise"""
+
+
+def draw(config: AgentConfig, networks: tuple[QNetwork, QNetwork], first: Generator, second: Generator) -> Chance:
+    """What is random in an update of `networks`: rows from the `first` generator, all else from the `second`."""
+    b = config.replay.batch_size
+    rows = uniform(b, first)
+    jitter = draw_jitter(config.augmentation, config.jumps + 2, b, second)
+    hare, tortoise = (network.draw_noise(second) for network in networks)
+    return Chance(rows, jitter, (hare, tortoise))
+
+
+def look(config: AgentConfig, replay: Sampler, first: Tensor, clocks: Clocks, chance: Chance) -> tuple[Batch, Tensor]:
+    """The batch that `chance` draws, and its observations, float32 [K + 2, B, 4, 84, 84].
+
+    They begin at the frames `first`, int64 [K + 2].
     """
-    batch = replay.sample(config.replay.batch_size, *clocks, generators[0])
-    states = observe(batch.frames, batch.visible, first, config.augmentation, generators[1])
-    hare, tortoise = (network.draw_noise(generators[1]) for network in networks)
-    return batch, states, (hare, tortoise)
+    batch = replay.sample(chance.rows, *clocks)
+    return batch, observe(batch.frames, batch.visible, first, config.augmentation, chance.jitter)
 
 
 class Objective(NamedTuple):

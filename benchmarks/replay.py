@@ -13,6 +13,7 @@ from benchmarks.learners import ACTIONS, filled, random_row
 from benchmarks.program import Program, Row
 from benchmarks.timing import interleaved, resident_megabytes
 from experiment.command import run
+from replay.batch import uniform
 
 BATCH = 32
 
@@ -30,11 +31,11 @@ def measure(name: str, rows: int, rounds: int) -> Row:
     before = resident_megabytes()
     replay = filled(config, ACTIONS, rows, cpu)
     full = resident_megabytes()
-    index, row = replay.priorities.draw(BATCH, replay.generator), random_row(ACTIONS, torch.Generator())
+    index, row = replay.priorities.draw(uniform(BATCH, replay.generator)), random_row(ACTIONS, torch.Generator())
     weight = replay.priorities.weights(index, beta)
 
     def draw_and_write() -> None:
-        drawn = replay.priorities.draw(BATCH, replay.generator)
+        drawn = replay.priorities.draw(uniform(BATCH, replay.generator))
         replay.priorities.weights(drawn, beta)
         replay.reprioritise_(drawn, torch.rand(BATCH))
 

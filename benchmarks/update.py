@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from agents import agent as agents_agent
 from agents import objective as agents_objective
 from agents.agent import Agent
 from agents.bases import BASES
@@ -105,7 +106,7 @@ def calls(agent: Agent, replay: ReplayBuffer) -> dict[str, list[tuple[Any, str]]
         "draw, weights": [(replay.priorities, "draw"), (replay.priorities, "weights")],
         "gather": [(replay, "gather")],
         "augment, scale": [(agents_objective, "observe")],
-        "noise": [(agent.hare, "draw_noise"), (agent.tortoise, "draw_noise")],
+        "chance": [(agents_agent, "draw")],
         "targets": [(agents_objective, "targets")],
         "unroll": [(agent.hare, "predict")],
         "targets, forward, unroll, losses": [(agent, "_objective")],

@@ -1,5 +1,7 @@
 """From stored frames to the observations that a network sees: cut, shift, scale; batched and on the device."""
 
+from typing import NamedTuple
+
 import torch
 from einops import rearrange
 from torch import Tensor
@@ -9,23 +11,44 @@ from networks.settings import Augmentation
 STACK = 4
 
 
+class Jitter(NamedTuple):
+    """What is random in S augmented observations of a batch of B."""
+
+    shift: Tensor
+    """int64 [2, S, B], first row and column of the crop in the padded frame, 0 .. 2 pad"""
+    normal: Tensor
+    """float32 [S, B], standard normal, of which the brightness is made"""
+
+
+def draw_jitter(augmentation: Augmentation | None, s: int, b: int, generator: torch.Generator) -> Jitter | None:
+    """That of `s` observations of a batch of `b`; None without augmentation."""
+    if augmentation is None:
+        return None
+    shift = torch.randint(2 * augmentation.pad + 1, (2, s, b), generator=generator, device=generator.device)
+    return Jitter(shift, torch.randn(s, b, generator=generator, device=generator.device))
+
+
 def observe(
-    frames: Tensor, visible: Tensor, first: Tensor, augmentation: Augmentation | None, generator: torch.Generator
+    frames: Tensor, visible: Tensor, first: Tensor, augmentation: Augmentation | None = None, jitter: Jitter | None = None
 ) -> Tensor:
     """Observations from frames that are stored once.
 
     `frames` uint8 [B, F, H, W]; `visible` float32 [S, B, 4] is 0 where a frame must read as black; `first` int64 [S] says
     where each observation's four frames begin. The result is float32 [S, B, 4, H, W] in [0, 1] (up to 1.1 with intensity),
-    channels last.
+    channels last. With `augmentation` each is changed by its part of `jitter`.
     """
-    stacks = cut(frames, first) if augmentation is None else random_shift(frames, first, augmentation.pad, generator)
+    if augmentation is None or jitter is None:
+        stacks, gain = cut(frames, first), None
+    else:
+        stacks = shifted(frames, first, augmentation.pad, jitter.shift)
+        gain = 1 + augmentation.intensity * jitter.normal.clamp(-2, 2)
     stacks *= visible.to(torch.uint8)[..., None, None]
     # The channels go last while they are bytes: a quarter of the traffic.
     pixels = torch.stack(stacks.unbind(2), -1).float()
-    if augmentation is None:
+    if gain is None:
         pixels /= 255
     else:
-        pixels *= random_gain(visible.shape[:2], augmentation.intensity, generator)[..., None, None, None] / 255
+        pixels *= gain[..., None, None, None] / 255
     return rearrange(pixels, "s b h w c -> s b c h w")
 
 
@@ -36,10 +59,9 @@ def cut(frames: Tensor, first: Tensor) -> Tensor:
     return _select(frames, start * h * w, (h, w))
 
 
-def random_shift(frames: Tensor, first: Tensor, pad: int, generator: torch.Generator) -> Tensor:
-    """`cut`, each stack shifted by its own whole number of pixels in -pad .. pad each way, the edges repeated."""
+def shifted(frames: Tensor, first: Tensor, pad: int, shift: Tensor) -> Tensor:
+    """`cut`, each stack shifted by its own pixels, `shift` int64 [2, S, B] less pad each way, the edges repeated."""
     b, f, h, w = frames.shape
-    shift = torch.randint(2 * pad + 1, (2, len(first), b), generator=generator, device=frames.device)
     start = torch.arange(b, device=frames.device) * f + first.unsqueeze(1)
     padded = repeat_edges(frames, pad)
     return _select(padded, (start * padded.shape[2] + shift[0]) * padded.shape[3] + shift[1], (h, w))
@@ -68,8 +90,3 @@ def repeat_edges(frames: Tensor, pad: int) -> Tensor:
     out[..., :pad] = out[..., pad : pad + 1]
     out[..., pad + w :] = out[..., pad + w - 1 : pad + w]
     return out
-
-
-def random_gain(shape: torch.Size, intensity: float, generator: torch.Generator) -> Tensor:
-    """Factors 1 + intensity * clip(normal, -2, 2), float32 of `shape`."""
-    return 1 + intensity * torch.randn(shape, generator=generator, device=generator.device).clamp_(-2, 2)

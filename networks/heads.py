@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hare_tortoise.activation import narrowed
 from networks.encoders import activation
-from networks.layers import Dense, NoisyLinear, Weights, dense
+from networks.layers import Dense, NoisyLinear, Weights, dense, factorised
 from networks.settings import Head
 
 
@@ -51,8 +51,8 @@ class QHead(nn.Module):
         return [layer for stream in self.streams for layer in stream.dense]
 
     def noisy(self, noise: Tensor) -> list[Weights]:
-        """The weights of every layer under `noise`, float32 [sum of noise_sizes]."""
-        parts = noise.split(self.noise_sizes)
+        """The weights of every layer under `noise`, float32 [sum of noise_sizes], standard normal."""
+        parts = factorised(noise).split(self.noise_sizes)
         pairs = zip(parts[::2], parts[1::2], strict=True)
         return [layer.noisy(*pair) for layer, pair in zip(self._dense, pairs, strict=True)]
 

@@ -10,10 +10,9 @@ from hare_tortoise.spectral import SpectralNorm
 from networks.settings import Head
 
 
-def factorised_noise(size: int, generator: torch.Generator) -> Tensor:
-    """f(x) = sign(x) sqrt|x| of `size` standard normal draws (Fortunato et al. 2018); float32 [size]."""
-    x = torch.randn(size, generator=generator, device=generator.device)
-    return x.sign() * x.abs().sqrt()
+def factorised(normal: Tensor) -> Tensor:
+    """f(x) = sign(x) sqrt|x| of standard `normal` draws, any shape (Fortunato et al. 2018)."""
+    return normal.sign() * normal.abs().sqrt()
 
 
 Weights = tuple[Tensor, Tensor]  # of a layer, float32 [fan_out, fan_in], and its biases, float32 [fan_out]

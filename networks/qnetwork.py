@@ -11,7 +11,7 @@ from hare_tortoise.network import Layer, Rule, initialise_modules_
 from networks.dynamics import TransitionModel
 from networks.encoders import FRAMES, SIDE, build_encoder, encoder_layers, renormalise
 from networks.heads import QHead
-from networks.layers import Weights, factorised_noise
+from networks.layers import Weights
 from networks.settings import Encoder, Head, SelfPrediction
 
 MODULES = {"encoder": "body", "transition": "body", "head": "neck", "injections": "neck", "predictor": "neck"}  # and their part
@@ -71,9 +71,9 @@ class QNetwork(Injectable[QHead]):
         return [*groups, [*self.encoder.parameters(), *self.learning_head.parameters()]]
 
     def draw_noise(self, generator: torch.Generator) -> Tensor | None:
-        """Noise for one pass of every noisy layer, each its own; float32 [sum of the head's noise sizes], None without such."""
+        """Noise for every noisy layer, standard normal; float32 [sum of the head's noise sizes], None without such."""
         size = sum(self.head.noise_sizes)
-        return factorised_noise(size, generator) if size else None
+        return torch.randn(size, generator=generator, device=generator.device) if size else None
 
     def encode(self, x: Tensor) -> Tensor:
         """Observations, float32 [M, 4, 84, 84] in [0, 1], to latents, float32 [M, C, h, w]."""

@@ -77,17 +77,20 @@ def first_frames(jumps: int, device: torch.device | str = "cpu") -> Tensor:
     return torch.tensor([*range(jumps + 1), jumps + STACK], device=device)
 
 
+def uniform(count: int, generator: torch.Generator) -> Tensor:
+    """What `Sampler.sample` takes: `count` draws, float64 [count], in [0, 1)."""
+    return torch.rand(count, generator=generator, device=generator.device, dtype=torch.float64)
+
+
 class Sampler(Protocol):
     """Where a learner draws its batches from."""
 
     generator: torch.Generator
 
-    def sample(
-        self, batch_size: int, n: Tensor, gamma: Tensor, beta: Tensor, generator: torch.Generator | None = None
-    ) -> Batch:
-        """A batch of windows. `n` int64 [], `gamma` and `beta` float32 []: return length, discount, importance exponent.
+    def sample(self, chance: Tensor, n: Tensor, gamma: Tensor, beta: Tensor) -> Batch:
+        """A batch of B windows. `n` int64 [], `gamma` and `beta` float32 []: return length, discount, importance exponent.
 
-        The draw is from `generator`, or else from the replay's own.
+        `chance` float64 [B], uniform in [0, 1), decides which. In learning it is drawn from `generator`.
         """
         ...
 

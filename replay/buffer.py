@@ -68,14 +68,12 @@ class ReplayBuffer:
         unfinished = (1 - terminal).cumprod(1)  # 1 up to the first terminal, that one not included
         return self.priorities.new * ((ended * unfinished).amax(1) == 0)
 
-    def sample(
-        self, batch_size: int, n: Tensor, gamma: Tensor, beta: Tensor, generator: torch.Generator | None = None
-    ) -> Batch:
-        """Draw a batch. `n` int64 [] at most n_max, `gamma` and `beta` float32 []; no value is read on the host.
+    def sample(self, chance: Tensor, n: Tensor, gamma: Tensor, beta: Tensor) -> Batch:
+        """A batch. `n` int64 [] at most n_max, `gamma` and `beta` float32 []; no value is read on the host.
 
-        The draw is from `generator`, or else from the replay's own.
+        `chance` float64 [B], uniform in [0, 1), decides which.
         """
-        index = self.priorities.draw(batch_size, generator if generator is not None else self.generator)
+        index = self.priorities.draw(chance)
         return self.gather(index, n, gamma, self.priorities.weights(index, beta))
 
     def gather(self, index: Tensor, n: Tensor, gamma: Tensor, weight: Tensor) -> Batch:

@@ -22,16 +22,15 @@ class Priorities:
         self.largest = torch.tensor(ONE, device=device)  # ever written; changed in place
         self.new = self.largest if rule.new_rows == "largest" else torch.tensor(ONE, device=device)  # what new rows get
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """`count` rows, int64 [count], one from each of `count` equal slices of the total priority (stratified).
+    def draw(self, chance: Tensor) -> Tensor:
+        """A row from each of B equal slices of the total priority (stratified), int64 [B].
 
-        At least one row must have a priority above 0.
+        `chance` float64 [B], uniform in [0, 1), says where in its slice. At least one row must have a priority above 0.
         """
         sums = self.value.cumsum(0)
         total = sums[-1]
-        slices = torch.arange(count, device=total.device, dtype=torch.float64)
-        offset = torch.rand(count, generator=generator, device=total.device, dtype=torch.float64)
-        point = ((slices + offset) * (total.double() / count)).long().clamp_(max=total - 1)
+        slices = torch.arange(len(chance), device=total.device, dtype=torch.float64)
+        point = ((slices + chance) * (total.double() / len(chance))).long().clamp_(max=total - 1)
         return torch.searchsorted(sums, point, right=True)
 
     def weights(self, index: Tensor, beta: Tensor) -> Tensor:

@@ -60,10 +60,8 @@ class FakeReplay:
         self.given: tuple[Tensor, ...] = ()  # n, gamma, beta of the last call, the tensors themselves
         self.written: list[tuple[Tensor, Tensor]] = []
 
-    def sample(
-        self, batch_size: int, n: Tensor, gamma: Tensor, beta: Tensor, generator: torch.Generator | None = None
-    ) -> Batch:
-        self.asked.append((batch_size, n.clone(), gamma.clone(), beta.clone()))
+    def sample(self, chance: Tensor, n: Tensor, gamma: Tensor, beta: Tensor) -> Batch:
+        self.asked.append((len(chance), n.clone(), gamma.clone(), beta.clone()))
         self.given = (n, gamma, beta)
         self.turn += 1
         return self.batches[(self.turn - 1) % len(self.batches)]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from networks.augment import observe
+from networks.augment import draw_jitter, observe
 from networks.settings import Augmentation
 
 STACK = 4
@@ -37,7 +37,8 @@ def look(
     seed: int = 0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    return observe(*inputs, augmentation, generator or torch.Generator().manual_seed(seed))
+    s, b, _ = inputs[1].shape
+    return observe(*inputs, augmentation, draw_jitter(augmentation, s, b, generator or torch.Generator().manual_seed(seed)))
 
 
 def recover(out: np.ndarray, stacks: np.ndarray, pad: int) -> tuple[np.ndarray, np.ndarray]:

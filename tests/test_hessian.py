@@ -14,10 +14,7 @@ from agents.config import Penalties
 from agents.measures import measure
 from agents.objective import objective
 from hare_tortoise.measure import of_loss, top_eigenvalue
-from networks.augment import observe
-from replay.batch import first_frames
-from tests.fake_replay import SIZE
-from tests.test_measures import AGENTS, STATES, Windows, gradients_of, norm, trained
+from tests.test_measures import AGENTS, Windows, gradients_of, norm, trained, training_batch
 from tests.test_plasticity import normal
 
 STEP = 1e-9  # of finite differences in float64: so short that no ReLU among thousands has its kink within
@@ -97,9 +94,8 @@ def test_top_eigenvalue_of_a_small_network_is_its_exact_hessians() -> None:
 def krylov(agent: Agent, replay: Windows, seed: int, rounds: int) -> float:
     """The largest Ritz value in float64 of the gradient and its products with the Hessian, each a difference of gradients."""
     g, config = torch.Generator().manual_seed(seed), agent.config
-    replay.sample(STATES, *agent.clocks, g)  # the states of the other measurements come first
-    batch = replay.sample(SIZE, *agent.clocks, g)
-    x = observe(batch.frames, batch.visible, first_frames(config.jumps), config.augmentation, g).double()
+    x, batch = training_batch(agent, replay, g)
+    x = x.double()
     noise = tuple(None if n is None else n.double() for n in (agent.hare.draw_noise(g), agent.tortoise.draw_noise(g)))
     batch = replace(batch, **{name: getattr(batch, name).double() for name in ("ret", "discount", "mask", "weight")})
     hare, tortoise, initial = (deepcopy(network).double() for network in (agent.hare, agent.tortoise, agent.initial))
@@ -152,16 +148,16 @@ def test_the_hessian_is_that_of_the_loss(name: str, rounds: int) -> None:
 def test_the_distance_to_the_initial_weights_counts(strength: float) -> None:
     """Its gradient is 2 strength (p - p_0), its Hessian 2 strength times the identity."""
     agent, replay = trained("der")
-    gradient = gradients_of(agent, replay, 3)
+    gradient = gradients_of(agent, replay, 4)
     agent.config = replace(agent.config, penalties=Penalties(initial=strength))
-    found = measure(agent, replay, 3, 2)
+    found = measure(agent, replay, 4, 2)
     away = [p - q for p, q in zip(agent.hare.parameters(), agent.initial.parameters(), strict=True)]
     expected = norm([g + 2 * strength * d for g, d in zip(gradient.values(), away, strict=True)])
     assert found["gradient_norm"] == pytest.approx(expected, rel=1e-5)
-    assert found["hessian"] == pytest.approx(krylov(agent, replay, 3, 2), rel=1e-3)
+    assert found["hessian"] == pytest.approx(krylov(agent, replay, 4, 2), rel=1e-3)
 
 
 def test_the_hessian_of_an_agent_that_will_be_injected() -> None:
     agent, replay = trained("inject", 1)
     assert not agent.hare.injected
-    assert np.isfinite(measure(agent, replay, 3, 2)["hessian"])
+    assert np.isfinite(measure(agent, replay, 4, 2)["hessian"])

@@ -12,8 +12,8 @@ from agents.agent import Agent
 from agents.config import AgentConfig, Injection, Tortoise
 from agents.measures import measure
 from agents.objective import objective
-from networks.augment import observe
-from replay.batch import Batch, first_frames
+from networks.augment import draw_jitter, observe
+from replay.batch import Batch, first_frames, uniform
 from tests.fake_replay import ACTIONS, SIZE, random_batch, small
 from tests.test_agent_state import assert_equal
 from tests.test_plasticity import naive_ranks, naive_scores
@@ -40,10 +40,8 @@ class Windows:
         self.pool = random_batch(config, 0, 40)
         self.generator = torch.Generator().manual_seed(1)
 
-    def sample(
-        self, batch_size: int, n: Tensor, gamma: Tensor, beta: Tensor, generator: torch.Generator | None = None
-    ) -> Batch:
-        rows = torch.randint(40, (batch_size,), generator=generator if generator is not None else self.generator)
+    def sample(self, chance: Tensor, n: Tensor, gamma: Tensor, beta: Tensor) -> Batch:
+        rows = (40 * chance).long()
         columns = {"visible", "mask"}  # in which the windows come second
         values = {f.name: getattr(self.pool, f.name) for f in fields(Batch)}
         return Batch(**{name: v[:, rows] if name in columns else v[rows] for name, v in values.items()})
@@ -67,7 +65,7 @@ def trained(name: str, updates: int = 4) -> tuple[Agent, Windows]:
 def states(agent: Agent, replay: Windows, seed: int) -> Tensor:
     """The first states of the windows that a generator with this seed draws: cut and scaled, not augmented."""
     nothing = torch.zeros(())
-    batch = replay.sample(STATES, nothing, nothing, nothing, torch.Generator().manual_seed(seed))
+    batch = replay.sample(uniform(STATES, torch.Generator().manual_seed(seed)), nothing, nothing, nothing)
     return batch.frames[:, :4].float() * batch.visible[0][..., None, None] / 255
 
 
@@ -86,12 +84,18 @@ def activations(agent: Agent, x: Tensor) -> list[tuple[Tensor, int]]:
     return found
 
 
+def training_batch(agent: Agent, replay: Windows, g: torch.Generator) -> tuple[Tensor, Batch]:
+    """The batch that is drawn after the states of the other measurements, and its observations."""
+    uniform(STATES, g)
+    batch, config = replay.sample(uniform(SIZE, g), *agent.clocks), agent.config
+    jitter = draw_jitter(config.augmentation, config.jumps + 2, SIZE, g)
+    return observe(batch.frames, batch.visible, first_frames(config.jumps), config.augmentation, jitter), batch
+
+
 def gradients_of(agent: Agent, replay: Windows, seed: int) -> dict[str, Tensor]:
     """The gradients of a copy of the hare on the training batch that is drawn after the states of the other measurements."""
     g, config, hare = torch.Generator().manual_seed(seed), agent.config, deepcopy(agent.hare)
-    replay.sample(STATES, *agent.clocks, g)
-    batch = replay.sample(SIZE, *agent.clocks, g)
-    x = observe(batch.frames, batch.visible, first_frames(config.jumps), config.augmentation, g)
+    x, batch = training_batch(agent, replay, g)
     hare.zero_grad()
     objective(config, hare, agent.tortoise, batch, x, (hare.draw_noise(g), agent.tortoise.draw_noise(g))).loss.backward()
     return {name: p.grad for name, p in hare.named_parameters() if p.grad is not None}

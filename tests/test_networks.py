@@ -12,7 +12,7 @@ from hare_tortoise.activation import Activation
 from hare_tortoise.network import parts
 from networks.encoders import Convolution, build_encoder
 from networks.heads import QHead
-from networks.layers import NoisyLinear, factorised_noise
+from networks.layers import NoisyLinear, factorised
 from networks.qnetwork import QNetwork
 from networks.settings import Encoder, Head, SelfPrediction
 
@@ -73,7 +73,7 @@ def test_noisy_linear_equals_the_perturbed_matrix(with_noise: bool) -> None:
 
 def test_noise_is_the_signed_root_of_a_normal_draw() -> None:
     x = normal(5, 1000).double().numpy()
-    noise = factorised_noise(1000, generator(5))
+    noise = factorised(normal(5, 1000))
     assert noise.dtype == torch.float32
     np.testing.assert_allclose(noise.numpy(), np.sign(x) * np.sqrt(np.abs(x)), rtol=1e-5)
 
@@ -82,7 +82,7 @@ def test_noise_of_a_network_is_one_draw_for_each_input_and_output() -> None:
     net = network()
     assert net.head.noise_sizes == [576, 8, 8, 3 * 51, 576, 8, 8, 51]
     noise = net.draw_noise(generator(1))
-    assert torch.equal(noise, factorised_noise(576 + 8 + 8 + 153 + 576 + 8 + 8 + 51, generator(1)))
+    assert torch.equal(noise, normal(1, 576 + 8 + 8 + 153 + 576 + 8 + 8 + 51))
     assert not torch.equal(noise, net.draw_noise(generator(2)))
 
 
@@ -108,7 +108,7 @@ def test_dueling_head_equals_numpy(with_noise: bool) -> None:
     x, noise = normal(7, 4, 10), normal(8, sum(sizes))
     logits = head(x, head.noisy(noise) if with_noise else None).detach().numpy()
 
-    p, eps = arrays(head), np.split(noise.double().numpy(), np.cumsum(sizes)[:-1])
+    p, eps = arrays(head), np.split(factorised(noise).double().numpy(), np.cumsum(sizes)[:-1])
     pairs = [(eps[i], eps[i + 1]) if with_noise else None for i in range(0, 8, 2)]
     hidden = np.maximum(noisy(p, "streams.0.hidden.", x.double().numpy(), pairs[0]), 0)
     advantage = noisy(p, "streams.0.outputs.advantage.", hidden, pairs[1]).reshape(4, 3, 5)

@@ -33,11 +33,11 @@ def test_an_update_dispatches_no_more_than_it_did(name: str, most: int) -> None:
 
 @pytest.mark.parametrize("name", ["der", "spr"])
 def test_the_draw_and_the_notes_of_an_update_can_be_compiled(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a GPU, but for the code that is generated: traced, and cut where something random is drawn; equal to the bit."""
+    """As on a GPU, but for the code that is generated: each one whole graph; equal to the bit."""
     config = small(name)
     eager, compiled = (Agent(config, ACTIONS, device="cpu", seed=0) for _ in range(2))
-    compiled._draw, compiled._note = (
-        torch.compile(part, dynamic=False, backend="aot_eager") for part in (compiled._draw, compiled._note)
+    compiled._look, compiled._note = (
+        torch.compile(part, dynamic=False, fullgraph=True, backend="aot_eager") for part in (compiled._look, compiled._note)
     )
     replays = [filled(config, ACTIONS, 200, CPU) for _ in range(2)]
     for _ in range(3):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from replay.batch import STACK, Batch, Rule, Window, first_frames
+from replay.batch import STACK, Batch, Rule, Window, first_frames, uniform
 from replay.buffer import ReplayBuffer
 from replay.priorities import ONE
 from replay.stack import FrameStack
@@ -112,7 +112,7 @@ def test_a_random_stream_leaves_the_buffer_equal_to_a_naive_twin(
         drawn = []
         if rows:
             n = int(rng.integers(1, n_max + 1))
-            batch = buffer.sample(8, torch.tensor(n), torch.tensor(GAMMA), torch.tensor(0.7))
+            batch = buffer.sample(uniform(8, buffer.generator), torch.tensor(n), torch.tensor(GAMMA), torch.tensor(0.7))
             index, drawn = batch.index, naive.at(batch.index.tolist())
             assert all(row.priority > 0 for row in drawn)
             check_windows(batch, naive, drawn, n, seen)

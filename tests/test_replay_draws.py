@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from replay.batch import STACK, Rule, Window
+from replay.batch import STACK, Rule, Window, uniform
 from replay.buffer import ReplayBuffer
 from replay.priorities import ONE
 from tests.test_replay import GAMMA, SIDE, make, random_step, scripted
@@ -39,7 +39,7 @@ def test_alpha_0_draws_all_drawable_rows_equally() -> None:
         buffer.append(*random_step(rng, 2))
     rows = buffer.priorities.value.nonzero().flatten()
     buffer.reprioritise_(rows, torch.rand(len(rows), generator=torch.Generator().manual_seed(0)) * 100)
-    batch = buffer.sample(5 * len(rows), torch.tensor(5), torch.tensor(GAMMA), torch.tensor(1.0))
+    batch = buffer.sample(uniform(5 * len(rows), buffer.generator), torch.tensor(5), torch.tensor(GAMMA), torch.tensor(1.0))
     assert torch.equal(batch.index, rows.repeat_interleave(5))  # one from each slice, so exactly five times
     assert batch.weight.eq(1).all()
 
@@ -50,7 +50,7 @@ def test_the_seed_decides_what_is_drawn() -> None:
         for _ in range(40):
             buffer.append(*random_step(rng, 2))
         arguments = torch.tensor(5), torch.tensor(GAMMA), torch.tensor(1.0)
-        return [buffer.sample(8, *arguments).index.tolist() for _ in range(3)]
+        return [buffer.sample(uniform(8, buffer.generator), *arguments).index.tolist() for _ in range(3)]
 
     first = draws(1)
     assert first == draws(1)

@@ -57,6 +57,7 @@ def hurried(name: str) -> AgentConfig:
     return replace(
         c,
         encoder=replace(c.encoder, width=1),
+        replay=replace(c.replay, batch_size=BATCH),
         # Slow, so that a difference in the last digit does not grow into another course.
         optimizer=replace(c.optimizer, learning_rate=0.2 * c.optimizer.learning_rate),
         # Else fifty updates would not show them.
