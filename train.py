@@ -19,6 +19,7 @@ if __name__ == "__main__":
 
 import time
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ import numpy as np
 import torch
 
 from agents.agent import Agent
-from agents.engine import check_execution, settle
+from agents.engine import Captured, check_execution, settle
 from agents.execution import Execution
 from agents.measures import measure
 from agents.schedules import updates_due
@@ -41,7 +42,7 @@ from experiment.session import Session
 from replay.batch import Rule, Window
 from replay.buffer import ReplayBuffer
 from replay.stack import FrameStack
-from replay.upload import Upload
+from replay.upload import Upload, file_row_
 
 LONGEST_FILM = 4_500  # env steps that the film for a viewer shows at most
 
@@ -56,6 +57,7 @@ class Training:
             settled = settle(asked.execution, device, updates)
             check_execution(settled, device)
             self.lanes = make_lanes(asked.game, asked.num_lanes, asked.seed)
+        self.close = self.lanes.close
         if settled not in (asked.execution, Execution()):
             say(f"note: computes in {settled.precision}{', compiled' * settled.compiled}{', captured' * settled.captured}")
         self.asked = asked = replace(asked, execution=settled)
@@ -66,6 +68,8 @@ class Training:
         self.replay = ReplayBuffer(rows, asked.num_lanes, window, rule, device=device, seed=asked.seed)
         self.upload = Upload(asked.num_lanes, SIDE, device)
         self.stack = FrameStack(asked.num_lanes, SIDE, device)
+        file_row = partial(file_row_, self.replay, self.stack, self.upload.row)
+        self._file_row = Captured(file_row) if settled.captured else file_row
         self.past = Past(asked.env_steps // asked.num_lanes, asked.num_lanes)
         self.time = 0  # env steps done, over all lanes
         self.returns: list[float] = []  # of the games finished since metrics were last written
@@ -106,9 +110,8 @@ class Training:
     def remember(self, action: np.ndarray, step: Step) -> None:
         """Keep the env step that `action`, int64 [L], was taken in."""
         terminal = step.life_lost | step.game_over
-        row = self.upload(step.frame, action, step.reward.clip(-1, 1), terminal, step.truncated)
-        self.replay.append(self.stack.newest, row.action, row.reward, row.terminal, row.truncated)
-        self.stack.push_(row.frame, row.terminal | row.truncated)
+        self.upload(step.frame, action, step.reward.clip(-1, 1), terminal, step.truncated)
+        self._file_row()
         self.past.add(action, step.frame, step.reward, terminal, step.truncated)
         self.time += len(action)
 
@@ -182,7 +185,3 @@ class Training:
             if self.past.time % 20_000 == 0:
                 progress.note({})
         progress.close()
-
-    def close(self) -> None:
-        """Close the lanes."""
-        self.lanes.close()

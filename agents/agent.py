@@ -21,6 +21,8 @@ from hare_tortoise.upkeep import Upkeep
 from networks.qnetwork import QNetwork
 from replay.batch import Sampler, first_frames
 
+WAYS = ("fused", "foreach", "capturable")  # of computing a step of Adam: an agent's own, not its checkpoint's
+
 
 class Agent:
     """Acts, learns, and resets, as `config` says. Knows no environment and no file.
@@ -52,10 +54,14 @@ class Agent:
         self._acting = torch.Generator(self.device).manual_seed(seeded[2])
         check(self._build())
         hare, c = self._new_network(), config
-        self.optimizer = build_optimizer(c.optimizer, hare, execution.captured) if c.optimizer is not None else None
+        # On a CPU a compiled look or step is slower (docs/log.md).
+        around = execution if self.device.type == "cuda" else replace(execution, compiled=False)
+        capturable, compilable = bool(execution.captured), bool(around.compiled)
+        self.optimizer = build_optimizer(c.optimizer, hare, capturable, compilable) if c.optimizer is not None else None
         self.upkeep = Upkeep(hare, self.optimizer, self._new_network, c.plans(planned))
         self.hare, self.tortoise, self.initial = hare, self.upkeep.pair.tortoise, self.upkeep.initial
-        self._step = GradientStep(hare, self.initial, c.optimizer, c.penalties) if c.optimizer is not None else None
+        ready = partial(prepare, execution=around, device=self.device)
+        self._step = GradientStep(hare, self.initial, c.optimizer, c.penalties, ready) if c.optimizer is not None else None
         self.updates = 0
         self._first = first_frames(config.jumps, self.device)
         start = config.target.n, config.target.gamma, config.replay.beta.start
@@ -63,9 +69,7 @@ class Agent:
         self.epsilon = config.exploration.epsilon.start
         self._tally = Tally(self.device)
         self._objective = prepare(objective, execution, self.device)
-        # On a CPU a compiled look is slower: its copies of frames are taken apart (docs/log.md).
-        around = execution if self.device.type == "cuda" else replace(execution, compiled=False)
-        self._look, self._note = (prepare(part, around, self.device) for part in (look, note_))
+        self._look, self._note = (ready(part) for part in (look, note_))
         self._graphs: dict[Hashable, Captured] = {}
         self._seen: dict[torch.Size, Tensor] = {}  # where a graph reads the frames to act on
 
@@ -212,7 +216,10 @@ class Agent:
             self._fresh.manual_seed(self._origin)
             self.upkeep.remember_initial_(self._new_network())
         if self.optimizer is not None:
+            ways = [{way: group[way] for way in WAYS} for group in self.optimizer.param_groups]
             self.optimizer.load_state_dict(deepcopy(state["optimizer"]))  # torch would keep some of these tensors
+            for group, way in zip(self.optimizer.param_groups, ways, strict=True):
+                group.update(way)
         for name, generator in self._generators.items() if streams else ():
             generator.set_state(state["generators"][name])
         self.updates, self.epsilon = state["updates"], state["epsilon"]

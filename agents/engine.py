@@ -1,6 +1,7 @@
 """Carries out what `Execution` asks for: eager, compiled, or recorded as a CUDA graph; the functions are the same."""
 
 import importlib.util
+import logging
 import os
 import shutil
 import subprocess
@@ -47,6 +48,7 @@ def prepare(function: Callable[..., Any], execution: Execution, device: torch.de
     torch.set_float32_matmul_precision("high" if execution.precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = execution.precision == "tf32"  # by default convolutions would take it
     torch.backends.cudnn.deterministic = execution.deterministic
+    torch.backends.cudnn.benchmark = not execution.deterministic  # in the calls before a function is recorded
     torch.use_deterministic_algorithms(execution.deterministic and device.type == "cuda")
     torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it has not written
     if not execution.compiled:
@@ -55,7 +57,10 @@ def prepare(function: Callable[..., Any], execution: Execution, device: torch.de
     if missing:
         print(f"--execution.compiled: {missing}; the update runs without it", file=sys.stderr)
         return function
-    return torch.compile(function, dynamic=False)
+    torch._logging.set_logs(dynamo=logging.ERROR)  # it would tell of each thing in Adam that it leaves out
+    # Many small kernels become one: an update of der has 108 in place of 143 (benchmarks/LEDGER.md).
+    options = {"combo_kernels": True} if device.type == "cuda" else None
+    return torch.compile(function, dynamic=False, options=options)
 
 
 def casting(execution: Execution, device: torch.device) -> torch.autocast:
@@ -96,7 +101,7 @@ class Captured:
     the same tensors each time, overwritten.
     """
 
-    def __init__(self, function: Callable[[], Any], generators: Iterable[torch.Generator]) -> None:
+    def __init__(self, function: Callable[[], Any], generators: Iterable[torch.Generator] = ()) -> None:
         """`generators`: all that `function` draws from."""
         self._function, self._generators = function, list(generators)
         self._calls = 0

@@ -1,6 +1,7 @@
 """One gradient step: a pass or two, penalties on weights, clipping, the optimizers."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +11,13 @@ from hare_tortoise.orthogonal import orthogonality_penalty, pull_to_orthogonal_
 from hare_tortoise.settings import Optimizer, Penalties
 
 
-def build_optimizer(settings: Optimizer, network: nn.Module, capturable: bool = False) -> torch.optim.AdamW:
-    """AdamW for `network`, with decoupled weight decay of all but vectors; `capturable` for CUDA graphs."""
+def build_optimizer(
+    settings: Optimizer, network: nn.Module, capturable: bool = False, compilable: bool = False
+) -> torch.optim.AdamW:
+    """AdamW for `network`, with decoupled weight decay of all but vectors; `capturable` for CUDA graphs.
+
+    `compilable`: made of operations on lists, which torch.compile fuses, and not of PyTorch's own kernel.
+    """
     parameters = list(network.parameters())
     groups = [
         {"params": [p for p in parameters if p.ndim != 1], "weight_decay": settings.weight_decay},
@@ -19,14 +25,41 @@ def build_optimizer(settings: Optimizer, network: nn.Module, capturable: bool = 
     ]
     betas = settings.beta1, settings.beta2
     return torch.optim.AdamW(
-        groups, lr=settings.learning_rate, betas=betas, eps=settings.epsilon, fused=True, capturable=capturable
+        groups,
+        lr=settings.learning_rate,
+        betas=betas,
+        eps=settings.epsilon,
+        fused=not compilable,
+        foreach=compilable,
+        capturable=capturable,
     )
+
+
+def clip_(groups: Iterable[Iterable[Tensor]], largest: float) -> Tensor:
+    """Clip the gradient of each of `groups` of weights to a norm of `largest`; the last one's norm before that, float32 []."""
+    for group in groups:
+        norm = nn.utils.clip_grad_norm_(group, largest)
+    return norm
+
+
+def advance_(optimizer: torch.optim.Optimizer) -> None:
+    """A step of `optimizer`: a function of its own, as torch.compile wants it."""
+    optimizer.step()
 
 
 class GradientStep:
     """The gradient steps of `network`, whose weights at the start are those of `initial`. Reads nothing on the host."""
 
-    def __init__(self, network: nn.Module, initial: nn.Module, settings: Optimizer, penalties: Penalties) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        initial: nn.Module,
+        settings: Optimizer,
+        penalties: Penalties,
+        prepare: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
+    ) -> None:
+        """`prepare` may compile what clips and steps."""
+        self._clip, self._advance = prepare(clip_), prepare(advance_)
         self._network = network
         self._weights, self._initial = list(network.parameters()), list(initial.parameters())
         self._settings, self._penalties = settings, penalties
@@ -53,10 +86,9 @@ class GradientStep:
                 with torch.no_grad():
                     torch._foreach_copy_(kept, here)
         clip = self._settings.clip if self._settings.clip is not None else float("inf")
-        for group in groups or [self._weights]:
-            norm = nn.utils.clip_grad_norm_(group, clip)
+        norm = self._clip(groups or [self._weights], clip)
         for optimizer in optimizers:
-            optimizer.step()
+            self._advance(optimizer)
         return norm
 
     def _differentiate(self, loss: Callable[[], Tensor]) -> None:

@@ -32,7 +32,7 @@ class ReplayBuffer:
             raise ValueError(f"{capacity} rows in {num_lanes} lanes are too few: {needed}")
         self.num_lanes = num_lanes
         self.jumps = jumps
-        self.time = 0  # env steps appended so far, in each lane
+        self._time = torch.zeros(1, dtype=torch.int64, device=device)  # env steps appended so far, in each lane
         rows = self.steps * num_lanes
         self.frame = torch.zeros(num_lanes, self.steps, side, side, dtype=torch.uint8, device=device)
         self.action = torch.zeros(num_lanes, self.steps, dtype=torch.int64, device=device)
@@ -46,27 +46,36 @@ class ReplayBuffer:
         self._future = torch.arange(1 - STACK, jumps + 1, device=device)  # -3 .. K
         self._ahead = torch.arange(self.reach, device=device)
 
+    @property
+    def time(self) -> int:
+        """Env steps appended so far, in each lane. Waits for the device."""
+        return int(self._time)
+
     def append(self, frame: Column, action: Column, reward: Column, terminal: Column, truncated: Column) -> None:
         """Add one row a lane: `frame` uint8 [L, 84, 84], `action` int64 [L], `reward` float32 [L], two bool [L].
 
         Each may be a tensor or a NumPy array. `truncated` means cut by the time limit; where `terminal` holds it is ignored.
+        Nothing is read on the host, so that it can be recorded as a CUDA graph.
         """
-        slot = self.time % self.steps
+        slot, complete = self._time % self.steps, self._time - self.reach  # int64 [1]
         columns = (self.frame, frame), (self.action, action), (self.reward, reward), (self.terminal, terminal)
         for column, values in (*columns, (self.ended, terminal | truncated)):
-            column[:, slot] = torch.as_tensor(values, device=column.device)
+            column.index_copy_(1, slot, torch.as_tensor(values, dtype=column.dtype, device=column.device).unsqueeze(1))
         value = self.priorities.value.view(self.num_lanes, self.steps)
-        value[:, (slot + STACK - 1) % self.steps] = 0  # the last row whose stack needs the frame just overwritten
-        if self.time >= self.reach:
-            value[:, (slot - self.reach) % self.steps] = self._maturity(slot - self.reach)
-        self.time += 1
+        value.index_fill_(1, (slot + STACK - 1) % self.steps, 0)  # the last row whose stack needs the frame just overwritten
+        # Before the first is complete a row is meant that was never written, and its priority stays 0.
+        value.index_copy_(1, complete % self.steps, self._maturity(complete) * (complete >= 0))
+        self._time += 1
 
-    def _maturity(self, slot: int) -> Tensor:
-        """Priority of the rows that have just got their whole window: a new row's, or 0 if a time limit cuts it; int64 [L]."""
+    def _maturity(self, slot: Tensor) -> Tensor:
+        """Priority of the rows that have just got their whole window: a new row's, or 0 if a time limit cuts it.
+
+        `slot` int64 [1]; int64 [L, 1].
+        """
         rows = (slot + self._ahead) % self.steps
         terminal, ended = self.terminal[:, rows], self.ended[:, rows]
         unfinished = (1 - terminal).cumprod(1)  # 1 up to the first terminal, that one not included
-        return self.priorities.new * ((ended * unfinished).amax(1) == 0)
+        return self.priorities.new * ((ended * unfinished).amax(1, keepdim=True) == 0)
 
     def sample(self, chance: Tensor, n: Tensor, gamma: Tensor, beta: Tensor) -> Batch:
         """A batch. `n` int64 [] at most n_max, `gamma` and `beta` float32 []; no value is read on the host.

@@ -6,6 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from replay.buffer import ReplayBuffer
+from replay.stack import FrameStack
+
 SIZES = {"action": 8, "reward": 4, "terminal": 1, "truncated": 1}  # bytes a lane, behind those of the frame
 
 
@@ -24,6 +27,12 @@ class Row(NamedTuple):
     """bool [L]"""
 
 
+def file_row_(replay: ReplayBuffer, stack: FrameStack, row: Row) -> None:
+    """Put an env step in `replay` and `stack`. Changes tensors of fixed address, and reads nothing on the host."""
+    replay.append(stack.newest, row.action, row.reward, row.terminal, row.truncated)
+    stack.push_(row.frame, row.terminal | row.truncated)
+
+
 class Upload:
     """Takes env steps to a device, each in one copy, which is queued behind the work that is under way.
 
@@ -37,7 +46,8 @@ class Upload:
         assert pixels % 8 == 0
         self._host = torch.zeros(num_lanes, length, dtype=torch.uint8, pin_memory=device.type == "cuda")
         self._there = torch.zeros_like(self._host, device=device, pin_memory=False)
-        self._source, self._row = (self._views(buffer, side) for buffer in (self._host, self._there))
+        self._source = [column.numpy() for column in self._views(self._host, side)]  # NumPy writes a few bytes faster
+        self.row = self._views(self._there, side)
         self._copied = torch.cuda.Event() if device.type == "cuda" else None
 
     @staticmethod
@@ -58,8 +68,8 @@ class Upload:
         if self._copied is not None:
             self._copied.synchronize()  # at once if nothing was recorded yet
         for place, values in zip(self._source, (frame, action, reward, terminal, truncated), strict=True):
-            place.copy_(torch.as_tensor(values))
+            place[...] = values
         self._there.copy_(self._host, non_blocking=True)
         if self._copied is not None:
             self._copied.record()
-        return self._row
+        return self.row

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hare_tortoise.activation import Activation
-from networks.encoders import Convolution, Residual, build_encoder
+from networks.encoders import Convolution, Residual, build_encoder, by_blocks
 from networks.settings import Encoder, Head
 from tests.test_networks import normal
 
@@ -207,3 +207,21 @@ def test_a_residual_block_normalises_before_each_of_its_activations() -> None:
     for activation, layer in ((block.before, block.first), (block.between, block.second)):
         y = slow_convolution(padded(np.maximum(normalised(y, activation.norm), 0), 1, 1, 0), layer, 6)
     np.testing.assert_allclose(block(x).detach().numpy(), x.numpy() + y, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "side", "padding"), [(5, 5, 84, 0), (5, 5, 16, 0), (8, 4, 84, 0), (4, 2, 20, 0), (8, 4, 84, 2)]
+)
+def test_a_convolution_by_blocks_is_the_same(kernel: int, stride: int, side: int, padding: int) -> None:
+    """As a GPU computes those that are strided: values and gradients, in float64."""
+    g = torch.Generator().manual_seed(0)
+    x, weight, bias = (
+        torch.randn(*size, generator=g, dtype=torch.float64, requires_grad=True)
+        for size in ((2, 3, side, side), (5, 3, kernel, kernel), (5,))
+    )
+    expected = functional.conv2d(x, weight, bias, stride, padding)
+    found = by_blocks(x, weight, bias, stride, padding)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    along = torch.randn(expected.shape, generator=g, dtype=torch.float64)
+    for mine, other in zip(*(torch.autograd.grad(y, (x, weight, bias), along) for y in (found, expected)), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
