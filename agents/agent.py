@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable
 from copy import deepcopy
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from agents.config import AgentConfig
-from agents.engine import Captured, casting, prepare, settle
+from agents.engine import Captured, casting, leave, prepare, settle
 from agents.execution import AUTO, Execution
 from agents.objective import Clocks, Objective, draw, look, objective
 from agents.schedules import anneal, annealed
@@ -54,22 +53,20 @@ class Agent:
         self._acting = torch.Generator(self.device).manual_seed(seeded[2])
         check(self._build())
         hare, c = self._new_network(), config
-        # On a CPU a compiled look or step is slower (docs/log.md).
-        around = execution if self.device.type == "cuda" else replace(execution, compiled=False)
-        capturable, compilable = bool(execution.captured), bool(around.compiled)
+        ready = prepare(execution, self.device)
+        around = ready if self.device.type == "cuda" else leave  # on a CPU a compiled look or step is slower (docs/log.md)
+        capturable, compilable = bool(execution.captured), around is not leave
         self.optimizer = build_optimizer(c.optimizer, hare, capturable, compilable) if c.optimizer is not None else None
         self.upkeep = Upkeep(hare, self.optimizer, self._new_network, c.plans(planned))
         self.hare, self.tortoise, self.initial = hare, self.upkeep.pair.tortoise, self.upkeep.initial
-        ready = partial(prepare, execution=around, device=self.device)
-        self._step = GradientStep(hare, self.initial, c.optimizer, c.penalties, ready) if c.optimizer is not None else None
+        self._step = GradientStep(hare, self.initial, c.optimizer, c.penalties, around) if c.optimizer is not None else None
         self.updates = 0
         self._first = first_frames(config.jumps, self.device)
         start = config.target.n, config.target.gamma, config.replay.beta.start
         self._n, self._gamma, self._beta = self.clocks = Clocks(*(torch.tensor(value, device=self.device) for value in start))
         self.epsilon = config.exploration.epsilon.start
         self._tally = Tally(self.device)
-        self._objective = prepare(objective, execution, self.device)
-        self._look, self._note = (ready(part) for part in (look, note_))
+        self._look, self._objective, self._note = around(look), ready(objective), around(note_)
         self._graphs: dict[Hashable, Captured] = {}
         self._seen: dict[torch.Size, Tensor] = {}  # where a graph reads the frames to act on
 

@@ -10,12 +10,14 @@ import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 
 from agents.execution import Execution
 
+Prepare = Callable[[Callable[..., Any]], Callable[..., Any]]
 WARMUP = 3  # calls before a function is recorded, so that libraries and Adam have what they allocate once (PyTorch's advice)
 # Updates in a run that earn what it takes to compile them, on a CPU 20 to 60 s at first (benchmarks/LEDGER.md); ours.
 EARNED = 20_000
@@ -43,8 +45,8 @@ def check_execution(execution: Execution, device: torch.device) -> None:
         raise ValueError("--execution.precision bf16: this GPU has no bfloat16; use float32")
 
 
-def prepare(function: Callable[..., Any], execution: Execution, device: torch.device) -> Callable[..., Any]:
-    """`function`, compiled if that is asked for and a compiler is at hand; and set how products are computed on a GPU."""
+def prepare(execution: Execution, device: torch.device) -> Prepare:
+    """Set how products are computed on a GPU; what compiles functions, or leaves them where that is not asked for or cannot be."""
     torch.set_float32_matmul_precision("high" if execution.precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = execution.precision == "tf32"  # by default convolutions would take it
     torch.backends.cudnn.deterministic = execution.deterministic
@@ -52,15 +54,20 @@ def prepare(function: Callable[..., Any], execution: Execution, device: torch.de
     torch.use_deterministic_algorithms(execution.deterministic and device.type == "cuda")
     torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it has not written
     if not execution.compiled:
-        return function
+        return leave
     missing = _missing_compiler(device)
     if missing:
         print(f"--execution.compiled: {missing}; the update runs without it", file=sys.stderr)
-        return function
+        return leave
     torch._logging.set_logs(dynamo=logging.ERROR)  # it would tell of each thing in Adam that it leaves out
     # Many small kernels become one: an update of der has 108 in place of 143 (benchmarks/LEDGER.md).
     options = {"combo_kernels": True} if device.type == "cuda" else None
-    return torch.compile(function, dynamic=False, options=options)
+    return partial(torch.compile, dynamic=False, options=options)
+
+
+def leave(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` as it is."""
+    return function
 
 
 def casting(execution: Execution, device: torch.device) -> torch.autocast:

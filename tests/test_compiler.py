@@ -18,7 +18,7 @@ def test_a_compiler_that_does_not_work(
     (tmp_path / "text").chmod(0o755)
     path = str(tmp_path / "text") if name == "text" else shutil.which(name)
     monkeypatch.setenv("CXX", str(path))
-    assert prepare(len, Execution(compiled=True), torch.device("cpu")) is len
+    assert prepare(Execution(compiled=True), torch.device("cpu"))(len) is len
     told = capsys.readouterr().err
     assert told.startswith(f"--execution.compiled: the C++ compiler {path} does not work")
     assert told.count("\n") == 1

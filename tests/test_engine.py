@@ -243,8 +243,8 @@ def test_what_a_device_cannot_do_is_refused(
 def test_without_a_compiler_it_says_so_and_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
-    assert prepare(len, Execution(compiled=True), CPU) is len
+    assert prepare(Execution(compiled=True), CPU)(len) is len
     assert capsys.readouterr().err.count("\n") == 1
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    assert prepare(len, Execution(compiled=True), GPU) is len
+    assert prepare(Execution(compiled=True), GPU)(len) is len
     assert "Triton" in capsys.readouterr().err
