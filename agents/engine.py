@@ -46,7 +46,7 @@ def check_execution(execution: Execution, device: torch.device) -> None:
 
 
 def prepare(execution: Execution, device: torch.device) -> Prepare:
-    """Set how products are computed on a GPU; what compiles functions, or leaves them where that is not asked for or cannot be."""
+    """Set how products are computed on a GPU; what compiles functions, or leaves them as they are."""
     torch.set_float32_matmul_precision("high" if execution.precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = execution.precision == "tf32"  # by default convolutions would take it
     torch.backends.cudnn.deterministic = execution.deterministic
