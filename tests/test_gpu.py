@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,14 @@ from torch import Tensor
 
 from agents.agent import Agent
 from agents.config import AgentConfig
-from agents.engine import check_execution
+from agents.engine import Captured, check_execution
 from agents.execution import Execution
 from benchmarks.kills import difference, left_by
 from benchmarks.learners import filled
 from hare_tortoise.measure import distance
 from replay.batch import Batch
-from replay.upload import Upload
+from replay.stack import FrameStack
+from replay.upload import Upload, file_row_
 from tests.fake_replay import FakeReplay, random_batch, small
 
 pytestmark = [
@@ -56,8 +58,9 @@ def settings(name: str) -> AgentConfig:
 
 def fifty(config: AgentConfig, execution: Execution, device: torch.device = CUDA) -> tuple[list[float], Agent]:
     """The loss of each of fifty updates from a replay of random games, and the agent after them."""
-    agent, replay = Agent(config, ACTIONS, device=device, seed=0, execution=execution), filled(config, ACTIONS, 300, device)
-    losses = []
+    planned = 60 if config.pruning is not None else None
+    agent = Agent(config, ACTIONS, device=device, seed=0, execution=execution, planned=planned)
+    replay, losses = filled(config, ACTIONS, 300, device), []
     for _ in range(UPDATES):
         agent.update(replay)
         losses.append(agent.metrics()["loss"])
@@ -77,6 +80,38 @@ def test_every_way_agrees_with_eager(name: str, way: Execution) -> None:
     assert distance(agent.hare.parameters(), eager.hare.parameters()) <= weights * moved
     assert moved > 0
     assert (agent.updates, agent.resets) == (eager.updates, eager.resets)
+
+
+@pytest.mark.parametrize("method", ["snr", "cbp", "nap", "prune", "snorm", "parseval", "clip", "sam"])
+def test_what_a_method_does_at_every_update_is_recorded(method: str) -> None:
+    config = settings(f"der_{method}")
+    (losses, agent), (expected, eager) = (fifty(config, Execution(captured=way, deterministic=True)) for way in (True, False))
+    assert losses == pytest.approx(expected, rel=1e-4)
+    assert agent.metrics() == eager.metrics() == {}
+    assert distance(agent.hare.parameters(), eager.hare.parameters()) <= 1e-2 * distance(
+        eager.hare.parameters(), eager.initial.parameters()
+    )
+
+
+def test_an_env_step_is_taken_in_by_a_graph_as_by_a_run() -> None:
+    """Twice round the ring, with ends and time limits."""
+    rng = np.random.default_rng(0)
+    memories = [(filled(settings("spr"), ACTIONS, 60, CUDA), FrameStack(1, 84, CUDA), Upload(1, 84, CUDA)) for _ in range(2)]
+    file_row, recorded = (partial(file_row_, replay, stack, upload.row) for replay, stack, upload in memories)
+    recorded = Captured(recorded)
+    for _ in range(130):
+        sent = rng.integers(256, size=(1, 84, 84), dtype=np.uint8), rng.integers(3, size=1), rng.normal(size=1)
+        ends = rng.random(1) < 0.1, rng.random(1) < 0.05
+        for _, _, upload in memories:
+            upload(*sent, *ends)
+        file_row()
+        recorded()
+    (one, stack, _), (two, other, _) = memories
+    for name in ("frame", "action", "reward", "terminal", "ended"):
+        assert torch.equal(getattr(one, name), getattr(two, name))
+    assert torch.equal(one.priorities.value, two.priorities.value)
+    assert torch.equal(stack.frames, other.frames)
+    assert one.time == two.time == 60 + 130
 
 
 def updated(config: AgentConfig, batch: Batch, device: torch.device) -> tuple[dict[str, float], list[tuple[Tensor, Tensor]]]:
