@@ -30,8 +30,9 @@ from experiment.provenance import commit
 
 EAGER = ("--precision float32", "--precision tf32", "--precision bf16")
 CAPTURED = tuple(f"{way} --captured" for way in EAGER)
-COMPILED = ("--precision bf16 --compiled", "--precision bf16 --compiled --captured")
 FAST = "--precision tf32 --compiled --captured"  # what auto takes
+COMPILED = (FAST, f"{FAST} --deterministic", "--precision bf16 --compiled --captured")  # each a minute an agent
+HEADLINE = ("der_ht", "spr_ht", "bbf_ht")
 TESTS = 240  # seconds for the tests
 
 
@@ -59,20 +60,21 @@ PROGRAMS = {
 
 
 def plan(device: str, quick: bool) -> Iterator[tuple[str, str]]:
-    """What is done, one after the other: the name of a program, and its command line."""
+    """What is done, one after the other, most wanted first: the name of a program, and its command line."""
     captured = device == "cuda"
     agent, steps = ("der", 2_400) if quick else ("spr_ht", 8_000)
     yield "pytest", "-m gpu"
+    for way, name in product(COMPILED if captured else (), HEADLINE):
+        yield "update", f"--agents {name} --device cuda --rounds 5{' --ops' * (way == FAST)} {way}"
+    yield "here", f"--agent {agent} --device {device} --env-steps {steps} --runs {'1 2' if quick else '1 4 8 16'}"
     train = f"--game Pong --agent {agent} --device {device} --env-steps {steps} --eval-episodes 20"
     yield "run", f"-- {train}{' --execution.captured' * captured}"
-    for way, name in product((*EAGER, *CAPTURED, *COMPILED), ["der", "spr"] if quick else BASES):
-        yield "update", f"--agents {name} --device {device} --rounds {3 if quick else 15} {way}"
     some = "--agent der --seconds 2 --runs 1 2" if quick else "--agent spr --seconds 4 --runs 1 2 4 8 16"
     yield "many", f"{some} --device {device}{' --captured' * captured}"
     if captured:
         yield "many", f"{some} --device {device} --captured --streams"
-        yield "update", f"--agents der_ht spr_ht bbf_ht --device cuda --rounds 5 --ops {FAST}"
-    yield "here", f"--agent {agent} --device {device} --env-steps {steps} --runs {'1 2' if quick else '1 4 8 16'}"
+    for way, name in product((*CAPTURED, *EAGER), ["der", "spr"] if quick else BASES):
+        yield "update", f"--agents {name} --device {device} --rounds {3 if quick else 15} {way}"
 
 
 def measured(measure: Callable[[Sequence[str]], Iterator[Row]], words: str, end: float) -> Iterator[Row]:
