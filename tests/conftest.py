@@ -4,12 +4,16 @@ The workers are the parallelism, and more threads than cores wait for each other
 the fixtures: the process that hands out the tests reads this file, too, before it starts the workers.
 """
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.toy_run import TOY, run_folder
+
+# Where a test has two threads of torch, they sleep while they wait; read when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,10 +18,10 @@ from experiment.folder import RunFolder
 PLASTICITY = ("dormant", "dead", "zero_activations", "srank", "entropy_rank", "weight_norm", "initial_distance")
 
 
-def leave_out_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports are tables and pages alone: drawing is most of their time."""
-    words_alone = {name: (title, words, None) for name, (title, words, _) in report.PARTS.items()}
-    monkeypatch.setattr(report, "PARTS", words_alone)
+def leave_out_figures(monkeypatch: pytest.MonkeyPatch, *but: str) -> None:
+    """Reports are tables and pages, and the figures `but` alone: drawing is most of their time."""
+    parts = {name: (title, words, draw if name in but else None) for name, (title, words, draw) in report.PARTS.items()}
+    monkeypatch.setattr(report, "PARTS", parts)
 
 
 def fake_run(

@@ -40,8 +40,8 @@ def wait_for(text: str, log: Path) -> None:
         time.sleep(0.02)
 
 
-def program(line: str, out: Path, err: Path) -> int:
-    """Carry out `train.py ...` or `-m sweep.grid ...` with streams that are these files; the exit status."""
+def program(line: str, out: Path | None, err: Path | None) -> int:
+    """Carry out `train.py ...` or `-m sweep.grid ...` with streams that are these files, or closed; the exit status."""
     name, *arguments = line.removeprefix("-m ").split()
     process = _started(name, arguments, out, err)
     process.join(60)
@@ -49,18 +49,19 @@ def program(line: str, out: Path, err: Path) -> int:
     return process.exitcode
 
 
-def _started(name: str, arguments: list[str], out: Path, err: Path, moment: str | None = None) -> multiprocessing.Process:
-    process = CONTEXT.Process(target=_child, args=(name, arguments, str(out), str(err), moment))
+def _started(
+    name: str, arguments: list[str], out: Path | None, err: Path | None, moment: str | None = None
+) -> multiprocessing.Process:
+    process = CONTEXT.Process(target=_child, args=(name, arguments, out, err, moment))
     process.start()
     return process
 
 
-def _child(name: str, arguments: list[str], out: str, err: str, moment: str | None = None) -> None:
-    for number, path in ((1, out), (2, err)):
-        with open(path, "a") as file:
-            os.dup2(file.fileno(), number)
+def _child(name: str, arguments: list[str], out: Path | None, err: Path | None, moment: str | None = None) -> None:
     # The second line for line, as in a new interpreter.
-    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering) for number, buffering in ((1, -1), (2, 1)))
+    sys.stdout, sys.stderr = (_stream(*one) for one in ((1, out, -1), (2, err, 1)))
+    if out is err is None:
+        os.close(0)
     torch.set_num_threads(1)
     os.chdir(ROOT)
     sys.argv = [name, *arguments]
@@ -70,6 +71,15 @@ def _child(name: str, arguments: list[str], out: str, err: str, moment: str | No
         runpy.run_path(name, run_name="__main__")
     else:
         runpy.run_module(name, run_name="__main__", alter_sys=True)
+
+
+def _stream(number: int, path: Path | None, buffering: int) -> Any:
+    """Make `number` the stream of a process to the file `path`; without one it is closed, and None, as Python has it then."""
+    if path is None:
+        return os.close(number)
+    with open(path, "a") as file:
+        os.dup2(file.fileno(), number)
+    return os.fdopen(number, "w", buffering)
 
 
 def _hook(owner: Any, name: str, call: int, act: Callable[[], None], *, after: bool) -> None:

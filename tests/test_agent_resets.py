@@ -11,6 +11,7 @@ from agents.catalogue import AGENTS, METHODS
 from agents.config import AgentConfig, Optimizer, Resets, Tortoise
 from hare_tortoise.methods import AGENTS_DECAY, AGENTS_EVERY
 from networks.qnetwork import QNetwork
+from tests.every import crossed
 from tests.fake_replay import ACTIONS, fake_replay, small
 
 Weights = dict[str, Tensor]
@@ -95,14 +96,10 @@ def test_resets_fire_at_multiples_of_their_interval(source: str) -> None:
     assert agent.resets == 2
 
 
-@pytest.mark.parametrize("source", ["fresh", "initial", "tortoise"])
-@pytest.mark.parametrize(
-    ("name", "keeps"),
-    [
-        *(("der", keeps) for keeps in [(0.0, 0.0, 0.0), (0.8, 0.0, 0.0), (0.5, 0.3, 0.2), (1.0, 1.0, 0.0), (0.0, 1.0, 1.0)]),
-        *(("spr", keeps) for keeps in [(0.5, 0.3, 0.2), (0.0, 1.0, 1.0)]),
-    ],
-)
+KEEPS = [(0.0, 0.0, 0.0), (0.8, 0.0, 0.0), (0.5, 0.3, 0.2), (1.0, 1.0, 0.0), (0.0, 1.0, 1.0)]
+
+
+@pytest.mark.parametrize(("name", "keeps", "source"), crossed(3, ["der", "spr"], KEEPS, ["fresh", "initial", "tortoise"]))
 def test_a_reset_mixes_its_source_into_the_hare(name: str, keeps: tuple[float, float, float], source: str) -> None:
     base = small(name, tortoise=Tortoise(decay=0.9, every=1))
     agent = agent_of(replace(base, resets=Resets(source, 3, *keeps)))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from agents.agent import Agent
 from agents.config import AgentConfig, Anneal, Exploration, Resets, Tortoise
+from tests.every import crossed
 from tests.fake_replay import ACTIONS, fake_replay, small
 
 FRAMES = torch.randint(256, (20, 4, 84, 84), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -71,8 +72,7 @@ RESETS = {
 }
 
 
-@pytest.mark.parametrize("resets", list(RESETS))
-@pytest.mark.parametrize("name", ["der", "spr"])
+@pytest.mark.parametrize(("name", "resets"), crossed(2, ["der", "spr"], RESETS))
 def test_a_loaded_agent_continues_to_the_last_bit(name: str, resets: str) -> None:
     config = config_of(name, RESETS[resets])
     agent = agent_of(config, seed=1)

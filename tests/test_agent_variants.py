@@ -188,7 +188,14 @@ def windows(config: AgentConfig, seed: int) -> Batch:
 SEEDS = {"drq": (1, 3), "otrainbow": (2, 3), "der_dopamine": (3, 6), "spr_jax": (2, 4)}
 
 
-@pytest.mark.parametrize(("case", "seed"), [(case, seed) for case in CASES for seed in SEEDS.get(case, (1, 2))])
+@pytest.mark.parametrize(
+    ("case", "seed"),
+    [
+        pytest.param(case, seed, marks=[pytest.mark.slow] if (case, seed) in (("bbf", 2), ("bbf, clipped", 1)) else [])
+        for case in CASES
+        for seed in SEEDS.get(case, (1, 2))
+    ],
+)
 def test_an_update_equals_its_float64_twin(case: str, seed: int) -> None:
     config = CASES[case]
     agent, batch = moved(config, seed), windows(config, seed)

@@ -47,13 +47,13 @@ def test_the_parts_of_an_update_are_the_whole_of_it(name: str) -> None:
 
 
 def test_the_account_of_a_run_adds_up() -> None:
-    flags = ["--game", "Catch", "--agent", "der", "--env-steps", "160", "--replay.warmup-steps", "100", "--head.hidden", "16"]
+    flags = ["--game", "Catch", "--agent", "der", "--env-steps", "130", "--replay.warmup-steps", "100", "--head.hidden", "16"]
     found = run.account(read_command_line([*flags, "--replay.batch-size", "2", "--eval-episodes", "3", "--device", "cpu"]))
     shares = [share for name, share in found.items() if name.startswith("share of ")]
     assert sum(shares) == pytest.approx(1)
     assert all(share >= 0 for share in shares)
-    assert found["env steps"] == 60
-    assert found["env steps a second"] == pytest.approx(60 / found["loop"])
+    assert found["env steps"] == 30
+    assert found["env steps a second"] == pytest.approx(30 / found["loop"])
     assert found["evaluation"] > 0
     assert 0 < found["share of update"] < 1
 

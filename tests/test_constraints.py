@@ -14,6 +14,7 @@ from hare_tortoise.upkeep import Upkeep
 from networks.qnetwork import QNetwork
 from networks.settings import Encoder, Head
 from supervised.models import Classifier
+from tests.every import crossed
 from tests.test_recycle import ENCODERS, HEADS, X, layers_of, network, optimizer_of
 from tests.test_supervised_models import TINY, tiny
 
@@ -216,9 +217,7 @@ def assert_obeys(net: Network, initial: Network, rule: str, kept: dict[str, Tens
             assert net.get_parameter(name).norm().item() == pytest.approx(initial.get_parameter(name).norm().item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.9])
-@pytest.mark.parametrize("change", list(CHANGES))
-@pytest.mark.parametrize("rule", list(RULES))
+@pytest.mark.parametrize(("rule", "change", "decay"), crossed(2, RULES, CHANGES, [0.0, 0.9]))
 def test_hare_and_tortoise_obey_whatever_is_planned(rule: str, change: str, decay: float) -> None:
     encoder, head = Encoder("data_efficient"), Head(hidden=8)
     net, draws = network(encoder, head), iter(range(1, 100))

@@ -17,7 +17,7 @@ def test_the_page_has_the_tables_of_the_catalogue() -> None:
     assert on_page(text.replace("van Hasselt et al. 2019 | data_efficient", "x")) == text
 
 
-@pytest.mark.parametrize("name", list(BASES))
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n == "bbf" else n for n in BASES])
 def test_the_table_counts_what_torch_counts(name: str) -> None:
     assert flops_of_an_update(BASES[name].config, 18) / 1e9 == pytest.approx(BASES[name].gflop, rel=1e-3)
 

@@ -81,7 +81,12 @@ def test_one_game_equals_a_lane(game: str, learning: dict[str, bool]) -> None:
     assert losses > 4 or game == "Catch"
 
 
-@pytest.mark.parametrize("game", [*GAMES, TOY.name])
+def by_default(*names: str) -> list[Any]:
+    """All games for `parametrize`; those that are not `names` are slow, for what is tried is the same code in each."""
+    return [name if name in names else pytest.param(name, marks=pytest.mark.slow) for name in (*GAMES, TOY.name)]
+
+
+@pytest.mark.parametrize("game", by_default("Breakout", "Catch", "Pong", "Qbert"))
 def test_many_games_equal_lanes(game: str) -> None:
     reference, env = Reference(game, 2, seed=5), make_vec(game, 2)
     assert isinstance(env, envs.gym.Atari100kVectorEnv)
@@ -160,7 +165,7 @@ def test_the_cap_is_27000_env_steps() -> None:
         assert (terminated, truncated) == (False, t == 27_000)
 
 
-@pytest.mark.parametrize("game", [*(pytest.param(g, marks=pytest.mark.slow) for g in GAMES if g != "Pong"), "Pong", "Catch"])
+@pytest.mark.parametrize("game", by_default("Pong", "Catch"))
 def test_gymnasium_finds_no_fault(game: str) -> None:
     """Its warnings are errors here. Every render mode is checked, too."""
     env = make(game)

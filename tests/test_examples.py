@@ -19,9 +19,9 @@ def test_an_agent_of_stable_baselines3_is_scored() -> None:
     from eval import evaluate, summary
     from examples import stable_baselines as example
 
-    player = example.Greedy(example.train("Catch", env_steps=300, seed=0))
-    assert player.model.num_timesteps == 300
-    assert player.model._n_updates == 50  # every fourth env step behind the first 100
+    player = example.Greedy(example.train("Catch", env_steps=140, seed=0))
+    assert player.model.num_timesteps == 140
+    assert player.model._n_updates == 10  # every fourth env step behind the first 100
     episodes = evaluate(player, "Catch", 21, seed=0)
     assert episodes == evaluate(player, "Catch", 21, seed=0)
     assert (len(episodes), {episode.length for episode in episodes}) == (21, {6})

@@ -12,6 +12,7 @@ from agents.config import AgentConfig, Injection, Optimizer, Resets, Tortoise
 from networks.heads import QHead
 from networks.qnetwork import QNetwork
 from networks.settings import Encoder, Head, SelfPrediction
+from tests.every import crossed
 from tests.fake_replay import ACTIONS, fake_replay, small
 from tests.test_agent_state import assert_equal, through_a_file
 
@@ -162,7 +163,7 @@ def test_an_injected_network_is_frozen_plus_new_minus_what_the_new_one_was(name:
                 assert not torch.allclose(frozen(flat), network.logits(latent, network.noisy(None)), atol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "saved"), [*(("der", saved) for saved in (1, 2, 3, 4)), ("sr_spr", 2), ("sr_spr", 4)])
+@pytest.mark.parametrize(("name", "saved"), crossed(2, ["sr_spr", "der"], [1, 2, 3, 4]))
 def test_a_loaded_agent_continues_to_the_last_bit(name: str, saved: int) -> None:
     config = injected_at(name, 3)
     agent, resumed = agent_of(config, 1), agent_of(config, 2)

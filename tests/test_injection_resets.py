@@ -8,6 +8,7 @@ import torch
 from agents.agent import Agent
 from agents.catalogue import find_agent
 from agents.config import AgentConfig, Resets, Tortoise
+from tests.every import crossed
 from tests.fake_replay import fake_replay
 from tests.test_agent_state import assert_equal, through_a_file
 from tests.test_injection import agent_of, copy, injected_at, outputs, same
@@ -27,8 +28,7 @@ def reset_of_a_head(at: int, **changes: object) -> AgentConfig:
     return injected_at("spr", 2, resets=replace(resets, **changes), tortoise=COPIED)
 
 
-@pytest.mark.parametrize("keep_neck", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("keep_head", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(("keep_neck", "keep_head"), crossed(3, [0.0, 0.5, 1.0], [0.0, 0.5, 1.0]))
 def test_a_copy_of_a_hare_that_was_reset_says_what_the_hare_says(keep_neck: float, keep_head: float) -> None:
     agent = learnt(reset_of_a_head(4, keep_neck=keep_neck, keep_head=keep_head), 5)
     assert same(copy(agent.hare), copy(agent.tortoise))

@@ -31,7 +31,7 @@ def test_an_update_dispatches_no_more_than_it_did(name: str, most: int) -> None:
     assert seen.counts.total() <= most
 
 
-@pytest.mark.parametrize("name", ["der", "spr"])
+@pytest.mark.parametrize("name", ["der", pytest.param("spr", marks=pytest.mark.slow)])
 def test_the_draw_and_the_notes_of_an_update_can_be_compiled(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU, but for the code that is generated: each one whole graph; equal to the bit."""
     config = small(name)

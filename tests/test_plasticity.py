@@ -18,13 +18,12 @@ def normal(seed: int, *shape: int) -> Tensor:
 
 
 def naive_scores(activation: Tensor, units: int) -> list[float]:
-    """Mean size of each unit over its mean over the layer, one number at a time; all 0 of a layer that is silent."""
+    """Mean size of each unit over its mean over the layer, one unit at a time; all 0 of a layer that is silent."""
     a = activation.double().numpy()
     sizes = []
     for unit in range(units):
         channels = range(unit, a.shape[1], units)  # under CReLU the second half of a unit stands `units` further on
-        seen = [np.mean([abs(x) for sample in a for x in np.ravel(sample[channel])]) for channel in channels]
-        sizes.append(float(sum(seen)))
+        sizes.append(float(sum(np.abs(a[:, channel]).mean() for channel in channels)))
     mean = sum(sizes) / units
     return [size / mean if mean > 0 else 0.0 for size in sizes]
 

@@ -48,6 +48,7 @@ def checkout(tmp_path: Path) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_code_that_moves_during_a_run_does_not_play_its_evaluation(checkout: Path, tmp_path: Path) -> None:
     first = git(checkout, "rev-parse", "HEAD")
     argv = [*RANDOM, "--device", "cpu", "--out", str(tmp_path / "runs")]

@@ -12,6 +12,7 @@ from agents.config import Recycling, Tortoise
 from hare_tortoise.recycle import recycle_
 from networks.qnetwork import QNetwork
 from networks.settings import Encoder, Head, SelfPrediction
+from tests.every import crossed
 from tests.fake_replay import ACTIONS, fake_replay, small
 from tests.test_agent_resets import fresh_draws
 from tests.test_plasticity import naive_scores
@@ -137,9 +138,9 @@ def assert_same(found: Tensors, expected: Tensors) -> None:
         assert torch.equal(found[name], expected[name]), name
 
 
-@pytest.mark.parametrize("predicts", [False, True])
-@pytest.mark.parametrize(("encoder", "head"), PAIRS)
-def test_recycling_equals_the_twin(encoder: str, head: str, predicts: bool) -> None:
+@pytest.mark.parametrize(("pair", "predicts"), crossed(2, PAIRS, [False, True]))
+def test_recycling_equals_the_twin(pair: tuple[str, str], predicts: bool) -> None:
+    encoder, head = pair
     net, fresh = (network(ENCODERS[encoder], HEADS[head], predicts, seed) for seed in (2, 1))
     optimizer, layers = optimizer_of(net), layers_of(net, ENCODERS[encoder].kind)
     before, source = state_of(net, optimizer), {name: p.detach().clone() for name, p in fresh.named_parameters()}
@@ -186,8 +187,7 @@ def kill_(net: QNetwork, layers: list[Layer]) -> int:
     return count
 
 
-@pytest.mark.parametrize("head", list(HEADS))
-@pytest.mark.parametrize("encoder", list(ENCODERS))
+@pytest.mark.parametrize(("encoder", "head"), crossed(2, ENCODERS, HEADS))
 def test_nothing_notices_that_dead_units_start_anew(encoder: str, head: str) -> None:
     net, fresh = (network(ENCODERS[encoder], HEADS[head], seed=seed) for seed in (0, 1))
     layers = layers_of(net, ENCODERS[encoder].kind)

@@ -86,7 +86,7 @@ STREAMS = [
 ]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("capacity", "lanes", "n_max", "jumps"), STREAMS)
 def test_a_random_stream_leaves_the_buffer_equal_to_a_naive_twin(
     capacity: int, lanes: int, n_max: int, jumps: int, seed: int

@@ -56,7 +56,7 @@ def test_death_at_a_chosen_moment_changes_nothing(
     check_end("der", tmp_path, undisturbed)
 
 
-@pytest.mark.parametrize("agent", ["spr_ht", "bbf"])
+@pytest.mark.parametrize("agent", ["spr_ht", pytest.param("bbf", marks=pytest.mark.slow)])
 def test_a_run_that_dies_twice_behind_resets_changes_nothing(
     agent: str, undisturbed: dict[str, tuple[Path, float]], tmp_path: Path
 ) -> None:
@@ -133,7 +133,7 @@ def goes_on(game: str, env_steps: int, tmp_path: Path) -> None:
     assert difference(b, a) is None
 
 
-@pytest.mark.parametrize(("game", "env_steps"), [("Assault", 500), ("Qbert", 600)])
+@pytest.mark.parametrize(("game", "env_steps"), [("Assault", 500), ("Qbert", 280)])
 def test_a_game_goes_on_in_a_new_process(game: str, env_steps: int, tmp_path: Path) -> None:
     """The death comes in the second game, of which the emulator remembers the first, or in two lanes after lost lives."""
     goes_on(game, env_steps, tmp_path)

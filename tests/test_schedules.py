@@ -8,7 +8,7 @@ from agents.agent import Agent
 from agents.catalogue import AGENTS
 from agents.config import AgentConfig, Resets, TargetEnd
 from agents.schedules import annealed, updates_due
-from tests.fake_replay import fake_replay, small
+from tests.fake_replay import FakeReplay, fake_replay, random_batch, small
 
 # Updates since the last restart, n, gamma to 6 digits: BBF's n = round(10 * 0.3^u), gamma = 1 - 0.03 * 0.1^u.
 FIXTURES = [
@@ -40,8 +40,10 @@ def small_bbf(restart: bool) -> AgentConfig:
     """BBF annealed within 8 updates and reset after every sixth."""
     config = small("bbf")
     assert config.resets is not None
+    assert config.prediction is not None
     return replace(
         config,
+        prediction=replace(config.prediction, jumps=1),
         encoder=replace(config.encoder, width=1),
         target=replace(config.target, end=TargetEnd(n=3, gamma=0.997, updates=8)),
         resets=replace(config.resets, every=6, restart=restart, warmup_counts=False),
@@ -56,7 +58,7 @@ GAMMA = [0.97, 0.977503, 0.983130, 0.987349, 0.990513, 0.992886, 0.994665, 0.995
 @pytest.mark.parametrize("restart", [True, False])
 def test_a_replay_is_asked_for_them_and_resets_restart_them_if_told(restart: bool) -> None:
     config = small_bbf(restart)
-    agent, replay = Agent(config, 3, device="cpu", seed=0), fake_replay(config)
+    agent, replay = Agent(config, 3, device="cpu", seed=0), FakeReplay([random_batch(config, 0, size=1)])
     for _ in range(14):
         agent.update(replay)
     assert agent.resets == 2
@@ -93,7 +95,11 @@ def test_there_are_as_many_resets_as_in_the_originals(name: str, ratio: int, exp
     assert len(at) == expected
 
 
-@pytest.mark.parametrize("name", [name for name, config in AGENTS.items() if config.resets is not None])
+# An agent for each pair of resets and of what decides when they are due.
+RESET = {(c.resets, updates_due(c, 100_000), c.missed): name for name, c in AGENTS.items() if c.resets is not None}
+
+
+@pytest.mark.parametrize("name", RESET.values())
 def test_no_agent_is_scored_with_weights_that_are_new(name: str) -> None:
     """The last reset has a whole interval behind it; a tortoise's reset, at least one update."""
     config = AGENTS[name]

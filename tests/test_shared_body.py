@@ -19,7 +19,7 @@ def test_one_body_for_both_networks_is_as_good_as_two(name: str, monkeypatch: py
         if getattr(config, piece) is not None:
             config = replace(config, **{piece: replace(getattr(config, piece), **{field: value})})
     assert config.shares_body
-    batches = [random_batch(config, seed) for seed in range(3)]
+    batches = [random_batch(config, seed, size=2) for seed in range(3)]
     agent, other = (Agent(config, 3, device="cpu", seed=0) for _ in range(2))
     replay, others = FakeReplay(batches), FakeReplay(batches)
     for _ in range(7):

@@ -28,14 +28,26 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", line], **how, capture_output=True, text=True, timeout=60)
 
 
-SLOW = ["2> /dev/full", "> >(true)", "2> >(exec cat <&-)", "2> >(head -2 > /dev/null)", "2>&-", "> /dev/null 2>&1 0<&- >&-"]
+GONE = [
+    "0<&- >&- 2>&-",
+    "2> /dev/full",
+    "> >(true)",
+    "2> >(exec cat <&-)",
+    "2> >(head -2 > /dev/null)",
+    "2>&-",
+    "> /dev/null 2>&1 0<&- >&-",
+]
 
 
-@pytest.mark.parametrize("where", ["0<&- >&- 2>&-", *(pytest.param(where, marks=pytest.mark.slow) for where in SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("where", GONE)
 def test_a_log_that_goes_away_ends_no_run(where: str, tmp_path: Path) -> None:
     found = shell(f"{TRAIN} --out {tmp_path} {where}")
     assert found.returncode == 0, found.stderr
-    folder = tmp_path / "random/Catch/seed0"
+    check_whole(tmp_path / "random/Catch/seed0")
+
+
+def check_whole(folder: Path) -> None:
     assert (folder / "score.json").exists()
     assert sorted(path.name for path in folder.iterdir()) == [
         "checkpoint.pt",
@@ -50,8 +62,14 @@ def test_a_log_that_goes_away_ends_no_run(where: str, tmp_path: Path) -> None:
 SHORT = TRAIN.split()[2:]
 
 
+def test_closed_streams_end_no_run(tmp_path: Path) -> None:
+    """As `0<&- >&- 2>&-` above, in a process that has torch already."""
+    assert program(f"train.py {' '.join(SHORT)} --out {tmp_path}", None, None) == 0
+    check_whole(tmp_path / "random/Catch/seed0")
+
+
 def test_a_full_log_ends_no_run(tmp_path: Path) -> None:
-    """As `2> /dev/full` above, in a process that has torch already."""
+    """As `2> /dev/full` above."""
     assert program(f"train.py {' '.join(SHORT)} --out {tmp_path}", tmp_path / "out", Path("/dev/full")) == 0
     assert (tmp_path / "random/Catch/seed0/score.json").exists()
 

@@ -146,8 +146,11 @@ def test_what_is_no_method_of_its_own_is_not_counted_as_one(tmp_path: Path) -> N
     assert "augmentation" in STUDIES["warm_start"].methods_at("plain")
 
 
-def test_a_report_says_what_its_tables_are_known_to_have_wrong(runs: Path, tmp_path: Path) -> None:
+def test_a_report_says_what_its_tables_are_known_to_have_wrong(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Until they are made anew; what else is in the notes is the user's, and is kept."""
+    monkeypatch.setattr(report, "picture", lambda *_: None)
     collect(runs, tmp_path)
     about = f"Of tasks.csv with the SHA-256 {hashlib.sha256((tmp_path / TASKS).read_bytes()).hexdigest()}:"
     (tmp_path / "notes.md").write_text(f"{about}\n\n`srank` is mistaken.\n")

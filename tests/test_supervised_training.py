@@ -137,22 +137,26 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, at: int, how: str) -> None:
     monkeypatch.setattr(Learner, "update", interrupted)
 
 
+CONTINUAL = ["--study", "continual", "--images", "90", "--protocol.passes", "1", "--checkpoint-every", "40"]
+ONCE = ["--evaluations", "1"]
+
+
 @pytest.mark.parametrize(
     ("flags", "at", "how"),
     [
         ([*MLP, "--method", "ht", "--resets.every", "5"], 9, "SIGTERM"),
         ([*MLP, "--method", "ht", "--resets.every", "5"], 20, "SIGTERM"),  # the end of the first task
-        ([*MLP, "--method", "reinit", "--study", "continual", "--images", "90", "--protocol.passes", "1"], 46, "SIGTERM"),
+        ([*MLP, "--method", "reinit", *CONTINUAL], 46, "SIGTERM"),
         ([*MLP, "--method", "none", "--protocol.convention", "kept"], 27, "kill"),
         ([*MLP, "--method", "redo", "--recycling.every", "3", "--recycling.tau", "0.5"], 22, "kill"),
-        ([*RESNET, "--method", "distillation", "--point", "augmented"], 7, "SIGTERM"),
-        ([*VIT, "--method", "ema"], 5, "kill"),
+        ([*RESNET, *ONCE, "--method", "distillation", "--point", "augmented"], 7, "SIGTERM"),
+        ([*VIT, *ONCE, "--method", "ema"], 5, "kill"),
     ],
 )
 def test_an_interrupted_run_ends_the_same(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], at: int, how: str
 ) -> None:
-    flags = [*flags, "--checkpoint-every", "4"]
+    flags = ["--checkpoint-every", "4", *flags]
     whole = run(files, tmp_path / "whole", *flags)
     with monkeypatch.context() as patch:
         interrupt(patch, at, how)

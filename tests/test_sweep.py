@@ -132,6 +132,7 @@ def test_bad_input_is_answered_with_one_line(line: str, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_a_sweep_without_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two real runs of Catch, one of them by the pipe of README, which asks for it alone."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

@@ -23,7 +23,8 @@ from sweep.states import State, look
 from tests.test_command_line import refuse
 
 SHORT = ["--game", "Catch", "--env-steps", "120", "--replay.warmup-steps", "80", "--log-every", "10", "--eval-episodes", "6"]
-SHORT += ["--head.hidden", "32"]
+SHORT += ["--head.hidden", "32", "--replay.batch-size", "4"]
+RANDOM = ["--agent", "random", "--game", "Catch", "--env-steps", "20", "--eval-episodes", "1"]
 
 
 def run(tmp_path: Path, *arguments: str) -> tuple[dict[str, Any], list[dict[str, Any]], Path]:
@@ -42,7 +43,7 @@ JUMP = ["--prediction.jumps", "1", "--tortoise.decay", "0.9"]  # a tortoise for 
 NARROW = ["--encoder.width", "1", "--head.hidden", "256"]
 FEW = ["--replay.batch-size", "16"]
 BRIEF = ["--env-steps", "3200", "--optimizer.learning-rate", "2e-3", "--head.hidden", "64"]
-HALF = [*FEW, "--replay.ratio", "0.5"]
+HALF = ["--replay.ratio", "0.5"]
 LESSONS = {
     "der": ["--replay.ratio", "0.2"],
     "der_ht": ["--replay.ratio", "0.25", *FEW, "--tortoise.decay", "0.9", "--resets.every", "150", *BRIEF],
@@ -75,18 +76,18 @@ def test_the_toy_game_is_learnt(agent: str, tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_run(agent: str, tmp_path: Path) -> None:
     runs = [
         run(tmp_path / name, "--agent", agent, *SHORT, *HALF, *(JUMP if agent == "spr_ht" else []), "--seed", seed)
-        for name, seed in [("a", "0"), ("b", "0"), ("c", "1")]
+        for name, seed in [("a", "0"), ("b", "0"), *([("c", "1")] if agent == "der" else [])]
     ]
-    (score_a, rows_a, folder_a), (score_b, rows_b, folder_b), (_, rows_c, _) = runs
+    (score_a, rows_a, folder_a), (score_b, rows_b, folder_b) = runs[:2]
     assert rows_a == rows_b
     assert score_a["returns"] == score_b["returns"]
     weights_a, weights_b = (
         torch.load(folder / "checkpoint.pt", weights_only=True)["agent"]["hare"] for folder in (folder_a, folder_b)
     )
     assert all(torch.equal(weights_a[name], weights_b[name]) for name in weights_a)
-    losses_a, losses_c = ([row["loss"] for row in rows if "loss" in row] for rows in (rows_a, rows_c))
-    assert len(losses_a) == 4
-    assert losses_a != losses_c
+    losses = [[row["loss"] for row in rows if "loss" in row] for _, rows, _ in runs]
+    assert len(losses[0]) == 4
+    assert losses[0] not in losses[2:]
 
 
 @pytest.mark.smoke
@@ -175,7 +176,7 @@ def test_a_run_that_stops_has_saved_whenever_it_is_asked_to(look: int, tmp_path:
 
 
 def test_a_mirror_without_a_network(tmp_path: Path) -> None:
-    _, _, folder = run(tmp_path, "--agent", "der", *SHORT, "--wandb", "offline")
+    _, _, folder = run(tmp_path, *RANDOM, "--wandb", "offline")
     assert list(folder.rglob("*.wandb"))
 
 
@@ -207,7 +208,7 @@ def test_a_film_that_cannot_be_written_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("imageio_ffmpeg")
-    _, _, folder = run(tmp_path, "--agent", "random", "--game", "Catch", "--env-steps", "20", "--eval-episodes", "1")
+    _, _, folder = run(tmp_path, *RANDOM)
     (tmp_path / "a.mp4").mkdir()
     (tmp_path / "b.mp4").symlink_to("/dev/full")
     capsys.readouterr()
@@ -221,8 +222,8 @@ def test_a_film_that_cannot_be_written_is_one_line(
 
 def test_a_short_film_for_a_page_has_the_games_own_colours(tmp_path: Path) -> None:
     pytest.importorskip("imageio_ffmpeg")
-    _, _, folder = run(tmp_path, "--agent", "random", "--game", "Boxing", "--env-steps", "20", "--eval-episodes", "1")
-    film = tmp_path / "film.gif"
+    train.main(argv := [*RANDOM, "--game", "Boxing", "--eval-episodes", "0", "--out", str(tmp_path)])
+    folder, film = read_command_line(argv).folder, tmp_path / "film.gif"
     evaluation.main([str(folder), "--episodes", "0", "--video", str(film), "--video-steps", "5"])
     assert film.read_bytes().startswith(b"GIF89a")
     reader = cv2.VideoCapture(str(film))
@@ -238,13 +239,12 @@ def test_a_short_film_for_a_page_has_the_games_own_colours(tmp_path: Path) -> No
 
 def test_an_agent_that_does_not_learn_keeps_no_replay(tmp_path: Path) -> None:
     """100,000 rows would be 706 MB; and it goes on from a checkpoint that holds as many priorities."""
-    argv = ["--agent", "random", "--game", "Catch", "--env-steps", "2000", "--eval-episodes", "2", "--device", "cpu"]
-    asked = read_command_line([*argv, "--out", str(tmp_path), "--checkpoint-every", "1000"])
-    train.main([*argv, "--out", str(tmp_path), "--checkpoint-every", "1000"])
-    training = train.Training(asked, torch.device("cpu"))
+    argv = [*RANDOM, "--env-steps", "200", "--device", "cpu", "--out", str(tmp_path), "--checkpoint-every", "100"]
+    train.main(argv)
+    training = train.Training(asked := read_command_line(argv), torch.device("cpu"))
     assert training.replay.frame.numel() < 30 * 84 * 84
     state = load_checkpoint(older(asked.folder / "checkpoint.pt"))
-    state["replay"]["value"] = torch.zeros(2000, dtype=torch.int64)  # as of before
+    state["replay"]["value"] = torch.zeros(200, dtype=torch.int64)  # as of before
     training.load_state_dict(state)
-    assert training.time == 1000
+    assert training.time == 100
     training.lanes.close()
