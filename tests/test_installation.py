@@ -1,7 +1,10 @@
 """What pip installs: the library, from any folder, and nothing whose name another distribution could have."""
 
 import ast
+import configparser
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -51,3 +54,52 @@ def test_the_library_imports_torch_and_itself_alone(path: Path) -> None:
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
             tops = {module.split(".")[0] for module in modules}
             assert tops <= {"torch", "hare_tortoise"} | set(sys.stdlib_module_names)
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.fixture(scope="module")
+def pins() -> dict[str, str]:
+    """Name and version of every line of constraints.txt."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    matches = [re.fullmatch(r"([a-z0-9-]+)==([0-9][0-9a-z.]*)", line) for line in lines]
+    assert all(matches), "a line is a name and a version, without an address"
+    found = {match[1]: match[2] for match in matches if match}
+    assert lines == [f"{name}=={found[name]}" for name in sorted(found)]
+    return found
+
+
+def test_the_versions_that_were_tested_lie_within_what_is_asked_for(pins: dict[str, str]) -> None:
+    """And with them everything is pinned that pip would install, but for what PyTorch's builds for GPUs bring along."""
+    requirements = pytest.importorskip("packaging.requirements")
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg")
+    extras = metadata["options.extras_require"]
+    texts = "".join((metadata["options"]["install_requires"], *extras.values())).split("\n")
+    ranges = [requirements.Requirement(text) for text in texts if text]
+    for asked in ranges:
+        assert normal(asked.name) not in pins or asked.specifier.contains(pins[normal(asked.name)]), asked
+    for extra in ("suite", "test", "report", "video", "watch"):
+        names = {normal(requirements.Requirement(text).name) for text in extras[extra].split("\n") if text}
+        assert names <= pins.keys(), extra
+    assert "torch" in pins
+
+
+def test_the_container_is_made_of_what_is_there() -> None:
+    """Its Python is one that setup.cfg takes, and its extras are setup.cfg's. Without Docker it is not built."""
+    text, metadata = (ROOT / "Dockerfile").read_text(), (ROOT / "setup.cfg").read_text()
+    assert re.search(r"FROM python:3\.12-slim\n", text)
+    assert "python_requires = >=3.11,<3." in metadata
+    (extras,) = re.findall(r"-e '\.\[([\w,]+)\]'", text)
+    assert all(f"\n{extra} =\n" in metadata for extra in extras.split(","))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("docker") is None, reason="there is no docker")
+def test_a_container_trains() -> None:
+    image = "atari-100k-test"
+    subprocess.run(["docker", "build", "-q", "-t", image, ROOT], check=True)
+    line = "python train.py --game Catch --agent random --env-steps 20 --eval-episodes 1"
+    subprocess.run(["docker", "run", "--rm", image, *line.split()], check=True)
