@@ -51,7 +51,9 @@ def prepare(execution: Execution, device: torch.device) -> Prepare:
     torch.backends.cudnn.allow_tf32 = execution.precision == "tf32"  # by default convolutions would take it
     torch.backends.cudnn.deterministic = execution.deterministic
     torch.backends.cudnn.benchmark = not execution.deterministic  # in the calls before a function is recorded
-    torch.use_deterministic_algorithms(execution.deterministic and device.type == "cuda")
+    always = execution.deterministic and device.type == "cuda"
+    if always != torch.are_deterministic_algorithms_enabled():  # to set it loads torch's compiler, for three seconds
+        torch.use_deterministic_algorithms(always)
     torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it has not written
     if not execution.compiled:
         return leave
