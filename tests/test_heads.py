@@ -12,7 +12,7 @@ from agents.catalogue import AGENTS
 from agents.config import AgentConfig
 from hare_tortoise.activation import Activation
 from networks.heads import QHead
-from networks.layers import Dense, NoisyLinear
+from networks.layers import Dense, NoisyLinear, factorised
 from networks.qnetwork import QNetwork
 from networks.settings import Encoder, Head, SelfPrediction
 from tests.test_encoders import fill_, normalised
@@ -48,7 +48,7 @@ def test_a_head_of_one_stream_equals_numpy(dueling: str, noise: float | None, wi
     x, eps = normal(2, 4, 10), normal(3, sum(sizes))
     found = head(x, head.noisy(eps) if with_noise else None).detach().numpy()
 
-    p, parts = arrays(stream), np.split(eps.double().numpy(), np.cumsum(sizes)[:-1])
+    p, parts = arrays(stream), np.split(factorised(eps).double().numpy(), np.cumsum(sizes)[:-1])
     pairs = [(parts[i], parts[i + 1]) if with_noise else None for i in range(0, len(sizes), 2)]
     hidden = np.maximum(noisy(p, "hidden.", x.double().numpy(), pairs[0]), 0)
     expected = noisy(p, "outputs.advantage.", hidden, pairs[1]).reshape(4, 3, atoms)

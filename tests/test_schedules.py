@@ -44,6 +44,7 @@ def small_bbf(restart: bool) -> AgentConfig:
     return replace(
         config,
         prediction=replace(config.prediction, jumps=1),
+        replay=replace(config.replay, batch_size=1),
         encoder=replace(config.encoder, width=1),
         target=replace(config.target, end=TargetEnd(n=3, gamma=0.997, updates=8)),
         resets=replace(config.resets, every=6, restart=restart, warmup_counts=False),

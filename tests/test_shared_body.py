@@ -14,6 +14,7 @@ from tests.fake_replay import FakeReplay, random_batch, small
 def test_one_body_for_both_networks_is_as_good_as_two(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the tortoise is a copy whenever an update begins, its latents stand for the hare's."""
     config = small(name)
+    config = replace(config, replay=replace(config.replay, batch_size=2))
     plans = {"resets": ("every", 3), "recycling": ("every", 3), "injection": ("at", 4)}
     for piece, (field, value) in plans.items():
         if getattr(config, piece) is not None:
