@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from agents.config import AgentConfig
-from agents.engine import Captured, casting, leave, prepare, settle
+from agents.engine import Captured, casting, prepare, settle
 from agents.execution import AUTO, Execution
 from agents.objective import Clocks, Objective, draw, look, objective
 from agents.schedules import anneal, annealed
 from agents.tally import Tally, note_
 from hare_tortoise.network import check
-from hare_tortoise.step import GradientStep, build_optimizer
+from hare_tortoise.step import GradientStep, build_optimizer, leave
 from hare_tortoise.upkeep import Upkeep
 from networks.qnetwork import QNetwork
 from replay.batch import Sampler, first_frames

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from agents.execution import Execution
+from hare_tortoise.step import Prepare, leave
 
-Prepare = Callable[[Callable[..., Any]], Callable[..., Any]]
 WARMUP = 3  # calls before a function is recorded, so that libraries and Adam have what they allocate once (PyTorch's advice)
 # Updates in a run that earn what it takes to compile them, on a CPU 20 to 60 s at first (benchmarks/LEDGER.md); ours.
 EARNED = 20_000
@@ -65,11 +65,6 @@ def prepare(execution: Execution, device: torch.device) -> Prepare:
     # Many small kernels become one: an update of der has 108 in place of 143 (benchmarks/LEDGER.md).
     options = {"combo_kernels": True} if device.type == "cuda" else None
     return partial(torch.compile, dynamic=False, options=options)
-
-
-def leave(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` as it is."""
-    return function
 
 
 def casting(execution: Execution, device: torch.device) -> torch.autocast:

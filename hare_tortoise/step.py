@@ -35,6 +35,14 @@ def build_optimizer(
     )
 
 
+Prepare = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def leave(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` as it is: not compiled."""
+    return function
+
+
 def clip_(groups: Iterable[Iterable[Tensor]], largest: float) -> Tensor:
     """Clip the gradient of each of `groups` of weights to a norm of `largest`; the last one's norm before that, float32 []."""
     for group in groups:
@@ -56,7 +64,7 @@ class GradientStep:
         initial: nn.Module,
         settings: Optimizer,
         penalties: Penalties,
-        prepare: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
+        prepare: Prepare = leave,
     ) -> None:
         """`prepare` may compile what clips and steps."""
         self._clip, self._advance = prepare(clip_), prepare(advance_)

@@ -35,8 +35,10 @@ def observe(
 
     `frames` uint8 [B, F, H, W]; `visible` float32 [S, B, 4] is 0 where a frame must read as black; `first` int64 [S] says
     where each observation's four frames begin. The result is float32 [S, B, 4, H, W] in [0, 1] (up to 1.1 with intensity),
-    channels last. With `augmentation` each is changed by its part of `jitter`.
+    channels last. With `augmentation` each is changed by its part of `jitter`, whose S and B must be these: else ValueError.
     """
+    if jitter is not None and jitter.normal.shape != visible.shape[:2]:
+        raise ValueError(f"jitter is of {list(jitter.normal.shape)} observations, not {list(visible.shape[:2])}")
     if augmentation is None or jitter is None:
         stacks, gain = cut(frames, first), None
     else:

@@ -128,3 +128,10 @@ def test_the_generator_decides_the_augmentation() -> None:
     assert torch.equal(first, look(inputs, Augmentation(), seed=3))
     assert not torch.equal(first, look(inputs, Augmentation(), seed=4))
     assert not torch.equal(first, second)
+
+
+def test_jitter_of_another_batch_is_refused() -> None:
+    frames, visible, first = random_input(1, 2, 6, 6)
+    jitter = draw_jitter(Augmentation(), len(first), 4, torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match=r"jitter is of \[4, 4\] observations, not \[4, 1\]"):
+        observe(frames, visible, first, Augmentation(), jitter)
