@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hare_tortoise.activation import narrowed
 from networks.encoders import activation
-from networks.layers import Dense, NoisyLinear, Weights, dense, factorised
+from networks.layers import Dense, NoisyLinear, Weights, dense, each_of, factorised
 from networks.settings import Head
 
 
@@ -19,7 +20,7 @@ class Stream(nn.Module):
         super().__init__()
         units = narrowed(settings.hidden, settings.activation)
         self.hidden = dense(features, units, settings, hidden=True)
-        self.activation = activation(units, settings)
+        self.activation = activation(units, settings, in_place=False)  # it gets a part of a tensor
         self.outputs = nn.ModuleDict({name: dense(self.activation.width, size, settings) for name, size in outputs.items()})
 
     @property
@@ -27,10 +28,10 @@ class Stream(nn.Module):
         """The hidden layer and the output layers."""
         return [self.hidden, *self.outputs.values()]
 
-    def forward(self, latent: Tensor, weights: list[Weights | None]) -> dict[str, Tensor]:
-        """`latent` float32 [M, features], `weights` of each of `dense`; float32 [M, size] for each output."""
-        hidden = self.activation(self.hidden(latent, weights[0]))
-        return {name: layer(hidden, own) for (name, layer), own in zip(self.outputs.items(), weights[1:], strict=True)}
+    def forward(self, hidden: Tensor, weights: Sequence[Weights]) -> dict[str, Tensor]:
+        """`hidden` float32 [M, units], of the hidden layer; `weights` of each output; float32 [M, size] for each of these."""
+        active = self.activation(hidden)
+        return {name: functional.linear(active, *own) for name, own in zip(self.outputs, weights, strict=True)}
 
 
 class QHead(nn.Module):
@@ -44,26 +45,26 @@ class QHead(nn.Module):
             del sizes["value"]
         split = [{name: size} for name, size in sizes.items()] if settings.dueling == "streams" else [sizes]
         self.streams = nn.ModuleList(Stream(settings, features, outputs) for outputs in split)
-        self.noise_sizes = [size for layer in self._dense for size in layer.noise_sizes]
+        self.noise_sizes = [size for stream in self.streams for layer in stream.dense for size in layer.noise_sizes]
 
-    @property
-    def _dense(self) -> list[Dense | NoisyLinear]:
-        return [layer for stream in self.streams for layer in stream.dense]
+    def means(self) -> list[list[Weights]]:
+        """The weights of every layer of each stream without noise."""
+        return [[layer.means() for layer in stream.dense] for stream in self.streams]
 
-    def noisy(self, noise: Tensor) -> list[Weights]:
-        """The weights of every layer under `noise`, float32 [sum of noise_sizes], standard normal."""
-        parts = factorised(noise).split(self.noise_sizes)
-        pairs = zip(parts[::2], parts[1::2], strict=True)
-        return [layer.noisy(*pair) for layer, pair in zip(self._dense, pairs, strict=True)]
+    def noisy(self, noise: Tensor) -> list[list[Weights]]:
+        """The weights of every layer of each stream under `noise`, float32 [sum of noise_sizes], standard normal."""
+        parts = iter(factorised(noise).split(self.noise_sizes))
+        return [[layer.noisy(next(parts), next(parts)) for layer in stream.dense] for stream in self.streams]
 
-    def forward(self, latent: Tensor, weights: Sequence[Weights] | None = None) -> Tensor:
+    def forward(self, latent: Tensor, weights: Sequence[Sequence[Weights]] | None = None) -> Tensor:
         """`latent` float32 [M, features]; `weights` of `noisy`, or None for the means; float32 [M, A, atoms]."""
         if self.gradient_scale != 1:
             latent = self.gradient_scale * latent + (1 - self.gradient_scale) * latent.detach()
+        weights = weights or self.means()
+        hidden = each_of(latent, [own[0] for own in weights])
         out: dict[str, Tensor] = {}
-        left = iter(weights if weights is not None else [None] * len(self._dense))
-        for stream in self.streams:
-            out |= stream(latent, [next(left) for _ in stream.dense])
+        for stream, part, own in zip(self.streams, hidden, weights, strict=True):
+            out |= stream(part, own[1:])
         advantage = rearrange(out["advantage"], "m (a n) -> m a n", a=self.num_actions)
         if "value" not in out:
             return advantage
@@ -71,8 +72,8 @@ class QHead(nn.Module):
 
     def project(self, latent: Tensor) -> Tensor:
         """The hidden layers without noise or activation, side by side: float32 [M, width]. Self-prediction compares these."""
-        hidden = [stream.hidden(latent) for stream in self.streams]
-        return hidden[0] if len(hidden) == 1 else torch.cat(hidden, 1)
+        hidden = each_of(latent, [stream.hidden.means() for stream in self.streams])
+        return hidden[0] if len(hidden) == 1 else torch.cat(list(hidden), 1)
 
     @property
     def width(self) -> int:

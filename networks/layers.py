@@ -1,6 +1,7 @@
 """Linear layers, with noise in their weights or without."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,11 +30,15 @@ class Dense(nn.Linear):
 
     def noisy(self, inwards: Tensor, outwards: Tensor) -> Weights:
         """Its weights; the noise is not looked at."""
+        return self.means()
+
+    def means(self) -> Weights:
+        """Its weights."""
         return self.normalise(self.weight), self.bias
 
-    def forward(self, x: Tensor, weights: Weights | None = None) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """`x` float32 [M, fan_in]; float32 [M, fan_out]."""
-        return functional.linear(x, *(weights or (self.normalise(self.weight), self.bias)))
+        return functional.linear(x, *self.means())
 
 
 class NoisyLinear(nn.Module):
@@ -72,9 +77,26 @@ class NoisyLinear(nn.Module):
         weight = torch.addcmul(self.normalise(self.weight), self.weight_sigma, torch.outer(outwards, inwards))
         return weight, torch.addcmul(self.bias, self.bias_sigma, outwards)
 
-    def forward(self, x: Tensor, weights: Weights | None = None) -> Tensor:
-        """`x` float32 [M, fan_in]; `weights` of `noisy`, or None for the means; float32 [M, fan_out]."""
-        return functional.linear(x, *(weights or (self.normalise(self.weight), self.bias)))
+    def means(self) -> Weights:
+        """Its weights without noise."""
+        return self.normalise(self.weight), self.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` float32 [M, fan_in]; without noise, float32 [M, fan_out]."""
+        return functional.linear(x, *self.means())
+
+
+def each_of(x: Tensor, layers: Sequence[Weights]) -> Sequence[Tensor]:
+    """What each of several linear `layers` gives for `x`, float32 [M, fan_in]; float32 [M, fan_out] each."""
+    if x.is_cuda:
+        return in_one_product(x, layers)
+    return [functional.linear(x, *own) for own in layers]  # on a CPU faster than to put weights together (docs/log.md)
+
+
+def in_one_product(x: Tensor, layers: Sequence[Weights]) -> Sequence[Tensor]:
+    """`each_of`, with the weights one below the other: fewer kernels, each with more to do."""
+    weight, bias = (torch.cat(parts) for parts in zip(*layers, strict=True))
+    return functional.linear(x, weight, bias).split([len(bias) for _, bias in layers], 1)
 
 
 def dense(fan_in: int, fan_out: int, settings: Head, *, hidden: bool = False) -> Dense | NoisyLinear:

@@ -17,7 +17,7 @@ from networks.settings import Encoder, Head, SelfPrediction
 MODULES = {"encoder": "body", "transition": "body", "head": "neck", "injections": "neck", "predictor": "neck"}  # and their part
 
 
-Heads = Sequence[Sequence[Weights] | None]  # the weights of each of the heads, None for their means
+Heads = Sequence[Sequence[Sequence[Weights]] | None]  # the weights of each of the heads, None for their means
 
 
 class QNetwork(Injectable[QHead]):

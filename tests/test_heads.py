@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from agents.bases import BASES
 from agents.catalogue import AGENTS
 from agents.config import AgentConfig
 from hare_tortoise.activation import Activation
 from networks.heads import QHead
-from networks.layers import Dense, NoisyLinear, factorised
+from networks.layers import Dense, NoisyLinear, each_of, factorised, in_one_product
 from networks.qnetwork import QNetwork
 from networks.settings import Encoder, Head, SelfPrediction
 from tests.test_encoders import fill_, normalised
@@ -77,8 +78,23 @@ def test_a_dense_layer_takes_no_noise() -> None:
     fill_(layer, 6)
     x = normal(7, 4, 5)
     expected = x.double().numpy() @ layer.weight.detach().double().numpy().T + layer.bias.detach().double().numpy()
-    for weights in (None, layer.noisy(normal(8, 5), normal(9, 7))):
-        np.testing.assert_allclose(layer(x, weights).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+    for weights in (layer.means(), layer.noisy(normal(8, 5), normal(9, 7))):
+        np.testing.assert_allclose(functional.linear(x, *weights).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(7,), (7, 3)])
+def test_layers_in_one_product_are_the_same(sizes: tuple[int, ...]) -> None:
+    """As a GPU computes them: values and gradients, in float64, beside the layers one by one."""
+    x = normal(1, 4, 5).double().requires_grad_()
+    drawn = [(normal(2 + i, size, 5), normal(6 + i, size)) for i, size in enumerate(sizes)]
+    layers = [(weight.double().requires_grad_(), bias.double().requires_grad_()) for weight, bias in drawn]
+    along = normal(10, 4, sum(sizes)).double()
+    outputs = [torch.cat(list(form(x, layers)), 1) for form in (each_of, in_one_product)]
+    found = [[y, *torch.autograd.grad(y, [x, *sum(layers, ())], along)] for y in outputs]
+    expected = np.concatenate([x.detach().numpy() @ w.detach().numpy().T + b.detach().numpy() for w, b in layers], 1)
+    np.testing.assert_allclose(found[0][0].detach().numpy(), expected, rtol=1e-12)
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
 def test_a_single_atom_is_the_value_itself() -> None:
