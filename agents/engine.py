@@ -10,7 +10,7 @@ import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -21,6 +21,9 @@ from hare_tortoise.step import Prepare, leave
 WARMUP = 3  # calls before a function is recorded, so that libraries and Adam have what they allocate once (PyTorch's advice)
 # Updates in a run that earn what it takes to compile them, on a CPU 20 to 60 s at first (benchmarks/LEDGER.md); ours.
 EARNED = 20_000
+# Versions of a compiled function in a process, beyond which torch would run the next one eager and not say so. By its default
+# the eighth agent's Adam is such a one.
+VERSIONS = 256
 
 
 def settle(execution: Execution, device: torch.device, updates: int | None = None) -> Execution:
@@ -62,6 +65,7 @@ def prepare(execution: Execution, device: torch.device) -> Prepare:
         print(f"--execution.compiled: {missing}; the update runs without it", file=sys.stderr)
         return leave
     torch._logging.set_logs(dynamo=logging.ERROR)  # it would tell of each thing in Adam that it leaves out
+    torch._dynamo.config.recompile_limit = VERSIONS
     # Many small kernels become one: an update of der has 108 in place of 143 (benchmarks/LEDGER.md).
     options = {"combo_kernels": True} if device.type == "cuda" else None
     return partial(torch.compile, dynamic=False, options=options)
@@ -124,9 +128,15 @@ class Captured:
         return self._result
 
 
+@cache
+def _side() -> torch.cuda.Stream:
+    """The stream beside the current one. There is one of them: on each that multiplies cuBLAS keeps 32 MB of an H100."""
+    return torch.cuda.Stream()
+
+
 def _aside(function: Callable[[], Any]) -> Any:
-    """Run `function` on a stream of its own, as it will be recorded; the current stream waits for it."""
-    stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
+    """Run `function` on another stream, as it will be recorded; the current stream waits for it."""
+    stream, current = _side(), torch.cuda.current_stream()
     stream.wait_stream(current)
     with torch.cuda.stream(stream):
         result = function()

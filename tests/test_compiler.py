@@ -41,3 +41,19 @@ def test_a_gpu_needs_triton_and_a_c_compiler(fault: str, tmp_path: Path, monkeyp
         (tmp_path / "gcc").write_text("#!/bin/sh\nexit 1\n")
         (tmp_path / "gcc").chmod(0o755)
     assert (_missing_compiler(torch.device("cuda")) or "").startswith(fault)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch.compile warns of its own ways
+def test_the_tenth_agent_of_a_process_is_compiled_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has versions of its own; by torch's default the ninth version of a function would run eager, without a word."""
+    monkeypatch.setattr("agents.engine._missing_compiler", lambda _: None)
+    prepare(Execution(compiled=True), torch.device("cpu"))
+    compiled: list[object] = []
+
+    def times(x: torch.Tensor, agent: int) -> torch.Tensor:
+        return x * agent
+
+    made = torch.compile(times, dynamic=False, backend=lambda module, _: compiled.append(module) or module.forward)
+    for agent in range(2, 12):
+        made(torch.ones(1), agent)
+    assert len(compiled) == 10

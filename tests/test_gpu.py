@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,10 @@ from agents.agent import Agent
 from agents.config import AgentConfig
 from agents.engine import Captured, check_execution
 from agents.execution import Execution
+from agents.measures import measure
 from benchmarks.kills import difference, left_by
 from benchmarks.learners import filled
-from hare_tortoise.measure import distance
+from hare_tortoise.measure import distance, effective_ranks
 from replay.batch import Batch
 from replay.stack import FrameStack
 from replay.upload import Upload, file_row_
@@ -65,21 +66,6 @@ def fifty(config: AgentConfig, execution: Execution, device: torch.device = CUDA
         agent.update(replay)
         losses.append(agent.metrics()["loss"])
     return losses, agent
-
-
-@pytest.mark.parametrize("way", WAYS, ids=str)
-@pytest.mark.parametrize("name", NAMES)
-def test_every_way_agrees_with_eager(name: str, way: Execution) -> None:
-    check_execution(way, CUDA)
-    first, every, weights = WAYS[way]
-    config = settings(name)
-    (losses, agent), (expected, eager) = fifty(config, way), fifty(config, Execution(deterministic=True))
-    assert losses[0] == pytest.approx(expected[0], rel=first)
-    assert np.mean(losses) == pytest.approx(np.mean(expected), rel=every)
-    moved = distance(eager.hare.parameters(), eager.initial.parameters())
-    assert distance(agent.hare.parameters(), eager.hare.parameters()) <= weights * moved
-    assert moved > 0
-    assert (agent.updates, agent.resets) == (eager.updates, eager.resets)
 
 
 @pytest.mark.parametrize("method", ["snr", "cbp", "nap", "prune", "snorm", "parseval", "clip", "sam"])
@@ -198,6 +184,24 @@ def test_a_run_that_is_killed_goes_on_to_the_bit(flags: tuple[str, ...], tmp_pat
     assert difference(*left) is None
 
 
+def test_a_measurement_agrees_with_the_cpu_and_changes_nothing() -> None:
+    features = torch.rand(256, 300, generator=torch.Generator().manual_seed(0)) ** 8
+    (srank, entropy), (other, theirs) = (effective_ranks(features.to(device)) for device in (torch.device("cpu"), CUDA))
+    assert abs(srank.item() - other.item()) <= 1
+    assert entropy.item() == pytest.approx(theirs.item(), rel=1e-5)
+    for way in (Execution(captured=True), Execution("bf16", captured=True)):
+        config = settings("spr_ht")
+        agent, replay = Agent(config, ACTIONS, device=CUDA, seed=0, execution=way), filled(config, ACTIONS, 300, CUDA)
+        rows = []
+        for _ in range(2):
+            for _ in range(5):
+                agent.update(replay)
+            before = [p.clone() for p in agent.hare.parameters()]
+            rows.append(measure(agent, replay, 1, 3))
+            assert all(torch.equal(mine, kept) for mine, kept in zip(agent.hare.parameters(), before, strict=True))
+        assert all(np.isfinite(value) for row in rows for value in row.values() if isinstance(value, float))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_deterministic_update_repeats_to_the_bit(name: str) -> None:
     way = Execution(captured=True, deterministic=True)
@@ -213,3 +217,21 @@ def test_an_env_step_is_not_overwritten_before_it_was_copied() -> None:
     frames = [np.full((1, 84, 84), i, np.uint8) for i in range(4)]
     kept = [upload(frame, np.zeros(1, np.int64), np.zeros(1), nothing, nothing).frame.clone() for frame in frames]
     assert [frame.unique().tolist() for frame in kept] == [[0], [1], [2], [3]]
+
+
+eager_fifty = cache(partial(fifty, execution=Execution(deterministic=True)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("way", WAYS, ids=str)  # one after the other, and those last that compile for a minute each
+def test_every_way_agrees_with_eager(name: str, way: Execution) -> None:
+    check_execution(way, CUDA)
+    first, every, weights = WAYS[way]
+    config = settings(name)
+    (losses, agent), (expected, eager) = fifty(config, way), eager_fifty(config)
+    assert losses[0] == pytest.approx(expected[0], rel=first)
+    assert np.mean(losses) == pytest.approx(np.mean(expected), rel=every)
+    moved = distance(eager.hare.parameters(), eager.initial.parameters())
+    assert distance(agent.hare.parameters(), eager.hare.parameters()) <= weights * moved
+    assert moved > 0
+    assert (agent.updates, agent.resets) == (eager.updates, eager.resets)

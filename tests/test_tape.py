@@ -1,11 +1,13 @@
 """What a GPU records as a graph holds no number of Python's: recorded once and replayed, it goes on as if it were run."""
 
-from functools import partial
+from contextlib import nullcontext
+from functools import cache, partial
 
 import numpy as np
 import pytest
 import torch
 
+from agents import engine
 from agents.agent import Agent
 from benchmarks.learners import filled
 from hare_tortoise.measure import distance
@@ -31,6 +33,25 @@ def test_a_tape_holds_numbers_and_reads_tensors() -> None:
     step.fill_(10)
     again()
     assert (total.item(), len(seen)) == (3 + 21, 1)
+
+
+def test_all_that_is_recorded_runs_on_one_other_stream_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each stream that multiplies keeps memory of the card's for ever."""
+    told: list[object] = []
+
+    class Stream:
+        def wait_stream(self, other: object) -> None:
+            told.append((self, other))
+
+    current, made = Stream(), []
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: made.append(Stream()) or made[-1])
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: current)
+    monkeypatch.setattr(torch.cuda, "stream", nullcontext)
+    monkeypatch.setattr(engine, "_side", cache(engine._side.__wrapped__))
+    for number in range(3):
+        assert engine._aside(lambda number=number: told.append(number) or number) == number
+    (side,) = made
+    assert told == [step for number in range(3) for step in ((side, current), number, (current, side))]
 
 
 @pytest.mark.parametrize("lanes", [1, 3])
