@@ -68,7 +68,7 @@ class Training:
         self.replay = ReplayBuffer(rows, asked.num_lanes, window, rule, device=device, seed=asked.seed)
         self.upload = Upload(asked.num_lanes, SIDE, device)
         self.stack = FrameStack(asked.num_lanes, SIDE, device)
-        file_row = partial(file_row_, self.replay, self.stack, self.upload.row)
+        file_row = partial(self.agent.prepare(file_row_), self.replay, self.stack, self.upload.row)
         self._file_row = Captured(file_row) if settled.captured else file_row
         self.past = Past(asked.env_steps // asked.num_lanes, asked.num_lanes)
         self.time = 0  # env steps done, over all lanes

@@ -23,6 +23,12 @@ from replay.batch import Sampler, first_frames
 WAYS = ("fused", "foreach", "capturable")  # of computing a step of Adam: an agent's own, not its checkpoint's
 
 
+def choose(network: QNetwork, frames: Tensor, noise: Tensor | None) -> Tensor:
+    """The actions of the largest value for stacks of `frames`, uint8 [L, 4, 84, 84], under the network's `noise`; int64 [L]."""
+    latent = network.encode(frames.float().div_(255))
+    return network.values(network.logits(latent, network.noisy(noise))).argmax(1)
+
+
 class Agent:
     """Acts, learns, and resets, as `config` says. Knows no environment and no file.
 
@@ -54,7 +60,8 @@ class Agent:
         check(self._build())
         hare, c = self._new_network(), config
         ready = prepare(execution, self.device)
-        around = ready if self.device.type == "cuda" else leave  # on a CPU a compiled look or step is slower (docs/log.md)
+        # All but the loss: compiled it is slower on a CPU (docs/log.md).
+        self.prepare = around = ready if self.device.type == "cuda" else leave
         capturable, compilable = bool(execution.captured), around is not leave
         self.optimizer = build_optimizer(c.optimizer, hare, capturable, compilable) if c.optimizer is not None else None
         self.upkeep = Upkeep(hare, self.optimizer, self._new_network, c.plans(planned))
@@ -66,7 +73,7 @@ class Agent:
         self._n, self._gamma, self._beta = self.clocks = Clocks(*(torch.tensor(value, device=self.device) for value in start))
         self.epsilon = config.exploration.epsilon.start
         self._tally = Tally(self.device)
-        self._look, self._objective, self._note = around(look), ready(objective), around(note_)
+        self._choose, self._look, self._objective, self._note = around(choose), around(look), ready(objective), around(note_)
         self._graphs: dict[Hashable, Captured] = {}
         self._seen: dict[torch.Size, Tensor] = {}  # where a graph reads the frames to act on
 
@@ -123,8 +130,7 @@ class Agent:
 
     def _greedy(self, frames: Tensor, noisy: bool) -> Tensor:
         noise = self.actor.draw_noise(self._acting) if noisy else None
-        latent = self.actor.encode(frames.float().div_(255))
-        return self.actor.values(self.actor.logits(latent, self.actor.noisy(noise))).argmax(1)
+        return (self._choose if noisy else choose)(self.actor, frames, noise)  # an evaluation is too short to compile for
 
     def _carry_out(self, function: Callable[[], Any], generators: list[torch.Generator], key: Hashable) -> Any:
         """What `function` returns; as a CUDA graph, which `key` tells from the others, if graphs are asked for."""

@@ -17,7 +17,7 @@ class Execution:
     """tf32: products in TensorFloat-32, which a GPU of compute capability 8.0 takes by auto. bf16: the networks' passes of an
     update in bfloat16; weights, losses, Adam, the tortoise and acting stay float32"""
     compiled: Switch = False
-    """put the loss through torch.compile, on a GPU all of an update but its random draws: a minute at the start, less once it
+    """put the loss through torch.compile, on a GPU all of an env step but its random draws: a minute at the start, less once it
     is cached; needs a compiler. auto: in a run that is long enough to earn that"""
     captured: Switch = False
     """on a GPU, record the update, its draw from replay included, as a CUDA graph, the choice of actions as another, and as a

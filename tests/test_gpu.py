@@ -15,7 +15,7 @@ from torch import Tensor
 
 from agents.agent import Agent
 from agents.config import AgentConfig
-from agents.engine import Captured, check_execution
+from agents.engine import Captured, check_execution, prepare
 from agents.execution import Execution
 from agents.measures import measure
 from benchmarks.kills import difference, left_by
@@ -79,12 +79,14 @@ def test_what_a_method_does_at_every_update_is_recorded(method: str) -> None:
     )
 
 
-def test_an_env_step_is_taken_in_by_a_graph_as_by_a_run() -> None:
+@pytest.mark.parametrize("way", [Execution(captured=True), Execution(compiled=True, captured=True)], ids=str)
+def test_an_env_step_is_taken_in_by_a_graph_as_by_a_run(way: Execution) -> None:
     """Twice round the ring, with ends and time limits."""
     rng = np.random.default_rng(0)
     memories = [(filled(settings("spr"), ACTIONS, 60, CUDA), FrameStack(1, 84, CUDA), Upload(1, 84, CUDA)) for _ in range(2)]
-    file_row, recorded = (partial(file_row_, replay, stack, upload.row) for replay, stack, upload in memories)
-    recorded = Captured(recorded)
+    file_row = partial(file_row_, *memories[0][:2], memories[0][2].row)
+    replay, stack, upload = memories[1]
+    recorded = Captured(partial(prepare(way, CUDA)(file_row_), replay, stack, upload.row))
     for _ in range(130):
         sent = rng.integers(256, size=(1, 84, 84), dtype=np.uint8), rng.integers(3, size=1), rng.normal(size=1)
         ends = rng.random(1) < 0.1, rng.random(1) < 0.05

@@ -1,11 +1,20 @@
 """What an update dispatches is counted, and does not grow unseen: on a GPU it is bound by the number of its kernels."""
 
+import re
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 
 from agents.agent import Agent
+from agents.engine import _missing_compiler
 from benchmarks.learners import filled
 from benchmarks.ops import Operators
+from replay.batch import Rule, Window
+from replay.buffer import ReplayBuffer
+from replay.stack import FrameStack
+from replay.upload import Upload, file_row_
 from tests.fake_replay import ACTIONS, small
 
 CPU = torch.device("cpu")
@@ -47,3 +56,44 @@ def test_the_draw_and_the_notes_of_an_update_can_be_compiled(name: str, monkeypa
     assert torch.equal(replays[0].priorities.value, replays[1].priorities.value)
     for mine, theirs in zip(eager.hare.parameters(), compiled.hare.parameters(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+Memory = tuple[ReplayBuffer, FrameStack, Upload]
+
+
+def memory(steps: int) -> Memory:
+    replay = ReplayBuffer(steps, 1, Window(3, 2, 8), Rule(0.5), device="cpu", seed=0)
+    return replay, FrameStack(1, 8, "cpu"), Upload(1, 8, "cpu")
+
+
+def test_what_an_env_step_takes_can_be_compiled() -> None:
+    """As on a GPU, but for the code that is generated: each one whole graph; equal to the bit."""
+    whole = partial(torch.compile, dynamic=False, fullgraph=True, backend="aot_eager")
+    rng, memories = np.random.default_rng(0), (memory(40), memory(40))
+    for _ in range(60):
+        sent = rng.integers(256, size=(1, 8, 8), dtype=np.uint8), rng.integers(4, size=1), rng.normal(size=1)
+        ends = rng.random(1) < 0.1, rng.random(1) < 0.05
+        for (replay, stack, upload), take_in in zip(memories, (file_row_, whole(file_row_)), strict=True):
+            take_in(replay, stack, upload(*sent, *ends))
+    (one, stack, _), (two, other, _) = memories
+    for name in ("frame", "action", "reward", "terminal", "ended", "_time"):
+        assert torch.equal(getattr(one, name), getattr(two, name))
+    assert torch.equal(one.priorities.value, two.priorities.value)
+    assert torch.equal(stack.frames, other.frames)
+    eager, compiled = (Agent(small("der"), ACTIONS, device="cpu", seed=0) for _ in range(2))
+    compiled._choose = whole(compiled._choose)
+    for _ in range(3):
+        frames = torch.from_numpy(rng.integers(256, size=(2, 4, 84, 84), dtype=np.uint8))
+        assert torch.equal(eager.act(frames), compiled.act(frames))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch.compile warns of its own ways
+@pytest.mark.skipif(_missing_compiler(CPU) is not None, reason="there is no compiler")
+def test_compiled_an_env_step_still_copies_no_memory() -> None:
+    """It would be 700 MB an env step."""
+    replay, stack, upload = memory(1_111)
+    run_and_get_code = pytest.importorskip("torch._inductor.utils").run_and_get_code  # three seconds to import
+    _, codes = run_and_get_code(torch.compile(file_row_, dynamic=False, fullgraph=True), replay, stack, upload.row)
+    assert "1111" in "".join(codes)
+    assert not any(re.search(r"empty_strided\w*\(\(1, 1111, 8, 8\)", code) for code in codes)
