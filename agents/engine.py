@@ -24,6 +24,7 @@ EARNED = 20_000
 # Versions of a compiled function in a process, beyond which torch would run the next one eager and not say so. By its default
 # the eighth agent's Adam is such a one.
 VERSIONS = 256
+PLAIN = "slower, without compiler and graphs: --execution.compiled off --execution.captured off"
 
 
 def settle(execution: Execution, device: torch.device, updates: int | None = None) -> Execution:
@@ -117,13 +118,17 @@ class Captured:
         self._result: Any = None
 
     def __call__(self) -> Any:
-        """Do the function's work; what it returns."""
+        """Do the function's work; what it returns. A RuntimeError of the first calls has a note on what would avoid it."""
         self._calls += 1
-        if self._calls <= WARMUP:
-            self._result = _aside(self._function)
-            return self._result
-        if self._graph is None:
-            self._graph, self._result = _record(self._function, self._generators)
+        try:
+            if self._calls <= WARMUP:
+                self._result = _aside(self._function)
+                return self._result
+            if self._graph is None:
+                self._graph, self._result = _record(self._function, self._generators)
+        except RuntimeError as error:  # a compiler's, a library's or the driver's
+            error.add_note(PLAIN)
+            raise
         self._graph.replay()
         return self._result
 

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from functools import cache, partial
+from itertools import count
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ import torch
 
 from agents import engine
 from agents.agent import Agent
+from agents.engine import WARMUP
 from benchmarks.learners import filled
 from hare_tortoise.measure import distance
+from options import read_command_line
 from replay.batch import Rule, Window
 from replay.buffer import ReplayBuffer
 from replay.stack import FrameStack
@@ -52,6 +55,28 @@ def test_all_that_is_recorded_runs_on_one_other_stream_before(monkeypatch: pytes
         assert engine._aside(lambda number=number: told.append(number) or number) == number
     (side,) = made
     assert told == [step for number in range(3) for step in ((side, current), number, (current, side))]
+
+
+@pytest.mark.parametrize("call", range(1, WARMUP + 2))
+def test_what_fails_while_it_is_prepared_says_how_to_go_without(call: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the parser of train.py, so that what is said can be typed."""
+
+    def fail(at: int, result: object) -> object:
+        if at == call:
+            raise RuntimeError("a driver's own words")
+        return result
+
+    calls = count(1)
+    monkeypatch.setattr(engine, "_aside", lambda _: fail(next(calls), None))
+    monkeypatch.setattr(engine, "_record", lambda *_: fail(next(calls), (None, None)))
+    recorded = engine.Captured(lambda: None)
+    for _ in range(call - 1):
+        recorded()
+    with pytest.raises(RuntimeError, match="own words") as caught:
+        recorded()
+    (note,) = caught.value.__notes__
+    asked = read_command_line(note.partition(": ")[2].split())
+    assert (asked.execution.compiled, asked.execution.captured) == (False, False)
 
 
 @pytest.mark.parametrize("lanes", [1, 3])
