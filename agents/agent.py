@@ -109,6 +109,7 @@ class Agent:
 
         With a generator for `evaluation` the draws come from it, epsilon is that of evaluations, and there is no noise; the
         agent itself is left as it was.
+        What a graph gives is overwritten by the next call for frames of this shape.
         """
         lanes = len(frames)
         epsilon = self.epsilon if evaluation is None else self.config.exploration.evaluation

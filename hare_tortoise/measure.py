@@ -1,4 +1,4 @@
-"""Measurements of plasticity. Tensors in, tensors out; nothing here waits for the device."""
+"""Measurements of plasticity. Tensors in, tensors out. Only eigenvalues wait for the device: torch looks if they were found."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
