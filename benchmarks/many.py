@@ -4,7 +4,8 @@
     python -m benchmarks.many --agent spr --device cuda --captured --runs 1 2 4 8 16
 
 Each run is a process of its own, of so many --threads, as the sweep starts them; all begin together and count the updates of
-the same seconds. With --streams they are agents of one process instead, each on its own CUDA stream.
+the same seconds. With --streams they are agents of one process instead, each on its own CUDA stream: their speed means
+something, what they learn does not, since graphs of one process share cuBLAS's workspace.
 """
 
 import argparse

@@ -51,7 +51,7 @@ def kernels(work: Callable[[], object]) -> dict[str, tuple[int, float]]:
         torch.cuda.synchronize()
     found = dict.fromkeys(KINDS, (0, 0.0))
     for event in seen.events():
-        if event.device_type == DeviceType.CUDA:
+        if event.device_type == DeviceType.CUDA and not event.is_user_annotation:
             kind = next(kind for kind, names in KINDS.items() if re.search(names, event.name, re.IGNORECASE))
             count, seconds = found[kind]
             found[kind] = count + 1, seconds + 1e-6 * event.self_device_time_total
