@@ -104,7 +104,7 @@ def test_it_learns_a_batch_by_heart(name: str) -> None:
         assert end < 0.7 * start
 
 
-@pytest.mark.parametrize("name", every(LEARNERS, third=1, bases=["bbf"]))
+@pytest.mark.parametrize("name", every(LEARNERS, third=1))
 def test_it_goes_on_to_the_bit(name: str) -> None:
     """Every plan falls within the first 24 updates, from which another agent takes over, and some again in the next 14."""
     c = hurried(name)

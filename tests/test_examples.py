@@ -3,6 +3,7 @@
 import pytest
 
 
+@pytest.mark.slow
 def test_a_warm_start_costs_accuracy_on_the_digits() -> None:
     """By 3.5 points in the mean of five seeds, of which Hare & Tortoise regained 1.3, in four of them; here the first."""
     digits = pytest.importorskip("examples.digits", reason="scikit-learn is not installed", exc_type=ModuleNotFoundError)
