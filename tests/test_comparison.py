@@ -46,7 +46,7 @@ def test_an_incomplete_grid_is_refused_or_told() -> None:
     assert found.shared == ("Pong",)
     assert found.missing.to_dict() == {("der", "Alien"): 1, ("spr", "Alien"): 1}
     assert "der has all its runs on 1 of 2 games; spr has all its runs on 1 of 2 games" in found.note
-    assert "Aggregates are over Pong that all agents have" in found.note
+    assert "Aggregates are over the one game that all agents have, Pong" in found.note
 
 
 def test_games_count_the_same_where_one_has_more_runs() -> None:

@@ -1,5 +1,7 @@
 """Figures draw what their tables hold, and agents can be told apart."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,6 +44,22 @@ def test_figures_draw_their_tables() -> None:
     bars = figures.games(table, looks).panels[1].patches
     ends = [bar.get_x() + bar.get_width() for bar in bars]
     assert sorted(ends) == pytest.approx(sorted(where(table, game="Pong", kind="run")["score"]))
+
+
+@pytest.mark.parametrize("values", [[0.113], [1.74], [0.0], [-0.0021], [7.93], [0.1130, 0.1134], [0.1, 0.5], [123.4]])
+def test_numbers_below_an_axis_do_not_touch(values: list[float]) -> None:
+    """Single runs have no intervals: without these an axis would show a hundredth of a value."""
+    rows = pd.DataFrame([{"agent": f"a{i}", "iqm": v, "iqm_low": np.nan, "iqm_high": np.nan} for i, v in enumerate(values)])
+    drawn = canvas.Canvas(["IQM", "Mean", "Median", "Gap"], 120, left=120)
+    panel = drawn.panels[0]
+    figures.intervals(panel, list(rows["agent"]), rows, "iqm", canvas.styles({name: name for name in rows["agent"]}))
+    drawn.figure.canvas.draw()
+    low, high = panel.get_xlim()
+    shown = [label for label in panel.get_xticklabels() if low <= label.get_position()[0] <= high]
+    boxes = [label.get_window_extent() for label in shown]
+    assert len(boxes) >= 2
+    assert all(left.x1 + 2 < right.x0 for left, right in pairwise(boxes))
+    assert all(low < value < high for value in values)
 
 
 def test_agents_of_a_family_share_a_colour_where_there_are_few() -> None:

@@ -163,7 +163,7 @@ def test_an_incomplete_study_is_refused_or_told_at_every_figure(tmp_path: Path) 
         report.main(command)
     report.main([*command, "--incomplete"])
     text = (tmp_path / "report.html").read_text()
-    told = "Incomplete: der_ht has all its runs on 1 of 2 games. Aggregates are over Pong that all agents have."
+    told = "Incomplete: der_ht has all its runs on 1 of 2 games. Aggregates are over the one game that all agents have, Pong."
     assert text.count("<figure>") == len(FIGURES)
     assert text.count(told) == text.count("Incomplete:") == 1
     assert "1 run is begun and not finished." in text

@@ -86,8 +86,9 @@ def _note(missing: pd.Series, games: Sequence[str], shared: Sequence[str]) -> st
         if len(cells) > NAMED:
             named.append(f"{len(cells) - NAMED} more agents lack runs")
         said.append(f"Incomplete: {'; '.join(named)}.")
-        over = f"the {len(shared)} games" if len(shared) > 1 else shared[0] if shared else "no game: none"
-        said.append(f"Aggregates are over {over} that all agents have.")
+        one = f", {shared[0]}" if len(shared) == 1 else ""
+        over = f"the {len(shared)} games" if len(shared) > 1 else "the one game" if one else "no game: none"
+        said.append(f"Aggregates are over {over} that all agents have{one}.")
     if set(games) != set(GAMES):
         said.append(f"Not the benchmark's 26 games but {', '.join(games) if len(games) < 6 else len(games)}, as asked.")
     return " ".join(said)

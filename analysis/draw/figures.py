@@ -74,6 +74,10 @@ def intervals(panel: Axes, names: Sequence[str], rows: pd.DataFrame, column: str
         if not np.isnan(row[column]):
             face = "none" if kind != "run" else style.colour
             panel.plot(row[column], index, style.mark, color=style.colour, markerfacecolor=face, markersize=4.5)
+    low, high = panel.dataLim.intervalx
+    room = 0.1 * max(abs(low), abs(high), 1)
+    if high - low < 0.2 * room:  # as of a single run: the numbers below would have so many digits that they touch
+        panel.set_xlim((low + high) / 2 - room, (low + high) / 2 + room)
     panel.set_yticks(range(len(rows)), names, fontsize=9)
     panel.set_ylim(-0.7, len(rows) - 0.3)
     panel.grid(axis="y", visible=False)
