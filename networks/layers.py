@@ -19,7 +19,23 @@ def factorised(normal: Tensor) -> Tensor:
 Weights = tuple[Tensor, Tensor]  # of a layer, float32 [fan_out, fan_in], and its biases, float32 [fan_out]
 
 
-class Dense(nn.Linear):
+class LinearLayer:
+    """What a layer with noise and one without have in common: their weights as they are without it."""
+
+    weight: Tensor
+    bias: Tensor
+    normalise: nn.Module
+
+    def means(self) -> Weights:
+        """Its weights without noise."""
+        return self.normalise(self.weight), self.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` float32 [M, fan_in]; without noise, float32 [M, fan_out]."""
+        return functional.linear(x, *self.means())
+
+
+class Dense(LinearLayer, nn.Linear):
     """A linear layer that takes no noise."""
 
     noise_sizes = (0, 0)
@@ -32,16 +48,8 @@ class Dense(nn.Linear):
         """Its weights; the noise is not looked at."""
         return self.means()
 
-    def means(self) -> Weights:
-        """Its weights."""
-        return self.normalise(self.weight), self.bias
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`x` float32 [M, fan_in]; float32 [M, fan_out]."""
-        return functional.linear(x, *self.means())
-
-
-class NoisyLinear(nn.Module):
+class NoisyLinear(LinearLayer, nn.Module):
     """A linear layer with weight mu + sigma * (out noise x in noise) and bias mu + sigma * out noise.
 
     The noise is an argument, so the layer has no state but its parameters. Initial values: mu uniform in +-1/sqrt(fan_in);
@@ -76,14 +84,6 @@ class NoisyLinear(nn.Module):
         """Weights and biases under noise, float32 [fan_in] and [fan_out]. Formed once, they serve every pass of an update."""
         weight = torch.addcmul(self.normalise(self.weight), self.weight_sigma, torch.outer(outwards, inwards))
         return weight, torch.addcmul(self.bias, self.bias_sigma, outwards)
-
-    def means(self) -> Weights:
-        """Its weights without noise."""
-        return self.normalise(self.weight), self.bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`x` float32 [M, fan_in]; without noise, float32 [M, fan_out]."""
-        return functional.linear(x, *self.means())
 
 
 def each_of(x: Tensor, layers: Sequence[Weights]) -> Sequence[Tensor]:
