@@ -90,8 +90,8 @@ def test_what_an_env_step_takes_can_be_compiled() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch.compile warns of its own ways
 @pytest.mark.skipif(_missing_compiler(CPU) is not None, reason="there is no compiler")
-def test_compiled_an_env_step_still_copies_no_memory() -> None:
-    """It would be 700 MB an env step."""
+def test_compiled_an_env_step_makes_no_second_buffer_of_frames() -> None:
+    """That would be 700 MB an env step. What is written in place, or within a library, is not seen here."""
     replay, stack, upload = memory(1_111)
     run_and_get_code = pytest.importorskip("torch._inductor.utils").run_and_get_code  # three seconds to import
     _, codes = run_and_get_code(torch.compile(file_row_, dynamic=False, fullgraph=True), replay, stack, upload.row)
