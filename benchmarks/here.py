@@ -3,7 +3,8 @@
     python -m benchmarks.here --agent spr_ht --runs 1 4 8 16 --env-steps 6000
     python -m benchmarks.here --agent der --runs 1 2 --device cpu
 
-On a GPU once with NVIDIA's MPS and once without. A run's speed is that behind its warm-up, of its last row of metrics.
+On a GPU once with NVIDIA's MPS and once without, and compiled, as a run of 100,000 env steps is by default. A run's speed is
+that behind its warm-up, of its last row of metrics.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from experiment.rows import last_rows
 from sweep.machine import query
 
 ROOT = Path(__file__).parent.parent
+COMPILED = ["--execution.compiled", "on"]  # auto leaves so short a run eager
 
 
 class Meter(threading.Thread):
@@ -61,8 +63,9 @@ def side_by_side(asked: argparse.Namespace, runs: int, *flags: str) -> Row:
     with tempfile.TemporaryDirectory() as out, Meter() as meter:
         words = ["--agents", asked.agent, "--games", "Pong", "--seeds", str(runs), "--at-once", str(runs), "--out", out, *flags]
         train = ["--env-steps", str(asked.env_steps), "--eval-episodes", "1", "--log-every", "500"]
+        train += ["--device", asked.device.type, *COMPILED * (asked.device.type == "cuda")]
         began = time.monotonic()
-        command = [sys.executable, "-m", "sweep.here", *words, "--", *train, "--device", asked.device.type]
+        command = [sys.executable, "-m", "sweep.here", *words, "--", *train]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
         seconds = time.monotonic() - began
         if done.returncode:
