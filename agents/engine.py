@@ -67,8 +67,12 @@ def prepare(execution: Execution, device: torch.device) -> Prepare:
         return leave
     torch._logging.set_logs(dynamo=logging.ERROR)  # it would tell of each thing in Adam that it leaves out
     torch._dynamo.config.recompile_limit = VERSIONS
+    if device.type == "cpu":
+        return partial(torch.compile, dynamic=False)
+    from agents.rewrite import OneWeightGradient  # here: it loads torch's compiler
+
     # Many small kernels become one: an update of der has 108 in place of 143 (benchmarks/LEDGER.md).
-    options = {"combo_kernels": True} if device.type == "cuda" else None
+    options = {"combo_kernels": True, "joint_custom_post_pass": OneWeightGradient()}
     return partial(torch.compile, dynamic=False, options=options)
 
 

@@ -67,8 +67,9 @@ ALLOWED = {
     "benchmarks": {*PROGRAMS, *ROOMS} - {"examples"},
 }
 
-# What may be imported inside a function: what an installation need not have, or (cv2) what one data set alone needs.
-OPTIONAL = {"cv2", "datasets", "imageio_ffmpeg", "safetensors", "torch.utils.tensorboard", "wandb"}
+# What may be imported inside a function: what an installation need not have, what one data set alone needs (cv2), and what
+# loads torch's compiler, for three seconds (agents.rewrite).
+OPTIONAL = {"agents.rewrite", "cv2", "datasets", "imageio_ffmpeg", "safetensors", "torch.utils.tensorboard", "wandb"}
 
 
 def sources() -> list[Path]:
