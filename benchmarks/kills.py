@@ -23,7 +23,7 @@ from experiment.command import UserError, run
 from experiment.parser import user_path
 
 TRAIN = [sys.executable, str(Path(__file__).parent.parent / "train.py")]
-CLOCKS = ("hours", "evaluation_hours", "checksum", "beside")
+CLOCKS = ("hours", "evaluation_hours", "memory_gb", "checksum", "beside")
 
 
 def left_by(folder: Path) -> dict[str, Any]:

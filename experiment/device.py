@@ -1,6 +1,8 @@
 """Which device a run computes on, with how many threads, and what becomes of freed memory."""
 
 import ctypes
+import resource
+import sys
 from typing import Any, Literal
 
 import torch
@@ -21,6 +23,14 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {torch.get_num_threads()} threads"
+
+
+def peak_memory(device: torch.device) -> float:
+    """The most that this process has held so far, in GB of 10^9 bytes: of the GPU by PyTorch, on a CPU of its main memory."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device) / 1e9
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def require_same_type(saved: str | None, device: torch.device) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from experiment.checkpoint import load_checkpoint, save_checkpoint
 from experiment.command import DivergenceError, UserError, say
-from experiment.device import choose_device, device_name, keep_freed_memory, keep_threads, require_same_type
+from experiment.device import choose_device, device_name, keep_freed_memory, keep_threads, peak_memory, require_same_type
 from experiment.folder import CHECKPOINT, FILM, METRICS, RunFolder, kept_checkpoint
 from experiment.metrics import Metrics
 from experiment.on_tensorboard import TensorBoard
@@ -63,7 +63,7 @@ class Session:
                 score = training.score(self)
                 if score is None:
                     return None
-                whole = self._finish(score | hours)
+                whole = self._finish(score | hours | {"memory_gb": round(peak_memory(self.device), 3)})
                 self._show(whole)
                 return whole
 

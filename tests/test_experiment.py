@@ -220,3 +220,13 @@ def test_a_run_says_how_it_was_made() -> None:
     assert set(made["versions"]) >= {"torch", "ale-py"}
     assert made["commit"] == commit()
     assert choose_device("cpu").type == "cpu"
+
+
+def test_the_most_memory_that_a_process_held() -> None:
+    """In a process of its own: a GB, written and freed again, is still the most. PyTorch's start takes 0.6 for a moment."""
+    told = "print(peak_memory(torch.device('cpu')))"
+    words = f"import torch; from experiment.device import peak_memory; {told}; torch.ones(250_000_000); {told}"
+    place = Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True, cwd=place)
+    before, after = map(float, done.stdout.split())
+    assert 0.05 < before < 1 < after < before + 1.05
