@@ -10,9 +10,9 @@ from experiment.command import UserError
 from options import Run
 
 FRAME = 84 * 84  # bytes of a row in replay
-# What a run takes beside its rows. On a CPU as measured (1.1 GB for 100,000 rows, benchmarks/LEDGER.md); on a card a guess: its
-# context, libraries, networks, optimizer and graphs.
-BESIDE_CPU, BESIDE_CARD = 500 << 20, 2 << 30
+# What a run takes beside its rows, as measured (benchmarks/LEDGER.md): on a CPU 1.1 GB with 100,000 rows; on a card six runs of
+# spr took 23.6 GB when they began and compiled, and 14.9 GB later.
+BESIDE_CPU, BESIDE_CARD = 500 << 20, 3 << 30
 
 
 class Card(NamedTuple):

@@ -159,9 +159,9 @@ def test_bad_input_is_one_line(words: list[str], cards: bool, what: str, fake: P
 
 
 def test_more_runs_than_memory_holds_are_refused_before_they_start(fake: Path, tmp_path: Path) -> None:
-    two_cards(fake, free=5_000)  # MiB; a run of 100,000 rows takes 0.7 GB beside 2 GiB
+    two_cards(fake, free=5_000)  # MiB; a run of 100,000 rows takes 0.7 GB beside 3 GiB
     line = carry_out(tmp_path / "runs", "--at-once", "3")
-    assert line == "2 runs at once need about 5.7 GB and GPU 0 has 5.2 GB free: 1 fit"
+    assert line == "2 runs at once need about 7.9 GB and GPU 0 has 5.2 GB free: 1 fit"
     assert carry_out(tmp_path / "runs", "--at-once", "2").startswith("3 of 3 runs are not finished")
 
 
