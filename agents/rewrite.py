@@ -23,16 +23,15 @@ class OneWeightGradient(CustomGraphPass):
 
     def __call__(self, graph: Graph) -> None:
         """Rewrite `graph`, forward and backward of a function together, in place."""
-        groups: dict[Hashable, list[Node]] = defaultdict(list)
+        groups: dict[Hashable, list[tuple[Node, Node]]] = defaultdict(list)
         for node in graph.find_nodes(op="call_function", target=aten.convolution_backward.default):
-            gradient, value, weight, *how = node.args
-            if how[-1][1]:
-                shapes = (tuple(each.meta["val"].shape) for each in (gradient, value))
-                groups[weight, *shapes, str(how[:-1])].append(node)
-        for nodes in groups.values():
-            gradients = [user for node in nodes for user in node.users if user.args[1] == 1]
-            if len(nodes) > 1 and len({_sum(gradient) for gradient in gradients}) == 1:
-                _merge(graph, nodes, gradients)
+            above, value, weight, *how = node.args
+            shapes = (tuple(each.meta["val"].shape) for each in (above, value))
+            found = ((node, user) for user in node.users if user.args[1] == 1)  # the gradient of its weights, if it is used
+            groups[weight, *shapes, str(how[:-1])].extend(found)
+        for pairs in groups.values():
+            if len(pairs) > 1 and len({_sum(gradient) for _, gradient in pairs}) == 1:
+                _merge(graph, *zip(*pairs, strict=True))
 
     def uuid(self) -> bytes:
         """What the compiler's cache knows this rewrite by."""
@@ -41,7 +40,9 @@ class OneWeightGradient(CustomGraphPass):
 
 def _sum(node: Node) -> Node:
     """The sum that `node` ends in, through additions whose terms are used nowhere else; `node` itself if there is none."""
-    while len(node.users) == 1 and (user := next(iter(node.users))).target == aten.add.Tensor and not user.kwargs:
+    while len(node.users) == 1 and (user := next(iter(node.users))).target == aten.add.Tensor:
+        if user.kwargs or user.args[0] is user.args[1]:
+            break
         node = user
     return node
 

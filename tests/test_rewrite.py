@@ -21,6 +21,7 @@ Function = Callable[..., tuple[Tensor, ...]]
 def rewritten(function: Function, *inputs: Tensor) -> tuple[GraphModule, int, int]:
     """The graph of `function` after the rewrite; how many gradients of convolutions' weights were in it before, and are now."""
     graph = make_fx(function, tracing_mode="fake")(*inputs)
+    graph.graph.eliminate_dead_code()  # as a compiler does
     before = gradients(graph)
     OneWeightGradient()(graph.graph)
     graph.graph.lint()
@@ -87,6 +88,21 @@ def beside_an_input_s_alone(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]
     return alone, *torch.autograd.grad(steps(weight, value, 2), [weight, value])
 
 
+def beside_one_for_nobody(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
+    _, alone = torch.autograd.grad(steps(weight, value * 2, 1), [weight, value])
+    return alone, *torch.autograd.grad(steps(weight, value, 2), [weight, value])
+
+
+def doubled(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
+    first, second = (torch.autograd.grad(steps(weight, value * scale, 1), weight)[0] for scale in (1, 2))
+    return (first + first + second,)
+
+
+def scaled(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
+    first, second = (torch.autograd.grad(steps(weight, value * scale, 1), weight)[0] for scale in (1, 2))
+    return (torch.add(first, second, alpha=3),)
+
+
 def once(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
     return torch.autograd.grad(steps(weight, value, 1), [weight, value])
 
@@ -97,9 +113,12 @@ def once(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
         (of_two_sizes, 5, 2),
         (beside_a_penalty, 3, 1),
         (beside_an_input_s_alone, 2, 1),
+        (beside_one_for_nobody, 3, 2),
         (of_two_dilations, 2, 2),
         (each_by_itself, 2, 2),
         (used_twice, 2, 2),
+        (doubled, 2, 2),
+        (scaled, 2, 2),
         (once, 1, 1),
     ],
 )
