@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -216,17 +217,16 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_run_says_how_it_was_made() -> None:
     made = provenance(PACKAGES)
-    assert made["versions"]["torch"] == torch.__version__
+    assert made["versions"]["torch"] in (torch.__version__, torch.__version__.split("+")[0])  # a wheel's, or with the build
     assert set(made["versions"]) >= {"torch", "ale-py"}
     assert made["commit"] == commit()
     assert choose_device("cpu").type == "cpu"
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells")
 def test_the_most_memory_that_a_process_held() -> None:
-    """In a process of its own: a GB, written and freed again, is still the most. PyTorch's start takes 0.6 for a moment."""
-    told = "print(peak_memory(torch.device('cpu')))"
-    words = f"import torch; from experiment.device import peak_memory; {told}; torch.ones(250_000_000); {told}"
-    place = Path(__file__).parent.parent
-    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True, cwd=place)
-    before, after = map(float, done.stdout.split())
-    assert 0.05 < before < 1 < after < before + 1.05
+    """As the kernel tells it elsewhere; what was written and freed again counts."""
+    torch.ones(100_000_000)
+    kilobytes = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])  # type: ignore[index]
+    assert device.peak_memory(torch.device("cpu")) == pytest.approx(kilobytes * 1024 / 1e9, abs=0.01)
+    assert kilobytes * 1024 > 400_000_000

@@ -37,7 +37,8 @@ def test_an_update_dispatches_no_more_than_it_did(name: str, most: int) -> None:
     agent.update(replay)
     with Operators() as seen:
         agent.update(replay)
-    assert seen.counts.total() <= most
+    one_more = torch.__version__ < "2.12" and config.prediction is not None  # in PyTorch 2.11
+    assert seen.counts.total() <= most + one_more
 
 
 @pytest.mark.parametrize("name", ["der", pytest.param("spr", marks=pytest.mark.slow)])
