@@ -15,6 +15,7 @@ from torch.fx import Graph, Node
 from torch.fx.node import map_arg
 
 aten = torch.ops.aten
+CAST = torch.ops.prims.convert_element_type.default
 MASK = 10  # where aten.convolution_backward is told which of its three gradients are wanted: input, weight, bias
 
 
@@ -28,14 +29,21 @@ class OneWeightGradient(CustomGraphPass):
             above, value, weight, *how = node.args
             shapes = (tuple(each.meta["val"].shape) for each in (above, value))
             found = ((node, user) for user in node.users if user.args[1] == 1)  # the gradient of its weights, if it is used
-            groups[weight, *shapes, str(how[:-1])].extend(found)
+            source = weight.args[0] if weight.target == CAST else weight
+            groups[source, *shapes, str(how[:-1])].extend(found)
         for pairs in groups.values():
-            if len(pairs) > 1 and len({_sum(gradient) for _, gradient in pairs}) == 1:
+            if len(pairs) > 1 and len({_sum(_term(gradient)) for _, gradient in pairs}) == 1:
                 _merge(graph, *zip(*pairs, strict=True))
 
     def uuid(self) -> bytes:
         """What the compiler's cache knows this rewrite by."""
         return get_hash_for_files((__file__,))
+
+
+def _term(gradient: Node) -> Node:
+    """What is added up: `gradient`, or that as float32 where convolutions are carried out in bfloat16."""
+    users = list(gradient.users)
+    return users[0] if [user.target for user in users] == [CAST] else gradient
 
 
 def _sum(node: Node) -> Node:
@@ -61,11 +69,12 @@ def _merge(graph: Graph, nodes: Sequence[Node], gradients: Sequence[Node]) -> No
         stacked = [_call(graph, aten.cat.default, [node.args[i] for node in nodes]) for i in (0, 1)]
         whole = _call(graph, aten.convolution_backward.default, *stacked, *last.args[2:MASK], [False, True, False])
         term.replace_all_uses_with(_call(graph, getitem, whole, 1))
-    for gradient in gradients[:-1]:
-        addition = next(iter(gradient.users))
-        (other,) = (each for each in addition.args if each is not gradient)
+    for added in map(_term, gradients[:-1]):
+        addition = next(iter(added.users))
+        (other,) = (each for each in addition.args if each is not added)
         addition.replace_all_uses_with(other)
         graph.erase_node(addition)
     for node, gradient in zip(nodes, gradients, strict=True):
-        graph.erase_node(gradient)
+        for user in [*gradient.users, gradient]:
+            graph.erase_node(user)
         node.args = (*node.args[:MASK], [node.args[MASK][0], False, node.args[MASK][2]])
