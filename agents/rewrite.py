@@ -49,7 +49,8 @@ def _term(gradient: Node) -> Node:
 def _sum(node: Node) -> Node:
     """The sum that `node` ends in, through additions whose terms are used nowhere else; `node` itself if there is none."""
     while len(node.users) == 1 and (user := next(iter(node.users))).target == aten.add.Tensor:
-        if user.kwargs or user.args[0] is user.args[1]:
+        terms = {term for term in user.args if isinstance(term, Node)}
+        if user.kwargs or len(terms) < 2:  # scaled, doubled, or beside a number
             break
         node = user
     return node

@@ -16,6 +16,7 @@ from agents.catalogue import TABLES, fill
 from analysis.read.folders import find
 from analysis.read.load import read_scores
 from analysis.read.scores import Protocol, unique
+from analysis.request import add_protocol
 from experiment.command import UserError, run, say
 from experiment.files import write_text, writing
 from experiment.outside import add_flag, bring_in
@@ -47,8 +48,7 @@ def main(argv: list[str]) -> None:
     parser = Parser("analysis.export", __doc__)
     parser.add_argument("paths", nargs="+", type=user_path)
     parser.add_argument("--out", type=user_path, default=Path("exports"), help="the folder of the files")
-    parser.add_argument("--env-steps", type=int, default=Protocol.env_steps, help="of training that runs must have had")
-    parser.add_argument("--episodes", type=int, default=Protocol.episodes, help="of evaluation that runs must have had")
+    add_protocol(parser)
     add_flag(parser)
     asked = parser.parse_args(argv)
     bring_in(asked.imports, TABLES, fill)

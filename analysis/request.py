@@ -43,8 +43,7 @@ def read_command_line(argv: Sequence[str], description: str | None) -> argparse.
     parser.add_argument(
         "--per-run", action="append", default=[], metavar="NAME=FILE", help="add published scores of single runs"
     )
-    parser.add_argument("--env-steps", type=int, default=Protocol.env_steps, help="of training that runs must have had")
-    parser.add_argument("--episodes", type=int, default=Protocol.episodes, help="of evaluation that runs must have had")
+    add_protocol(parser)
     add_flag(parser)
     asked = parser.parse_args(argv)
     bring_in(asked.imports, TABLES, fill)
@@ -59,6 +58,12 @@ def read_command_line(argv: Sequence[str], description: str | None) -> argparse.
     if not os.access(folder, os.W_OK):
         raise UserError(f"--out: cannot write to {folder}")
     return asked
+
+
+def add_protocol(parser: argparse.ArgumentParser) -> None:
+    """Add the flags --env-steps and --episodes: what runs must share to be compared."""
+    parser.add_argument("--env-steps", type=int, default=Protocol.env_steps, help="of training that runs must have had")
+    parser.add_argument("--episodes", type=int, default=Protocol.episodes, help="of evaluation that runs must have had")
 
 
 def answer(asked: argparse.Namespace) -> Answer:

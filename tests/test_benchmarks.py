@@ -1,5 +1,6 @@
 """The benchmark programs: what they time is whole, and what a machine cannot do is refused."""
 
+import argparse
 import json
 import multiprocessing
 import os
@@ -220,7 +221,10 @@ def test_a_second_visit_keeps_what_the_first_one_measured(monkeypatch: pytest.Mo
 def test_runs_side_by_side_are_whole_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """The figures are those of the runs that `sweep.here` made: a stand-in leaves two, of 10 and 20 env steps a second."""
 
+    commands: list[list[str]] = []
+
     def made(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        commands.append(words)
         folder = Path(words[words.index("--out") + 1])
         for seed in range(2):
             place = folder / f"der/Pong/seed{seed}"
@@ -234,6 +238,9 @@ def test_runs_side_by_side_are_whole_ones(monkeypatch: pytest.MonkeyPatch) -> No
     (row,) = here.main.measure(["--agent", "der", "--runs", "2", "--device", "cpu"])
     assert row["env steps a second"] == 30
     assert "power, W" not in row
+    for device, number in (("cpu", 0), ("cuda", 1)):  # as whole runs are by default; auto leaves so short ones eager
+        here.side_by_side(argparse.Namespace(agent="der", env_steps=9, device=torch.device(device)), 2)
+        assert commands[-1].count("--execution.compiled") == number
     broken = subprocess.CompletedProcess([], 1, "", "a\nb: it failed")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: broken)
     with pytest.raises(UserError, match="2 runs at once: b: it failed"):

@@ -110,6 +110,11 @@ def scaled(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
     return (torch.add(first, second, alpha=3),)
 
 
+def beside_a_number(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
+    first, second = (torch.autograd.grad(steps(weight, value * scale, 1), weight)[0] for scale in (1, 2))
+    return (first + 1 + second,)
+
+
 def once(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
     return torch.autograd.grad(steps(weight, value, 1), [weight, value])
 
@@ -127,6 +132,7 @@ def once(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
         (used_twice, 2, 2),
         (doubled, 2, 2),
         (scaled, 2, 2),
+        (beside_a_number, 2, 2),
         (once, 1, 1),
     ],
 )
