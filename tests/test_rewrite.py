@@ -79,9 +79,14 @@ def each_by_itself(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
     return torch.autograd.grad(found.square().sum(), copies)
 
 
+def two(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
+    """Two gradients of the weights."""
+    return tuple(torch.autograd.grad(steps(weight, value * scale, 1), weight)[0] for scale in (1, 2))
+
+
 def used_twice(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
     """The two terms of a sum, and one of them once more."""
-    first, second = (torch.autograd.grad(steps(weight, value * scale, 1), weight)[0] for scale in (1, 2))
+    first, second = two(weight, value)
     return first + second, first
 
 
@@ -101,17 +106,17 @@ def beside_one_for_nobody(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
 
 
 def doubled(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
-    first, second = (torch.autograd.grad(steps(weight, value * scale, 1), weight)[0] for scale in (1, 2))
+    first, second = two(weight, value)
     return (first + first + second,)
 
 
 def scaled(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
-    first, second = (torch.autograd.grad(steps(weight, value * scale, 1), weight)[0] for scale in (1, 2))
+    first, second = two(weight, value)
     return (torch.add(first, second, alpha=3),)
 
 
 def beside_a_number(weight: Tensor, value: Tensor) -> tuple[Tensor, ...]:
-    first, second = (torch.autograd.grad(steps(weight, value * scale, 1), weight)[0] for scale in (1, 2))
+    first, second = two(weight, value)
     return (first + 1 + second,)
 
 
