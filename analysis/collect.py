@@ -14,7 +14,7 @@ from typing import Any
 from agents.catalogue import TABLES, fill
 from analysis.read.courses import CURVES, PLASTICITY, RUN, checked, read_log
 from analysis.read.folders import runs_below
-from analysis.read.scores import is_number, not_negative, read_run, read_table, table_rows, unique
+from analysis.read.scores import OPTIONAL, is_number, not_negative, read_run, read_table, table_rows, unique
 from analysis.read.settings import AGENTS, LONGEST, identity, rows_of
 from analysis.read.settings import COLUMNS as SETTINGS
 from experiment import sums
@@ -25,7 +25,8 @@ from experiment.folder import CONFIG, METRICS, SCORE
 from experiment.outside import add_flag, bring_in
 from experiment.parser import Parser, user_path
 
-SCORES = (*RUN, "env_steps", "episodes", "score", "standard_error", "hns", "commit", "device", "hours")
+SCORES = (*RUN, "env_steps", "episodes", "score", "standard_error", "hns", "commit", "device", "hours", "memory_gb")
+UNKNOWN = {"standard_error": None, "memory_gb": None}  # that scores did not always tell
 
 FORMULA = ("=", "+", "@", "-")  # what a spreadsheet would run, if it is no number; flags are ours
 
@@ -36,7 +37,7 @@ Run = tuple[str, str, str, int]  # agent, flags, game, seed
 def score_row(folder: Path) -> Row:
     """The row of scores.csv for the run in `folder`. UserError, naming the file, if it could not be read again."""
     read_run(folder, None)
-    row = {"standard_error": None} | read_json(folder / SCORE) | identity(folder)
+    row = UNKNOWN | read_json(folder / SCORE) | identity(folder)
     _check_error(row, str(folder / SCORE))
     row |= {name: whole(row[name], name) for name in ("seed", "env_steps", "episodes")}
     return writable({name: row[name] for name in SCORES}, str(folder / SCORE))
@@ -83,7 +84,7 @@ def earlier_rows(path: Path, columns: tuple[str, ...]) -> list[Row]:
     more = [name for name in header(path) if name not in columns]
     if more and columns != PLASTICITY:
         raise UserError(f"{path} has columns of others, which would be lost: {', '.join(map(shown, more))}")
-    rows = list(table_rows(path, columns))
+    rows = list(table_rows(path, [name for name in columns if name not in OPTIONAL]))
     if columns == SCORES:
         unique(read_table(path, None))
         for row, where in rows:

@@ -43,7 +43,8 @@ def fake_run(
         assert score is not None
         result = {"agent": agent, "game": game, "seed": seed, "env_steps": 100, "episodes": 2, "score": score}
         result |= {"standard_error": 0.5, "hns": find_game(game).normalised(score), "returns": [score - 0.5, score + 0.5]}
-        result |= {"commit": "0123456789abcdef", "device": "CPU, 1 threads", "hours": 0.1, "played_by": "hare"}
+        result |= {"commit": "0123456789abcdef", "played_by": "hare"}
+        result |= {"device": "CPU, 1 threads", "hours": 0.1, "memory_gb": 1.5}
         (folder / "score.json").write_text(json.dumps(result))
         if more.get("sealed"):  # as train.py does; tests that change a file leave it out
             RunFolder(folder).write_score(result)
@@ -73,5 +74,5 @@ def score_table(path: Path, rows: list[tuple[str, str, str, int, float]]) -> Pat
         table.writerow(SCORES)
         for agent, flags, game, seed, score in rows:
             hns = find_game(game).normalised(score)
-            table.writerow((agent, flags, game, seed, 100, 2, score, 0.5, hns, "0123456789abcdef", "CPU, 1 threads", 0.1))
+            table.writerow((agent, flags, game, seed, 100, 2, score, 0.5, hns, "0123456789abcdef", "CPU, 1 threads", 0.1, 1.5))
     return path

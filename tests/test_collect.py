@@ -1,12 +1,14 @@
 """Collect writes nothing that could not be read again, and says in one line why not."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from analysis import collect, report, summary
+from analysis.read import scores
 from experiment.command import UserError
 from tests.fake_runs import fake_run, score_table
 
@@ -42,6 +44,7 @@ def changed(run: Path, name: str, change: dict[str, Any]) -> None:
         ("score.json", {"returns": None}, "it has not the returns of 2 games"),
         ("score.json", {"returns": [None, -9.5]}, "one of its returns is None, not a number"),
         ("score.json", {"score": 10**400}, "its score is a number of over 40 digits, not a number"),
+        ("score.json", {"memory_gb": "many"}, "memory_gb is 'many', not a number"),
         ("score.json", {"standard_error": "many"}, "standard_error is 'many', not a number"),
         ("score.json", {"repeat_action_probability": 0.25}, "sticky actions"),
         ("score.json", {"repeat_action_probability": "x"}, "repeat_action_probability is 'x', not a number"),
@@ -165,3 +168,14 @@ def test_the_score_of_one_game_has_no_standard_error(tmp_path: Path) -> None:
         collect.main([str(tmp_path / "runs"), "--out", str(tmp_path / "out")])
     header, row = (tmp_path / "out" / "scores.csv").read_text().splitlines()
     assert dict(zip(header.split(","), row.split(","), strict=False))["standard_error"] == ""
+
+
+def test_runs_are_added_to_a_table_from_before_memory_was_told(tmp_path: Path) -> None:
+    fake_run(tmp_path / "runs", "der", "Catch", 0, 0.5)
+    table = score_table(tmp_path / "results/scores.csv", [("der", "", "Catch", 1, 0.25)])
+    table.write_text("".join(f"{line.rpartition(',')[0]}\n" for line in table.read_text().splitlines()))
+    assert "memory" not in table.read_text()
+    collect.main([str(tmp_path / "runs"), "--out", str(tmp_path / "results")])
+    ends = [line.split(",")[-2:] for line in table.read_text().splitlines()]
+    assert ends == [["hours", "memory_gb"], ["0.1", "1.5"], ["0.1", ""]]
+    assert [score.memory_gb for score in scores.read_table(table, None)] == pytest.approx([1.5, math.nan], nan_ok=True)

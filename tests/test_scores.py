@@ -137,6 +137,7 @@ def test_the_settings_that_an_agent_has_anyway_are_no_flags(tmp_path: Path) -> N
         ({"returns": [-10.0]}, "it has not the returns of 2 games"),
         ({"returns": [-10.0, -9.0]}, "is not the mean of its returns"),
         ({"hours": None}, "hours is None"),
+        ({"memory_gb": -1}, "memory_gb is -1, less than 0"),
     ],
 )
 def test_a_bad_score_is_refused_by_its_file(change: dict[str, Any], told: str, tmp_path: Path) -> None:

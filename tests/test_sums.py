@@ -48,7 +48,7 @@ def test_a_digit_that_nothing_contradicts_is_found(results: Path) -> None:
     with pytest.raises(UserError, match=r"agents.csv is lost: .*SHA256SUMS lists it; if it was deleted on purpose"):
         read_table(table, protocol)
     (results / "kept").rename(results / "agents.csv")
-    table.write_text(whole.replace("0.1\n", "0.2\n"))
+    table.write_text(whole.replace("0.1,1.5\n", "0.2,1.5\n"))
     with pytest.raises(UserError, match=r"scores.csv is not as .*SHA256SUMS lists it: damaged, or changed on purpose"):
         read_table(table, protocol)
     with pytest.raises(UserError, match=r"scores.csv is not as"):

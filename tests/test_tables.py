@@ -21,10 +21,10 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def score(agent: str, game: str, seed: int, hns: float, hours: float = 0.5) -> Score:
+def score(agent: str, game: str, seed: int, hns: float, hours: float = 0.5, memory: float = np.nan) -> Score:
     found = find_game(game)
     raw = found.random + hns * (found.human - found.random)
-    return Score(agent, "", game, seed, 1800, 2, raw, "c" * 40, "CPU", hours, "file")
+    return Score(agent, "", game, seed, 1800, 2, raw, "c" * 40, "CPU", hours, "file", memory)
 
 
 def two_agents() -> tuple[Comparison, dict[str, np.ndarray]]:
@@ -179,14 +179,15 @@ def test_curves_over_all_games_need_all_games() -> None:
 
 def test_cost_is_of_runs_that_trained() -> None:
     rows = [
-        score("der", "Pong", 0, 0, hours=0.5),
-        score("der", "Pong", 1, 0, hours=1.0),
+        score("der", "Pong", 0, 0, hours=0.5, memory=2.0),
+        score("der", "Pong", 1, 0, hours=1.0, memory=4.0),
         score("random", "Pong", 0, 0, hours=0),
     ]
     found = tables.cost(as_frame(rows))
     assert list(found["agent"]) == ["der"]
     assert numbers(found.iloc[0], "hours") == [0.75, 0.5, 1.0]
     assert numbers(found.iloc[0], "env_steps_per_second") == [0.75, 0.5, 1.0]  # 1800 / 3600 / hours
+    assert numbers(found.iloc[0], "memory_gb") == [3.0, 2.0, 4.0]
     assert found["hours_of_all"].item() == 1.5
 
 
@@ -202,6 +203,7 @@ def test_runs_name_their_commit() -> None:
         "score": "14.6",
         "hns": "1.000",
         "hours": "0.5",
+        "memory_gb": "",
         "device": "CPU",
         "commit": "c" * 12,
     }

@@ -123,19 +123,21 @@ def games(compared: Comparison) -> pd.DataFrame:
 
 
 def cost(runs: pd.DataFrame) -> pd.DataFrame:
-    """Hours of training and env steps a second, for each agent and device: mean, least and most over runs."""
+    """Hours of training, env steps a second and memory, for each agent and device: mean, least and most over runs."""
     trained = runs[runs["ours"] & (runs["hours"] > 0) & (runs["env_steps"] > 0)]
     trained = trained.assign(speed=(trained["env_steps"] / trained["hours"] / 3600).astype(float))
     rows = []
     for names, group in trained.groupby(["label", "device"], sort=False):
-        spread = [float(x) for name in ("hours", "speed") for x in group[name].agg(["mean", "min", "max"])]
+        spread = [float(x) for name in ("hours", "speed", "memory_gb") for x in group[name].agg(["mean", "min", "max"])]
         rows.append((*names, len(group), *spread, float(group["hours"].sum())))
-    return table(("agent", "device", "runs", *ends("hours"), *ends("env_steps_per_second"), "hours_of_all"), rows)
+    spreads = [end for name in ("hours", "env_steps_per_second", "memory_gb") for end in ends(name)]
+    return table(("agent", "device", "runs", *spreads, "hours_of_all"), rows)
 
 
 def runs(found: pd.DataFrame) -> pd.DataFrame:
     """Every run of ours, with its commit and what its configuration changes of the catalogue's agent."""
-    columns = ["agent", "flags", "game", "seed", "env_steps", "episodes", "score", "hns", "hours", "device", "commit"]
+    of_run = ["agent", "flags", "game", "seed", "env_steps", "episodes"]
+    columns = [*of_run, "score", "hns", "hours", "memory_gb", "device", "commit"]
     ours = found[found["ours"]]
     return table(columns, ours.assign(commit=ours["commit"].map(short))[columns].itertuples(index=False))
 

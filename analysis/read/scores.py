@@ -19,6 +19,7 @@ from experiment.folder import SCORE, require_untouched
 from experiment.score import read_score
 
 COLUMNS = ("agent", "game", "seed", "env_steps", "episodes", "score", "hns", "commit", "device", "hours")  # of a score table
+OPTIONAL = ("memory_gb",)  # which tables of before have not
 
 
 KEY = ("label", "game", "seed")  # names a run in every frame
@@ -36,7 +37,8 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Score:
-    """The score of one run: `score` is the raw mean return, `hours` the time of its training (nan if unknown).
+    """The score of one run: `score` is the raw mean return, `hours` the time of its training, `memory_gb` the most memory
+    that it held, in GB of 10^9 bytes of the GPU, or of main memory where it learnt on a CPU (both nan if unknown).
 
     `env_steps` and `episodes` are None for published runs: their files do not tell.
     """
@@ -52,6 +54,7 @@ class Score:
     device: str
     hours: float
     where: str  # file, and line of a table
+    memory_gb: float = math.nan
     ours: bool = True  # False: a published run, whose agent is called as the user likes
     folder: Path | None = None  # of the run; None for a row of a table
 
@@ -114,7 +117,9 @@ def _score(values: dict[str, Any], where: str, protocol: Protocol | None) -> Sco
     if min(seed, env_steps, episodes - 1, hours) < 0:
         raise UserError(f"{where}: seed, env_steps and hours must be 0 or more, episodes 1 or more")
     flags, commit, device = (printable(str(values.get(name, ""))) for name in ("flags", "commit", "device"))
-    run = Score(agent, flags, game, seed, env_steps, episodes, score, commit, device, hours, where)
+    memory = values.get("memory_gb")
+    held = math.nan if memory in (None, "") else not_negative(memory, f"{where}: memory_gb")
+    run = Score(agent, flags, game, seed, env_steps, episodes, score, commit, device, hours, where, held)
     _check(run, values, protocol or Protocol(env_steps, episodes))
     return run
 
