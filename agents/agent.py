@@ -160,7 +160,8 @@ class Agent:
 
         def loss() -> Tensor:
             with casting(self.execution, self.device):
-                found = self._objective(self.config, self.hare, self.tortoise, batch, states, chance.noise)
+                aim = passes[0].aim if passes else None
+                found = self._objective(self.config, (self.hare, self.tortoise), batch, states, chance.noise, aim)
             passes.append(found._replace(loss=found.loss.detach()))
             return found.loss
 

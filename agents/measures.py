@@ -50,7 +50,7 @@ def _loss(agent: Agent, replay: Sampler, generator: torch.Generator, rounds: int
 
     def loss() -> Tensor:
         with casting(agent.execution, agent.device):
-            value = objective(config, agent.hare, agent.tortoise, batch, states, chance.noise).loss
+            value = objective(config, (agent.hare, agent.tortoise), batch, states, chance.noise).loss
         return value + weight_penalty(agent.hare, agent.initial, config.penalties)
 
     return of_loss(loss, agent.hare, rounds)

@@ -14,6 +14,7 @@ from networks.qnetwork import Heads, QNetwork
 from replay.batch import Batch, Sampler, uniform
 
 Noise = tuple[Tensor | None, Tensor | None]
+Aim = tuple[Tensor, Tensor]
 
 
 class Clocks(NamedTuple):
@@ -69,15 +70,26 @@ class Objective(NamedTuple):
     """float32 [B], new priorities of the windows"""
     q: Tensor
     """float32 [], mean over the batch of the largest value"""
+    aim: Aim
+    """`targets`"""
 
 
-def objective(config: AgentConfig, hare: QNetwork, tortoise: QNetwork, batch: Batch, states: Tensor, noise: Noise) -> Objective:
-    """The loss of `hare` on `batch`.
+def objective(
+    config: AgentConfig,
+    networks: tuple[QNetwork, QNetwork],
+    batch: Batch,
+    states: Tensor,
+    noise: Noise,
+    aim: Aim | None = None,
+) -> Objective:
+    """The loss of the hare of `networks`, hare and tortoise, on `batch`.
 
-    `states` float32 [K + 2, B, 4, 84, 84] are the observations s_t .. s_{t+K}, s_{t+n}; `noise` the hare's and the tortoise's.
+    `states` float32 [K + 2, B, 4, 84, 84] are the observations s_t .. s_{t+K}, s_{t+n}; `noise` the hare's and the tortoise's;
+    `aim` what another pass over the batch had as targets: a sharpness-aware step moves the hare between its passes, not these.
     """
+    hare, tortoise = networks
     weights = hare.noisy(noise[0]), tortoise.noisy(noise[1])
-    target, goal = targets(config, hare, tortoise, batch, states[1:], weights)
+    target, goal = aim = targets(config, networks, batch, states[1:], weights) if aim is None else aim
     latent = hare.encode(states[0])
     logits = hare.logits(latent, weights[0])
     chosen = logits[torch.arange(len(batch.action), device=logits.device), batch.action[:, 0]]
@@ -94,19 +106,19 @@ def objective(config: AgentConfig, hare: QNetwork, tortoise: QNetwork, batch: Ba
     loss = (batch.weight * total).mean()
     loss = loss + output_penalty(logits, config.penalties.logits)
     q = hare.values(logits.detach()).amax(1).mean()
-    return Objective(loss, td.detach(), spr.detach(), priority.detach(), q)
+    return Objective(loss, td.detach(), spr.detach(), priority.detach(), q, aim)
 
 
 @torch.no_grad()
 def targets(
-    config: AgentConfig, hare: QNetwork, tortoise: QNetwork, batch: Batch, later: Tensor, weights: tuple[Heads, Heads]
-) -> tuple[Tensor, Tensor]:
+    config: AgentConfig, networks: tuple[QNetwork, QNetwork], batch: Batch, later: Tensor, weights: tuple[Heads, Heads]
+) -> Aim:
     """What the losses aim at: returns, float32 [B, atoms] or [B] if they are means, and projections, float32 [K, B, width].
 
     `later` float32 [K + 1, B, 4, 84, 84] are the observations s_{t+1} .. s_{t+K}, s_{t+n}; `weights` the heads' of hare and
     tortoise.
     """
-    jumps, b = len(later) - 1, later.shape[1]
+    (hare, tortoise), jumps, b = networks, len(later) - 1, later.shape[1]
     latent = tortoise.encode(rearrange(later, "s b c h w -> (s b) c h w"))
     logits = tortoise.logits(latent[-b:], weights[1])
     chooser = logits

@@ -210,7 +210,7 @@ def test_bfloat16_leaves_losses_weights_and_moments_alone(monkeypatch: pytest.Mo
     monkeypatch.setattr(agent, "_objective", lambda *arguments: found.append(objective(*arguments)) or found[-1])
     agent.update(FakeReplay([random_batch(agent.config, 0)]))
     assert set(seen) == {torch.bfloat16}
-    assert {value.dtype for value in found[0]} == {torch.float32}
+    assert {value.dtype for value in found[0][:-1]} == {torch.float32}  # and what they aim at may be either
     assert agent.optimizer is not None
     kept = [*agent.hare.parameters()] + [p.grad for p in agent.hare.parameters() if p.grad is not None]
     kept += [value for state in agent.optimizer.state.values() for value in state.values()]

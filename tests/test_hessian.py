@@ -107,7 +107,7 @@ def krylov(agent: Agent, replay: Windows, seed: int, rounds: int) -> float:
         with torch.no_grad():
             for p, v in zip(learns, along, strict=True):
                 p += step * v
-        found = torch.autograd.grad(objective(config, hare, tortoise, batch, x, noise).loss, learns)
+        found = torch.autograd.grad(objective(config, (hare, tortoise), batch, x, noise).loss, learns)
         pull = 2 * config.penalties.initial
         found = [f + pull * (p - q).detach() for f, p, q in zip(found, learns, starts, strict=True)]
         with torch.no_grad():

@@ -97,7 +97,7 @@ def gradients_of(agent: Agent, replay: Windows, seed: int) -> dict[str, Tensor]:
     g, config, hare = torch.Generator().manual_seed(seed), agent.config, deepcopy(agent.hare)
     x, batch = training_batch(agent, replay, g)
     hare.zero_grad()
-    objective(config, hare, agent.tortoise, batch, x, (hare.draw_noise(g), agent.tortoise.draw_noise(g))).loss.backward()
+    objective(config, (hare, agent.tortoise), batch, x, (hare.draw_noise(g), agent.tortoise.draw_noise(g))).loss.backward()
     return {name: p.grad for name, p in hare.named_parameters() if p.grad is not None}
 
 
