@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from agents.agent import Agent
+from agents.engine import configure
 from envs.atari import ColourTwin
 from envs.games import GAMES, find_game
 from envs.lanes import SIDE, Episode, Lanes, Step
@@ -142,6 +143,7 @@ def play(asked: Evaluation) -> None:
     """Evaluate, film and export as `asked`, and print what comes of it."""
     policy = Policy.load(asked.folder, asked.device)
     keep_threads(policy.record, policy.agent.device)
+    configure(policy.agent.execution, policy.agent.device)
     if asked.half:
         policy.halve_()
     settings, env_step = policy.record["settings"], policy.record["env_step"]

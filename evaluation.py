@@ -47,6 +47,9 @@ class Evaluation:
         require(kind is None or kind in FILMS, f"--video must name an {' or '.join(FILMS)} file, not {self.video}")
         short = self.video_steps is not None and self.video_steps <= LONGEST_GIF
         require(kind != ".gif" or short, f"a .gif needs --video-steps of at most {LONGEST_GIF}; a whole game goes to an .mp4")
+        require(self.video is not None or self.video_steps is None, "--video-steps needs --video")
+        idle = self.episodes == 0 and self.video is None and self.export is None
+        require(not idle, "--episodes 0 leaves nothing to do without --video or --export")
         ending = "" if self.export is None or self.export.is_dir() else self.export.suffix
         require(ending in ("", ".safetensors"), f"--export must name a .safetensors file or a folder, not {self.export}")
 

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from agents.agent import Agent
-from agents.engine import Captured, check_execution, settle
+from agents.engine import Captured, check_execution, configure, settle
 from agents.execution import Execution
 from agents.measures import measure
 from agents.schedules import updates_due
@@ -61,6 +61,7 @@ class Training:
         if settled not in (asked.execution, Execution()):
             say(f"note: computes in {settled.precision}{', compiled' * settled.compiled}{', captured' * settled.captured}")
         self.asked = asked = replace(asked, execution=settled)
+        configure(settled, device)
         self.agent = Agent(c, self.lanes.num_actions, device=device, seed=asked.seed, execution=settled, planned=updates)
         window, rule = Window(c.target.n_max, c.jumps), Rule(c.replay.alpha, c.replay.new_rows)
         least = window.steps_needed * asked.num_lanes  # all that an agent needs which does not learn

@@ -49,8 +49,8 @@ def check_execution(execution: Execution, device: torch.device) -> None:
         raise ValueError("--execution.precision bf16: this GPU has no bfloat16; use float32")
 
 
-def prepare(execution: Execution, device: torch.device) -> Prepare:
-    """Set how products are computed on a GPU; what compiles functions, or leaves them as they are."""
+def configure(execution: Execution, device: torch.device) -> None:
+    """Set how products are computed on a GPU. torch keeps that for the whole process, so programs say it, and no `Agent`."""
     torch.set_float32_matmul_precision("high" if execution.precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = execution.precision == "tf32"  # by default convolutions would take it
     torch.backends.cudnn.deterministic = execution.deterministic
@@ -59,6 +59,10 @@ def prepare(execution: Execution, device: torch.device) -> Prepare:
     if always != torch.are_deterministic_algorithms_enabled():  # to set it loads torch's compiler, for three seconds
         torch.use_deterministic_algorithms(always)
     torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it has not written
+
+
+def prepare(execution: Execution, device: torch.device) -> Prepare:
+    """What compiles functions, or leaves them as they are."""
     if not execution.compiled:
         return leave
     missing = _missing_compiler(device)

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agents.agent import Agent
 from agents.config import AgentConfig
-from agents.engine import WARMUP, check_execution
+from agents.engine import WARMUP, check_execution, configure
 from agents.execution import Execution
 from benchmarks.timing import duration
 from experiment.device import keep_freed_memory
@@ -44,6 +44,7 @@ def learner(config: AgentConfig, device: torch.device, execution: Execution = Ex
     ValueError if `device` cannot do what `execution` asks.
     """
     check_execution(execution, device)
+    configure(execution, device)
     keep_freed_memory()  # as in a run
     agent, replay = Agent(config, ACTIONS, device=device, seed=0, execution=execution), filled(config, ACTIONS, 2_000, device)
     updates = WARMUP + 1

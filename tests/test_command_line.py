@@ -221,6 +221,8 @@ def test_a_bad_checkpoint_is_refused(
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
+        (["--video-steps", "9"], "--video-steps needs --video"),
+        (["--episodes", "0"], "--episodes 0 leaves nothing to do without --video or --export"),
         (["--video", "film.avi"], "--video must name an .mp4 or .gif file, not film.avi"),
         (["--video", "film.gif", "--video-steps", "0"], "--video-steps must lie in [1, 100_000_000], not 0"),
         (["--video", "film.gif"], "a .gif needs --video-steps of at most 900; a whole game goes to an .mp4"),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from agents.agent import Agent
 from agents.config import AgentConfig
-from agents.engine import Captured, check_execution, prepare
+from agents.engine import Captured, check_execution, configure, prepare
 from agents.execution import Execution
 from agents.measures import measure
 from benchmarks.kills import difference, left_by
@@ -59,6 +59,7 @@ def settings(name: str) -> AgentConfig:
 
 def fifty(config: AgentConfig, execution: Execution, device: torch.device = CUDA) -> tuple[list[float], Agent]:
     """The loss of each of fifty updates from a replay of random games, and the agent after them."""
+    configure(execution, device)
     planned = 60 if config.pruning is not None else None
     agent = Agent(config, ACTIONS, device=device, seed=0, execution=execution, planned=planned)
     replay, losses = filled(config, ACTIONS, 300, device), []
@@ -135,17 +136,23 @@ def test_an_update_agrees_with_the_cpu(name: str) -> None:
         assert ((mine - other).abs() <= 0.02 * config.optimizer.learning_rate)[certain].all()
 
 
+@pytest.mark.parametrize("way", [Execution(captured=True), Execution(compiled=True, captured=True)], ids=str)
 @pytest.mark.parametrize("name", ["der_ht", "spr"])
-def test_captured_actions_are_the_eager_ones(name: str) -> None:
+def test_captured_actions_are_the_eager_ones(name: str, way: Execution) -> None:
+    """Each with noise of its own, so large that it decides: with that of a new network a frozen draw would change no action."""
     config = settings(name)
+    config = replace(config, head=replace(config.head, noise=3.0))
+    configure(way, CUDA)
     frames = torch.randint(256, (4, 4, 84, 84), dtype=torch.uint8, device=CUDA)
-    made = [Agent(config, ACTIONS, device=CUDA, seed=0, execution=way) for way in (Execution(), Execution(captured=True))]
+    made = [Agent(config, ACTIONS, device=CUDA, seed=0, execution=each) for each in (Execution(), way)]
     for agent in made:
         agent.epsilon = 0.1
     for _ in range(20):
         frames.copy_(torch.randint_like(frames, 256))
         eager, captured = (agent.act(frames) for agent in made)
         assert torch.equal(eager, captured)
+    made[1].epsilon = 0.0
+    assert len(torch.stack([made[1].act(frames).clone() for _ in range(20)]).unique(dim=0)) > 1
 
 
 def command(out: Path, *flags: str) -> list[str]:
@@ -192,6 +199,7 @@ def test_a_measurement_agrees_with_the_cpu_and_changes_nothing() -> None:
     assert abs(srank.item() - other.item()) <= 1
     assert entropy.item() == pytest.approx(theirs.item(), rel=1e-5)
     for way in (Execution(captured=True), Execution("bf16", captured=True)):
+        configure(way, CUDA)
         config = settings("spr_ht")
         agent, replay = Agent(config, ACTIONS, device=CUDA, seed=0, execution=way), filled(config, ACTIONS, 300, CUDA)
         rows = []

@@ -207,3 +207,31 @@ def test_no_flipped_bit_gives_another_policy(exported: Path) -> None:
     exported.write_bytes(content[:-3])
     with pytest.raises(UserError, match="damaged one"):
         Policy.load(exported)
+
+
+def computes() -> tuple[object, ...]:
+    """How torch computes in this process."""
+    cudnn = torch.backends.cudnn
+    switches = cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32
+    return *switches, torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_policy_leaves_torch_as_its_user_set_it_and_a_program_sets_it(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = computes()
+    for name, value in (("benchmark", False), ("deterministic", True), ("allow_tf32", True)):
+        monkeypatch.setattr(torch.backends.cudnn, name, value)
+    torch.set_float32_matmul_precision("high")
+    torch.use_deterministic_algorithms(True)
+    try:
+        kept = computes()
+        Policy.load(exported, "cpu").act(OBSERVATIONS)
+        assert computes() == kept == (False, True, True, "high", True)
+        evaluation.main([str(exported), "--episodes", "1", "--device", "cpu"])
+        assert computes() == (True, False, False, "highest", False)
+    finally:
+        torch.set_float32_matmul_precision(str(before[3]))
+        torch.use_deterministic_algorithms(bool(before[4]))
+    monkeypatch.undo()
+    assert computes() == before
