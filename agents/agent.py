@@ -1,6 +1,7 @@
 """The agent: a hare that learns, a tortoise that follows it, and what is planned between them."""
 
 from collections.abc import Callable, Hashable
+from contextlib import nullcontext
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from agents.config import AgentConfig
-from agents.engine import Captured, casting, prepare, settle
+from agents.engine import Captured, casting, compiling, prepare, settle
 from agents.execution import AUTO, Execution
 from agents.objective import Clocks, Objective, draw, look, objective
 from agents.schedules import anneal, annealed
@@ -74,6 +75,7 @@ class Agent:
         self.epsilon = config.exploration.epsilon.start
         self._tally = Tally(self.device)
         self._choose, self._look, self._objective, self._note = around(choose), around(look), ready(objective), around(note_)
+        self._known: set[Hashable] = set()
         self._graphs: dict[Hashable, Captured] = {}
         self._seen: dict[torch.Size, Tensor] = {}  # where a graph reads the frames to act on
 
@@ -135,11 +137,14 @@ class Agent:
 
     def _carry_out(self, function: Callable[[], Any], generators: list[torch.Generator], key: Hashable) -> Any:
         """What `function` returns; as a CUDA graph, which `key` tells from the others, if graphs are asked for."""
-        if not self.execution.captured:
-            return function()
-        if key not in self._graphs:
-            self._graphs[key] = Captured(function, generators)
-        return self._graphs[key]()
+        new = key not in self._known  # what is compiled is compiled now
+        self._known.add(key)
+        with compiling() if new and self.execution.compiled else nullcontext():
+            if not self.execution.captured:
+                return function()
+            if key not in self._graphs:
+                self._graphs[key] = Captured(function, generators)
+            return self._graphs[key]()
 
     def update(self, replay: Sampler) -> None:
         """One gradient step on one batch from `replay`, then the tortoise's, then whatever is planned for this update."""

@@ -3,14 +3,18 @@
 import importlib.util
 import logging
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -108,6 +112,30 @@ def _missing_compiler(device: torch.device) -> str | None:
     if made:
         return None
     return f"the {language.upper()} compiler {compiler} does not work{', or there is no Python.h' if on_gpu else ''}"
+
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # that a terminal or a scheduler sends to all at once
+HALF_MADE = re.compile(r"(/\S+\.so): (?:file too short|invalid ELF header)")
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Within, programs that are started hear no `SIGNALS`, and this one hears them at its end.
+
+    A compiler that Ctrl-C ends would end this program with its error, and leave half a library in torch's cache, at which
+    every later program would fail. One that is killed leaves it all the same: it is deleted as soon as it is met, and the
+    RuntimeError has a note of that.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    except RuntimeError as error:
+        if found := HALF_MADE.search(str(error)):
+            Path(found[1]).unlink(missing_ok=True)
+            error.add_note(f"{found[1]} was half made, by a compiler that was killed. It is deleted: the same command goes on")
+        raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Captured:
