@@ -23,6 +23,7 @@ from experiment.on_wandb import Mode, usual_mode, usual_project
 from experiment.outside import Imports, asked_for, bring_in, hint, used
 from experiment.start import say_next, start
 from flags import GUIDE, lacking
+from hare_tortoise.idle import idle
 from hare_tortoise.ranges import Range, Seed, check, require
 
 # What is counted in env steps, games or rounds: to a thousand times the benchmark, twice 200 million frames.
@@ -108,15 +109,8 @@ class Run:
 
     def idle(self) -> list[str]:
         """A line for each planned change of weights that never comes because the run is too short."""
-        c, planned = self.config, updates_due(self.config, self.env_steps)
-        never = []
-        if c.resets is not None and not c.resets.count(planned, c.missed):
-            never.append(f"--resets.every {c.resets.every}{f' behind --resets.start {c.resets.start}' * (c.resets.start > 0)}")
-        if c.recycling is not None and planned < c.recycling.every:
-            never.append(f"--recycling.every {c.recycling.every}")
-        if c.replacement is not None and planned <= c.replacement.maturity:
-            never.append(f"--replacement.maturity {c.replacement.maturity}")
-        return [f"{flag} is too long for a run of {planned} updates: none comes" for flag in never]
+        planned = updates_due(self.config, self.env_steps)
+        return idle(self.config.plans(planned), planned)
 
     def warming_up(self, env_step: int) -> bool:
         """Whether, after `env_step` env steps, updates have not begun but will."""

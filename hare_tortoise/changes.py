@@ -58,8 +58,8 @@ def inject(c: Any) -> Any:
 
 
 def orthogonalise(c: Any) -> Any:
-    """Halfway through, the body's nearest orthogonal weights; behind it those at the start."""
-    return replace(c, resets=Resets("orthogonal", every=c.halfway, tortoise_too=True))
+    """Once, halfway through, the body's nearest orthogonal weights; behind it those at the start."""
+    return replace(c, resets=Resets("orthogonal", every=c.halfway, times=1, tortoise_too=True))
 
 
 def prune(pruning: Pruning) -> Change:

@@ -43,13 +43,14 @@ def recycle_(
 def gradient_dormancy(layer: Layer) -> Tensor:
     """Score of each unit of `layer`: the mean size of the gradient of its incoming weights, in means of the layer; [units].
 
-    Of a noisy layer the mean weights count. A layer without a gradient has the score 1 everywhere.
+    Of a noisy layer the mean weights count. A layer without a gradient has the score 1 everywhere; one whose gradient is 0
+    everywhere, as where all units are dead, 0.
     """
     weight = weighted(layer.incoming)[0].get_parameter("weight")
     if weight.grad is None:
         return weight.new_ones(len(weight))
     sizes = weight.grad.abs().flatten(1).mean(1)
-    return sizes / (sizes.mean() + 1e-9)
+    return sizes / sizes.mean().clamp(min=torch.finfo(sizes.dtype).tiny)  # where the loss is small, so are gradients
 
 
 @torch.no_grad()

@@ -126,6 +126,8 @@ class Resets:
     """whether updates are counted from the very first env step, as --tortoise.warmup-counts has it"""
     start: Annotated[int, Range("[0, 1_000_000_000]")] = 0
     """updates before which there is none"""
+    times: Count | None = None
+    """at most so many of them"""
 
     @property
     def keep(self) -> dict[str, float]:
@@ -143,16 +145,21 @@ class Resets:
         New weights come only if a whole interval is left to learn in, the tortoise's if any update is: else the score at the
         end would be that of a network that has learnt little or nothing.
         """
-        if self.every is None or updates < self.start or (updates + missed * self.warmup_counts) % self.every != 0:
+        missed *= self.warmup_counts
+        if self.every is None or updates < self.start or (updates + missed) % self.every != 0:
+            return False
+        before = (max(self.start, 1) - 1 + missed) // self.every  # that were too early
+        if self.times is not None and (updates + missed) // self.every - before > self.times:
             return False
         return planned is None or planned - updates >= (1 if self.source == "tortoise" else self.every)
 
-    def count(self, planned: int, missed: int = 0) -> int:
-        """How many resets there are in `planned` updates."""
+    def count(self, updates: int, missed: int = 0, known: bool = True) -> int:
+        """How many resets there are in a run of `updates`; `known`: whether it knows from its start that it has so many."""
         if self.every is None:
             return 0
         first = self.every - missed * self.warmup_counts % self.every
-        return sum(self.due(update, planned, missed) for update in range(first, planned + 1, self.every))
+        planned = updates if known else None
+        return sum(self.due(update, planned, missed) for update in range(first, updates + 1, self.every))
 
 
 @dataclass(frozen=True)

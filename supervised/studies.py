@@ -2,11 +2,14 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from hare_tortoise.methods import DECAY, EVERY
+from hare_tortoise.settings import Pruning, Recycling, Resets, Silence
 from supervised.methods import EVERYTHING
 from supervised.settings import Config, Crop, Network, Optimizer, Protocol
+
+Timed = TypeVar("Timed", Resets | None, Recycling | None, Silence | None, Pruning | None)
 
 
 class Model(NamedTuple):
@@ -123,13 +126,18 @@ def compose(model: str, point: Point, method: str, flips: bool) -> Config:
     c = EVERYTHING[method].apply(Config(point.protocol, chosen.network, optimizer, point.augmentation))
     return replace(
         c,
-        tortoise=c.tortoise and replace(c.tortoise, decay=point.decay),
-        resets=c.resets and replace(c.resets, every=c.resets.every and point.every),  # None: between tasks alone
-        recycling=c.recycling and replace(c.recycling, every=point.every),
-        silence=c.silence and replace(c.silence, every=point.every),
-        pruning=c.pruning and replace(c.pruning, every=point.every),
+        tortoise=c.tortoise and replace(c.tortoise, decay=point.decay if c.tortoise.decay == DECAY else c.tortoise.decay),
+        resets=at_point(c.resets, point),
+        recycling=at_point(c.recycling, point),
+        silence=at_point(c.silence, point),
+        pruning=at_point(c.pruning, point),
         augmentation=c.augmentation and replace(c.augmentation, flip=c.augmentation.flip and flips),
     )
+
+
+def at_point(piece: Timed, point: Point) -> Timed:
+    """`piece` as often as `point` says, unless a method has an interval of its own, or none: between tasks alone."""
+    return replace(piece, every=point.every) if piece is not None and piece.every == EVERY else piece
 
 
 def help_text() -> str:

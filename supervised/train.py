@@ -22,6 +22,7 @@ import torch
 from experiment.command import UserError, say
 from experiment.progress import Progress
 from experiment.session import Session
+from hare_tortoise.idle import idle
 from supervised.data import Batches, load
 from supervised.learner import Learner
 from supervised.measures import SIZE, accuracies, measure
@@ -46,6 +47,8 @@ class Training:
         self.lengths = [n * -(-size // batch_size) for n, size in zip(epochs, sizes, strict=True)]  # updates of each task
         shape = (self.source.channels, self.source.side, self.source.classes)
         self.learner = Learner(asked.config, shape, device, asked.seed, sum(self.lengths))
+        for line in idle(asked.config.plans(sum(self.lengths)), sum(self.lengths), len(self.lengths)):
+            say(f"note: {line}")
         self.learner.precision = getattr(torch, asked.precision)
         self.position, self.done = 0, 0  # which of the tasks, and updates made in it
         self.batches: Batches | None = None  # of the task that is under way

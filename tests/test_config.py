@@ -55,6 +55,7 @@ RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "tortoise.every": ([0, -1], [1]),
     "resets.every": ([0, -1], [1]),
     "resets.start": ([-1], [0]),
+    "resets.times": ([0, -1], [1, None]),
     "resets.keep_body": ([-0.1, 1.1, NAN], [0, 1]),
     "resets.keep_neck": ([-0.1, 1.1, NAN], [0, 1]),
     "resets.keep_head": ([-0.1, 1.1, NAN], [0, 1]),
@@ -99,7 +100,7 @@ def everything(path: str = "recycling") -> AgentConfig:
     return replace(
         spr,
         target=target,
-        resets=Resets("fresh", every=100),
+        resets=Resets("fresh", every=100, times=9),
         constraints=constraints,
         pruning=Pruning(),
         **{renewing: RENEWING[renewing]},

@@ -98,6 +98,14 @@ def test_a_layer_that_has_no_gradient_is_left_alone() -> None:
     assert gradient_dormancy(net.layers()[0]).tolist() == [0.0] * 6
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-9, 1e-20])
+def test_how_large_gradients_are_does_not_matter(size: float) -> None:
+    """Where labels are learnt by heart they come to 1e-10."""
+    net = Two()
+    net.first.weight.grad = size * torch.arange(1.0, 7.0)[:, None].expand(6, 4)
+    assert gradient_dormancy(net.layers()[0]).tolist() == pytest.approx([2 * unit / 7 for unit in range(1, 7)])
+
+
 def test_of_a_convolution_the_taps_count_and_its_normalisation_does_not() -> None:
     incoming = ConvNorm(3, 5)
     activation = Activation(5, "relu", in_place=False)

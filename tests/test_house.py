@@ -29,7 +29,7 @@ ALLOWED = {
     "train": {"agents", "replay", "envs", "experiment", "eval", "options"},
     "options": {
         *("agents.catalogue", "agents.config", "agents.execution", "agents.schedules"),
-        *("envs.games", "hare_tortoise.ranges", "flags"),
+        *("envs.games", "hare_tortoise.idle", "hare_tortoise.ranges", "flags"),
         *(f"experiment.{name}" for name in ("command", "files", "help", "on_wandb", "outside", "start")),
     },
     "flags": {"agents.catalogue", "agents.config", "experiment.help"},

@@ -47,6 +47,7 @@ HALVES |= {(f"plastic{end}", "nap"): {"head.layer_norm", "constraints.norms"} fo
 
 RESET = {
     "start": 0,
+    "times": None,
     "source": "fresh",
     "every": 40_000,
     "keep_head": 0,
@@ -110,7 +111,7 @@ def test_a_method_changes_its_fields_and_no_other(base: str, method: str) -> Non
     assert changed(start, after) == set(found)
     halfway = {
         "inject": {"injection": {"at": HALFWAY[base]}},  # a new base: add it to HALFWAY
-        "fire": {"resets": {**KEPT, "source": "orthogonal", "every": HALFWAY[base], "tortoise_too": True}},
+        "fire": {"resets": {**KEPT, "source": "orthogonal", "every": HALFWAY[base], "times": 1, "tortoise_too": True}},
     }
     expected = VALUES[method] if method in VALUES else halfway[method]
     new = leaves(asdict(after))

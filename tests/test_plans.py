@@ -116,3 +116,24 @@ def test_there_is_no_reset_before_its_start() -> None:
     assert Resets("tortoise", every=3, start=9).count(19) == 4
     agent = learnt(small("der", tortoise=Tortoise(decay=0.5), resets=resets), 13)
     assert agent.resets == 2
+
+
+@pytest.mark.parametrize("missed", [0, 5, 6, 40])
+@pytest.mark.parametrize("start", [0, 1, 3, 6, 7])
+def test_there_are_no_more_resets_than_that(start: int, missed: int) -> None:
+    """The first ones of those that there would be."""
+    endless = Resets("initial", every=6, start=start, warmup_counts=True)
+    every = [update for update in range(1, 100) if endless.due(update, missed=missed)]
+    for times in (1, 3):
+        resets = replace(endless, times=times)
+        assert [update for update in range(1, 100) if resets.due(update, missed=missed)] == every[:times]
+        assert resets.count(99, missed, known=False) == times
+
+
+@pytest.mark.parametrize("base", ["der", "bbf"])
+def test_fire_acts_once_whatever_the_ratio(base: str) -> None:
+    config = AGENTS[f"{base}_fire"]
+    for ratio in (config.replay.ratio, 8.0):
+        longer = replace(config, replay=replace(config.replay, ratio=ratio))
+        assert longer.resets is not None
+        assert longer.resets.count(updates_due(longer, 200_000), longer.missed) == 1

@@ -1,0 +1,60 @@
+"""What never comes in a run is said before it begins, for agents and for the study; a method of one's own keeps its numbers."""
+
+from pathlib import Path
+
+import pytest
+
+from hare_tortoise import changes as to
+from hare_tortoise.idle import idle
+from hare_tortoise.methods import Use
+from hare_tortoise.settings import Plans, Recycling, Replacement, Resets
+from supervised.methods import EVERYTHING
+from supervised.studies import STUDIES, compose
+from tests.supervised_files import install_fashion
+from tests.test_supervised_training import MLP, run
+
+
+@pytest.mark.parametrize(
+    ("plans", "tasks", "told"),
+    [
+        (Plans(resets=Resets("fresh", every=20)), 1, []),  # a run that does not know its end has one at update 20
+        (Plans(resets=Resets("fresh", every=20), updates=30), 1, ["--resets.every 20"]),  # less than an interval is left
+        (Plans(resets=Resets("initial")), 2, []),
+        (Plans(resets=Resets("initial")), 1, ["resets come at the start of each task but the first"]),
+        (Plans(recycling=Recycling(every=31)), 2, ["--recycling.every 31"]),
+        (Plans(replacement=Replacement(maturity=30)), 2, ["--replacement.maturity 30"]),
+        (Plans(replacement=Replacement(maturity=29)), 2, []),
+    ],
+)
+def test_what_never_comes(plans: Plans, tasks: int, told: list[str]) -> None:
+    found = idle(plans, 30, tasks)
+    assert len(found) == len(told)
+    assert all(line.startswith(start) and line.endswith("none comes") for line, start in zip(found, told, strict=True))
+
+
+@pytest.mark.parametrize(("method", "told"), [("ht", "--resets.every 200"), ("redo", "--recycling.every 200"), ("ema", "")])
+def test_the_study_says_so(
+    method: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = install_fashion(monkeypatch, tmp_path)
+    run(files, tmp_path / "runs", *MLP, "--method", method, "--point", "small", "--images", "90", "--protocol.passes", "0.1")
+    said = capsys.readouterr().err
+    assert ("none comes" in said) == bool(told)
+    assert told in said
+
+
+def test_a_method_of_ones_own_keeps_its_numbers_in_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others take those of the point."""
+    small = STUDIES["warm_start"].points["small"]
+    own = {"often": to.hare_tortoise(0.9, 250), "rarely": to.renew(Recycling(every=99))}
+    monkeypatch.setattr(
+        "supervised.studies.EVERYTHING", EVERYTHING | {name: Use(change, "", "mine") for name, change in own.items()}
+    )
+    often, rarely, shared = (compose("mlp", small, name, flips=True) for name in ("often", "rarely", "ht"))
+    assert often.tortoise is not None
+    assert often.resets is not None
+    assert rarely.recycling is not None
+    assert (often.tortoise.decay, often.resets.every, rarely.recycling.every) == (0.9, 250, 99)
+    assert shared.tortoise is not None
+    assert shared.resets is not None
+    assert (shared.tortoise.decay, shared.resets.every) == (small.decay, small.every) == (0.99, 200)
