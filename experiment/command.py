@@ -17,6 +17,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from experiment.interrupt import INTERRUPTED
+from experiment.paths import refuse_empty
 
 T = TypeVar("T")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)  # that a disk failed is no mistake of the command line's
@@ -91,6 +92,7 @@ def parse(
     given = {"prog": program()} | ({} if default is None else {"default": default})
     try:
         with user_errors(), contextlib.redirect_stderr(said), SWITCHES:
+            refuse_empty(kind, argv)
             value, unknown = tyro.cli(
                 kind, args=list(argv), return_unknown_args=True, config=(tyro.conf.AvoidSubcommands,), **given
             )

@@ -1,6 +1,7 @@
 """Pictures become a film that a browser plays: H.264 in .mp4, or an animated .gif for a page of text."""
 
 import contextlib
+import os
 import re
 import subprocess
 import tempfile
@@ -25,13 +26,15 @@ ENCODERS = {
 def open_film(path: Path, frames_per_second: float, height: int, width: int) -> Iterator[Callable[[np.ndarray], None]]:
     """Within, what appends a picture, uint8 [height, width] or [height, width, 3], enlarged, to the film at `path`.
 
-    UserError if that cannot be written or the encoder is not there. A .gif is in memory until its end: 0.6 MB a picture.
+    A film that was there is kept until this one is whole. UserError if it cannot be written or the encoder is not there. A .gif
+    is in memory until its end: 0.6 MB a picture.
     """
     times = ENLARGED[path.suffix]
     size = ["-s", f"{times * width}x{times * height}", "-pix_fmt", "rgb24", "-r", str(frames_per_second)]
     command = [_program(path), "-y", "-f", "rawvideo", "-vcodec", "rawvideo", *size, "-i", "-", "-an"]
     # With a path that begins with a dash it would take it for an option.
-    command += [*ENCODERS[path.suffix], "-v", "error", str(path.absolute())]
+    place = _beside(path)
+    command += [*ENCODERS[path.suffix], "-v", "error", str(place.absolute())]
     with tempfile.TemporaryFile() as said:  # a pipe could fill up
         # In a session of its own it does not hear Ctrl-C.
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": said}
@@ -54,11 +57,21 @@ def open_film(path: Path, frames_per_second: float, height: int, width: int) -> 
                 lines = said.read().decode("utf-8", errors="replace").splitlines()
                 line = next((line for line in lines if line.strip()), f"its encoder ended with {encoder.returncode}")
                 _refuse(path, re.sub(r"^\[[^]]*\] *", "", line))
+            place.replace(path)
         finally:
             encoder.kill()  # if it has not ended
             with contextlib.suppress(OSError):
                 encoder.stdin.close()
             encoder.wait()
+            if place != path:
+                place.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """Where the film is written that becomes `path`: in the same folder; a link or a device is written to."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        return path
+    return path.with_name(f".{os.getpid()}-{path.name}")
 
 
 def _program(path: Path) -> str:
@@ -69,8 +82,11 @@ def _program(path: Path) -> str:
         raise UserError("a film needs imageio-ffmpeg: pip install -e '.[video]'") from None
     if not path.absolute().parent.is_dir():
         raise UserError(f"--video: there is no folder {path.absolute().parent}")
+    there = path.exists() or path.is_symlink()
     try:
         path.open("ab").close()
+        if not there:
+            path.unlink()
     except OSError as error:
         _refuse(path, error.strerror)
     return imageio_ffmpeg.get_ffmpeg_exe()

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,11 +19,16 @@ ROOT = Path(__file__).resolve().parent.parent
 def provenance(packages: Sequence[str]) -> dict[str, Any]:
     """Command line, commit of the code when it was first asked for, and versions of the `packages`."""
     return {
-        "command": " ".join(sys.argv),
+        "command": command_line(sys.argv),
         "commit": commit_at_start(),
         "python": sys.version.split()[0],
         "versions": {package: version(package) for package in packages},
     }
+
+
+def command_line(words: Sequence[str]) -> str:
+    """The command line of `words` as a shell takes it; of a byte that is no UTF-8 its number."""
+    return shlex.join(words).encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def commit_at_start() -> str:

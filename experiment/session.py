@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from experiment.checkpoint import load_checkpoint, save_checkpoint
+from experiment.checkpoint import DamagedError, load_checkpoint, save_checkpoint
 from experiment.command import DivergenceError, UserError, say
 from experiment.device import choose_device, device_name, keep_freed_memory, keep_threads, peak_memory, require_same_type
 from experiment.folder import CHECKPOINT, FILM, METRICS, RunFolder, kept_checkpoint
@@ -74,7 +74,10 @@ class Session:
         """
         if self.folder.checkpoint is None or self.asked.fresh:
             return None
-        state = load_checkpoint(self.folder.checkpoint)
+        try:
+            state = load_checkpoint(self.folder.checkpoint)
+        except DamagedError as error:
+            raise UserError(f"{error}; --fresh starts the run over") from error
         self.asked = self.asked.going_on(state["settings"])
         self.folder.require_own(state["settings"], self.asked.identity(), type(self.asked))
         require_same_type(state.get("device"), self.device)

@@ -129,7 +129,10 @@ class Pool:
                 # A group of its own: Ctrl-C comes to this process, which passes it on once.
                 process = subprocess.Popen(words, stdout=file, stderr=file, env=environment, start_new_session=True)
         except OSError as error:
-            raise UserError(f"cannot start {cell.run.title} with its log {log}: {error.strerror}") from error
+            self._free.append(card)
+            self.ends["failed"] += 1
+            self._tell(f"{self.ends.total()}/{len(self._steps)} failed: {cell.run.title} has no log {log}: {error.strerror}")
+            return
         self._jobs.append(Job(cell, process, card, starts))
 
     def _end(self, job: Job) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from sweep.grid import CPUS
 
 SCRIPT = Path(__file__).parent.parent / "sweep" / "array.sbatch"
@@ -44,6 +46,12 @@ def test_several_runs_share_the_threads_and_the_worst_code_is_told(tmp_path: Pat
     assert start(tmp_path, 0, "0 2 1", RUNS_PER_GPU="3").wait(10) == 2
     assert started(tmp_path) == [f"-m sweep.task {run} der --env-steps 9 threads 1" for run in range(3)]
     assert not (tmp_path / "requeued").exists()
+
+
+@pytest.mark.parametrize("runs", ["0", "-1", "x", "1.5"])
+def test_no_run_at_all_is_refused(runs: str, tmp_path: Path) -> None:
+    assert start(tmp_path, 0, "0", RUNS_PER_GPU=runs).wait(10) == 2
+    assert not started(tmp_path)
 
 
 def test_runs_on_one_card_share_it_by_a_service_that_ends_with_them(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from experiment.command import UserError
 from experiment.folder import older
 from experiment.past import Past
 from tests.test_command_line import refuse
-from tests.toy_run import TOY
+from tests.toy_run import TOY, run_folder
 
 SHORT = [*TOY, "--checkpoint-every", "10", "--device", "cpu"]
 
@@ -87,6 +87,18 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(
     older(path).unlink()
     with pytest.raises(UserError, match="checkpoint"):
         load_checkpoint(path)
+
+
+def test_a_run_whose_only_checkpoint_is_damaged_says_what_to_do(tmp_path: Path) -> None:
+    train.main([*TOY, "--out", str(tmp_path)])
+    folder = run_folder(tmp_path)
+    (folder / "score.json").unlink()
+    older(folder / "checkpoint.pt").unlink(missing_ok=True)
+    (folder / "checkpoint.pt").write_bytes(b"garbage")
+    with pytest.raises(UserError, match=r"checksum is wrong.; --fresh starts the run over"):
+        train.main([*TOY, "--out", str(tmp_path)])
+    train.main([*TOY, "--out", str(tmp_path), "--fresh"])
+    assert (folder / "score.json").exists()
 
 
 def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:

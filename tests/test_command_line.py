@@ -221,6 +221,8 @@ def test_a_bad_checkpoint_is_refused(
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
+        (["--video", ""], "--video: a path is empty"),
+        (["--export="], "--export: a path is empty"),
         (["--video-steps", "9"], "--video-steps needs --video"),
         (["--episodes", "0"], "--episodes 0 leaves nothing to do without --video or --export"),
         (["--video", "film.avi"], "--video must name an .mp4 or .gif file, not film.avi"),
