@@ -16,8 +16,8 @@ from gymnasium.vector import AutoresetMode
 from benchmarks.program import Program, Row
 from benchmarks.timing import interleaved, ratio
 from envs.atari import AtariLanes
-from envs.games import Game, find_game
-from experiment.command import run
+from envs.games import GAMES, Game, find_game
+from experiment.command import UserError, run
 
 STEPS = 100
 RAW = {"stack_num": 1, "noop_max": 31, "reward_clipping": False, "use_fire_reset": False}
@@ -40,6 +40,8 @@ def compare(game: Game, lanes: int, rounds: int) -> Row:
 
 def rows(asked: argparse.Namespace) -> Iterator[Row]:
     """A row for each game and number of lanes."""
+    if other := [game for game in asked.games if game not in GAMES]:
+        raise UserError(f"--games {other[0]}: there is no emulator to compare it with")
     return (compare(find_game(game), lanes, asked.rounds) for game, lanes in product(asked.games, asked.lanes))
 
 

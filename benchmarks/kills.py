@@ -21,6 +21,7 @@ import torch
 from benchmarks.program import flags
 from experiment.command import UserError, run
 from experiment.parser import user_path
+from options import read_command_line
 
 TRAIN = [sys.executable, str(Path(__file__).parent.parent / "train.py")]
 CLOCKS = ("hours", "evaluation_hours", "memory_gb", "checksum", "beside")
@@ -77,9 +78,12 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--out", type=user_path, required=True)
     parser.add_argument("train", nargs="+", help="-- and train.py's arguments")
     asked = parser.parse_args(argv)
+    read_command_line(asked.train)  # what train.py would refuse
     draw = random.Random(asked.seed)
     asked.out.mkdir(parents=True, exist_ok=True)
     killed, undisturbed = (asked.out / name for name in ("killed", "undisturbed"))
+    if killed.exists() or undisturbed.exists():
+        raise UserError(f"{asked.out} holds an earlier comparison; choose another --out")
     train = [*TRAIN, *asked.train, "--out"]
     began = time.monotonic()
     subprocess.run([*train, str(undisturbed)], check=True, stderr=subprocess.DEVNULL)

@@ -14,6 +14,7 @@ import torch
 from agents.catalogue import TABLES, fill, find_agent
 from agents.engine import check_execution
 from agents.execution import Execution
+from envs.games import find_game
 from experiment.command import user_errors
 from experiment.device import choose_device
 from experiment.outside import add_flag, asked_for, bring_in
@@ -69,7 +70,8 @@ def flags(name: str, about: str | None, /, **defaults: Any) -> Parser:
     add_flag(parser)
     for word, default in defaults.items():
         flag, first = f"--{word.replace('_', '-')}", default[0] if isinstance(default, list) else default
-        kind = _agent if word in ("agent", "agents") else user_path if isinstance(first, Path) else type(first)
+        own = {"agent": _agent, "agents": _agent, "game": _game, "games": _game, "seed": int}  # a seed may be 0
+        kind = own.get(word) or (user_path if isinstance(first, Path) else _count if type(first) is int else type(first))
         if default is None:
             parser.add_argument(word, nargs="*", help="behind --: flags of train.py")
         elif default is False:
@@ -85,10 +87,25 @@ def flags(name: str, about: str | None, /, **defaults: Any) -> Parser:
 
 def _agent(name: str) -> str:
     try:
-        find_agent(name)
+        learns = find_agent(name).optimizer is not None
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+    if not learns:
+        raise argparse.ArgumentTypeError(f"{name} does not learn")
     return name
+
+
+def _game(name: str) -> str:
+    try:
+        return find_game(name).name
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+    return int(text)
 
 
 def table(rows: Iterable[Row]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from torch.utils.benchmark import timer
 
 from agents.agent import Agent
+from agents.schedules import updates_due
 from benchmarks.program import Program, Row
 from benchmarks.timing import watched
 from envs.atari import AtariLanes
@@ -71,6 +72,8 @@ def account(asked: Run) -> dict[str, float]:
 def rows(asked: argparse.Namespace) -> Iterator[Row]:
     """A row for each figure of the account."""
     train = read_command_line(asked.train)
+    if not updates_due(train.config, train.env_steps):
+        raise command.UserError("such a run makes no update")
     what = f"{train.agent} on {train.game}, {train.execution}"
     return ({what: name, "figure": figure} for name, figure in account(train).items())
 

@@ -6,14 +6,16 @@ every `reset_every` of them, then:      hare     <- tortoise
 
 from collections.abc import Mapping
 from copy import deepcopy
+from operator import is_not
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.parameter import is_lazy
 
 from hare_tortoise.network import averages, state
-from hare_tortoise.reset import blend_, reset_, take_mode_, zero_moments_
+from hare_tortoise.reset import blend_, require_renewable, reset_, take_mode_, zero_moments_
 
 
 class HareTortoise:
@@ -44,9 +46,10 @@ class HareTortoise:
         self.hare, self.optimizer = hare, optimizer
         self.decay, self.every, self.reset_every, self.moments = decay, every, reset_every, moments
         self._network = plain(hare)
-        self._group = hare.process_group if isinstance(hare, DistributedDataParallel) else None
+        outer = getattr(hare, "_orig_mod", hare)  # what is compiled
+        self._group = outer.process_group if isinstance(outer, DistributedDataParallel) else None
         self._check()
-        self.tortoise = deepcopy(self._network).requires_grad_(False).eval()
+        self.tortoise = _copy(self._network).requires_grad_(False).eval()
         self._read_hare()
         self._slow = list(state(self.tortoise).values())
         self._average = [t.float() if t.is_floating_point() and t.itemsize < 4 else t for t in self._slow]
@@ -54,7 +57,18 @@ class HareTortoise:
         self.steps = self.resets = 0
 
     def _read_hare(self) -> None:
-        self._fast, self._buffers = list(state(self._network).values()), list(self._network.buffers())
+        """Find the hare's tensors, and remember where. ValueError, one line, if they are others than the tortoise's."""
+        fast, slow = ({name: t.shape for name, t in state(net).items()} for net in (self._network, self.tortoise))
+        if differing := sorted(fast.items() ^ slow.items()):
+            raise ValueError(f"the hare is another network than when the pair was made ({differing[0][0]}): make a new one")
+        self._fast = list(state(self._network).values())
+        held = (d for module in self._network.modules() for d in (module._parameters, module._buffers, module._modules))
+        self._places = [(d, [*d.values()]) for d in held]
+
+    def _find_hare(self) -> None:
+        """Read the hare anew if a tensor was put in another's place, as a module may do, and `load_state_dict(assign=True)`."""
+        if any(len(d) != len(then) or any(map(is_not, d.values(), then)) for d, then in self._places):
+            self._read_hare()
 
     def _check(self) -> None:
         if not 0 <= self.decay < 1:
@@ -76,6 +90,8 @@ class HareTortoise:
             raise ValueError(f"{type(self._network).__name__} has no parameters")
         if self.optimizer is not None and not any(id(p) in own for g in self.optimizer.param_groups for p in g["params"]):
             raise ValueError("the optimizer has none of this network's parameters")
+        if self.moments == "zero" and self.optimizer is not None:
+            require_renewable(self.optimizer)
 
     def step(self) -> None:
         """Behind a gradient step of the hare: the tortoise follows; now and then the hare is set back."""
@@ -88,8 +104,7 @@ class HareTortoise:
     @torch.no_grad()
     def follow(self) -> None:
         """tortoise <- decay * tortoise + (1 - decay) * hare."""
-        if any(now is not then for now, then in zip(self._network.buffers(), self._buffers, strict=True)):
-            self._read_hare()  # a module may put another tensor in a buffer's place
+        self._find_hare()
         fast = list(self._fast)
         for i in self._rounds:
             fast[i] = fast[i].float()
@@ -99,6 +114,7 @@ class HareTortoise:
 
     def set_back(self, source: nn.Module | None = None, keep: float | Mapping[str, float] = 0.0) -> None:
         """hare <- keep * hare + (1 - keep) * source, by default all of the tortoise."""
+        self._find_hare()
         reset_(self._network, self.tortoise if source is None else source, keep)
         if self.moments == "zero" and self.optimizer is not None:
             zero_moments_(self.optimizer, self._network.parameters())
@@ -137,6 +153,18 @@ class HareTortoise:
         for i, average in zip(self._rounds, state["averages"], strict=True):
             self._average[i].copy_(average)
         self.steps, self.resets = state["steps"], state["resets"]
+
+
+def _copy(network: nn.Module) -> nn.Module:
+    """A copy of `network`. ValueError, one line, if torch cannot make one."""
+    if any(map(is_lazy, network.parameters())):
+        raise ValueError(f"{type(network).__name__} is lazy: let it see a batch first")
+    try:
+        return deepcopy(network)
+    except RuntimeError as error:  # a weight that a hook computes
+        raise ValueError(
+            f"{type(network).__name__} cannot be copied; nn.utils.parametrizations.weight_norm can, nn.utils.weight_norm cannot"
+        ) from error
 
 
 def plain(module: nn.Module) -> nn.Module:

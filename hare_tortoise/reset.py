@@ -51,6 +51,17 @@ def take_mode_(network: nn.Module, source: nn.Module, keep: float) -> None:
         network.take_mode_(source, keep)
 
 
+def require_renewable(optimizer: torch.optim.Optimizer) -> None:
+    """ValueError, one line, if it is not known what a new `optimizer` begins with: `zero_moments_` would fail, hours later."""
+    if isinstance(optimizer, torch.optim.Adam):
+        return
+    try:
+        type(optimizer)([{**group} for group in optimizer.param_groups])
+    except Exception as error:  # whatever a class of a stranger's wants
+        name = type(optimizer).__name__
+        raise ValueError(f"what a new {name} begins with is not known: moments 'keep', or one of torch.optim's") from error
+
+
 @torch.no_grad()
 def zero_moments_(optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor]) -> None:
     """Let `optimizer` forget what it remembers of `parameters`, as if it were new.

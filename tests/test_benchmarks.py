@@ -76,7 +76,7 @@ def test_every_program_says_what_it_does_not_know(module: Any) -> None:
         (gpu, ["--device", "cpu", "--out", "file/gpu"], "cannot write file/gpu: "),
         (many, ["--streams"], "cuda"),
         (many, ["--agent", "nosuch"], "--agent: unknown agent 'nosuch'"),
-        (many, ["--runs", "1", "0"], "--runs and --threads must be 1 or more"),
+        (many, ["--runs", "1", "0"], "--runs: '0' is no whole number of 1 or more"),
         (many, ["--seconds", "nan"], "--seconds more than 0"),
         (many, ["--captured"], "captured"),
         (update, ["--captured"], "captured"),

@@ -1,0 +1,35 @@
+"""A benchmark answers a mistake with a line, before it measures anything."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import env, kills, replay, run, update
+from experiment.command import UserError
+
+
+@pytest.mark.parametrize(
+    ("module", "flags", "said"),
+    [
+        (env, ["--lanes", "0"], "'0' is no whole number of 1 or more"),
+        (env, ["--games", "Foo"], "unknown game 'Foo'"),
+        (env, ["--games", "Catch"], "--games Catch: there is no emulator"),
+        (update, ["--agents", "random"], "random does not learn"),
+        (update, ["--rounds", "-1"], "'-1' is no whole number of 1 or more"),
+        (replay, ["--rounds", "1.5"], "'1.5' is no whole number"),
+        (run, ["--", "--agent", "random"], "such a run makes no update"),
+        (kills, ["--out", "new", "--kills", "0", "--", "--game", "Catch"], "'0' is no whole number"),
+        (kills, ["--out", "new", "--", "--gam", "Catch"], "unknown flag --gam"),
+        (kills, ["--out", "old", "--", "--game", "Catch"], "old holds an earlier comparison"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    module: Any, flags: list[str], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old/killed").mkdir(parents=True)
+    with pytest.raises(UserError) as refused:
+        list(module.main(flags) or [])
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
