@@ -1,7 +1,9 @@
 """README is short, and what README and the pages link to exists."""
 
+import csv
 import re
 from pathlib import Path
+from statistics import fmean, stdev
 
 import pytest
 
@@ -47,5 +49,20 @@ def test_readmes_scores_are_those_of_the_results() -> None:
     table = README.split("| agent | IQM | runs |")[1].split("\n\n")[0]
     (row,) = (line for line in (ROOT / "docs/results.md").read_text().splitlines() if line.startswith("| IQM of 10 games"))
     cells = [line.split("|")[2].strip() for line in table.splitlines() if "`der" in line or "published" in line]
-    assert len(cells) == 4
+    assert len(cells) == 5
     assert all(f"| {cell} |" in row for cell in cells)
+
+
+def test_readmes_differences_are_those_of_the_results() -> None:
+    """Each by Student's t over ten pairs, from the table of scores."""
+    scores: dict[tuple[str, str], dict[str, float]] = {}
+    with (ROOT / "results/scores.csv").open() as file:
+        for row in csv.DictReader(file):
+            scores.setdefault((row["agent"], row["flags"]), {})[row["game"]] = float(row["hns"])
+    for flags in ("", "--tortoise.no-warmup-counts"):
+        base, ours = scores["der", flags], scores["der_ht", ""]
+        differences = [ours[game] - base[game] for game in ours]
+        assert len(differences) == 10
+        mean, half = fmean(differences), 2.262 * stdev(differences) / 10**0.5
+        assert f"{mean:.3f}" in README
+        assert f"[{mean - half:.3f}, {mean + half:.3f}]" in README
