@@ -98,15 +98,17 @@ def of_weights(hare: nn.Module, initial: nn.Module, tortoise: nn.Module | None) 
 def of_loss(loss: Callable[[], Tensor], network: nn.Module, hessian_rounds: int = 0) -> dict[str, Tensor]:
     """What `loss` tells, which is called once and gives the loss of `network`, float32 []; float32 [] each.
 
-    `norms` of its gradient for the parameters that learn; zero_gradients: share of these whose gradient is 0; with
-    `hessian_rounds` hessian, as `top_eigenvalue`.
+    `norms` of its gradient for the parameters that learn, 0 for one that the loss does not use; zero_gradients: share of
+    these whose gradient is 0; with `hessian_rounds` hessian, as `top_eigenvalue`.
     """
     learns = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    gradient = torch.autograd.grad(loss(), list(learns.values()), create_graph=hessian_rounds > 0)
-    measured = norms("gradient_norm", dict(zip(learns, gradient, strict=True)))
-    measured["zero_gradients"] = share(g == 0 for g in gradient)
+    found = torch.autograd.grad(loss(), list(learns.values()), create_graph=hessian_rounds > 0, allow_unused=True)
+    gradient = {n: torch.zeros_like(p) if g is None else g for (n, p), g in zip(learns.items(), found, strict=True)}
+    measured = norms("gradient_norm", gradient)
+    measured["zero_gradients"] = share(g == 0 for g in gradient.values())
     if hessian_rounds:
-        measured["hessian"] = top_eigenvalue(gradient, list(learns.values()), hessian_rounds)
+        used = [(g, p) for g, p in zip(found, learns.values(), strict=True) if g is not None]
+        measured["hessian"] = top_eigenvalue(*zip(*used, strict=True), hessian_rounds)
     return measured
 
 

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 PARTS = ("body", "neck", "head")
 
@@ -156,7 +157,7 @@ def initialise_modules_(network: nn.Module, generator: torch.Generator, rule: Ru
         own: Callable[[torch.Generator], None] | None = getattr(module, "initialise_", None)
         if own is not None and module is not network:
             own(generator)
-        elif isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
+        elif isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear):
             bound = module.weight[0].numel() ** -0.5 if rule == "uniform" else 0.0
             if rule == "uniform":
                 module.weight.uniform_(-bound, bound, generator=generator)
@@ -164,7 +165,9 @@ def initialise_modules_(network: nn.Module, generator: torch.Generator, rule: Ru
                 nn.init.xavier_uniform_(module.weight, generator=generator)
             if module.bias is not None:
                 module.bias.uniform_(-bound, bound, generator=generator)
-        elif isinstance(module, nn.BatchNorm2d | nn.LayerNorm | nn.GroupNorm):
+        elif isinstance(module, _BatchNorm | nn.LayerNorm | nn.GroupNorm | nn.RMSNorm):
             module.reset_parameters()
         elif next(module.parameters(recurse=False), None) is not None:
-            raise TypeError(f"no rule says how a {type(module).__name__} is drawn anew")
+            raise TypeError(
+                f"no rule says how a {type(module).__name__} is drawn anew: give it a method initialise_(generator)"
+            )
