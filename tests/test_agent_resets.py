@@ -202,5 +202,5 @@ def test_hare_and_tortoise_changes_tortoise_and_resets_only(name: str) -> None:
     assert {key for key in before if before[key] != after[key]} == {"tortoise", "resets"}
     assert after["tortoise"]["decay"] == AGENTS_DECAY
     whole = {"keep_body": 0.0, "keep_neck": 0.0, "keep_head": 0.0, "moments": "keep"}
-    off = {"tortoise_too": False, "restart": False, "warmup_counts": False, "start": 0}
+    off = {"tortoise_too": False, "restart": False, "warmup_counts": False, "start": 0, "times": None}
     assert after["resets"] == {"source": "tortoise", "every": AGENTS_EVERY, **whole, **off}

@@ -109,6 +109,7 @@ RESETS = {
     "source": "fresh",
     "every": 40_000,
     "start": 0,
+    "times": None,
     "keep_body": 0.8,
     "keep_neck": 0,
     "keep_head": 0,

@@ -25,6 +25,7 @@ from supervised import train as supervised_train
 from supervised.methods import EVERYTHING
 from sweep import grid
 from tests.fake_runs import leave_out_figures
+from tests.supervised_files import install_fashion
 from tests.test_command_line import refuse
 from tests.toy_run import TOY
 
@@ -173,16 +174,19 @@ def test_there_may_be_several(flags: list[str], write: Write, capsys: Captured) 
     assert any(line.startswith("  der_wide") for line in lines)
 
 
-def test_the_study_takes_it(write: Write, capsys: Captured, monkeypatch: Patch) -> None:
+def test_the_study_takes_it(write: Write, capsys: Captured, monkeypatch: Patch, tmp_path: Path) -> None:
     write(BACK)
-    supervised_sweep.main([*STUDY[:2], "--points", "small", "--methods", "none", "headback", "--seeds", "1", *STUDY[4:], *MINE])
+    data = ["--dataset", "fashion_mnist", "--data-dir", str(install_fashion(monkeypatch, tmp_path))]
+    supervised_sweep.main(
+        [*STUDY[:2], "--points", "small", "--methods", "none", "headback", "--seeds", "1", *STUDY[4:], *data, *MINE]
+    )
     supervised_report.main(["runs/supervised", "--collect", "tables", *MINE])
     assert "| `headback` |" in Path("tables/report.md").read_text()
     assert list(EVERYTHING)[-1] == "fresh_ema"
     forget()
     capsys.readouterr()
-    run = "runs/supervised/mnist_5k/mlp/warm_start/small/headback/seed0"
-    told = refuse(supervised_train.main, [*STUDY, "--method", "headback"], capsys, monkeypatch)
+    run = "runs/supervised/fashion_mnist/mlp/warm_start/small/headback/seed0"
+    told = refuse(supervised_train.main, [*STUDY, *data, "--method", "headback"], capsys, monkeypatch)
     assert told.startswith("program: unknown --method 'headback': ")
     assert told.endswith(f"; {run} was made with --import my_methods")
     told = refuse(supervised_report.main, ["runs/supervised", "--collect", "more"], capsys, monkeypatch)
