@@ -177,9 +177,8 @@ def test_there_may_be_several(flags: list[str], write: Write, capsys: Captured) 
 def test_the_study_takes_it(write: Write, capsys: Captured, monkeypatch: Patch, tmp_path: Path) -> None:
     write(BACK)
     data = ["--dataset", "fashion_mnist", "--data-dir", str(install_fashion(monkeypatch, tmp_path))]
-    supervised_sweep.main(
-        [*STUDY[:2], "--points", "small", "--methods", "none", "headback", "--seeds", "1", *STUDY[4:], *data, *MINE]
-    )
+    methods = ["--points", "small", "--methods", "none", "headback", "--seeds", "1"]
+    supervised_sweep.main([*STUDY[:2], *methods, *STUDY[4:], *data, *MINE])
     supervised_report.main(["runs/supervised", "--collect", "tables", *MINE])
     assert "| `headback` |" in Path("tables/report.md").read_text()
     assert list(EVERYTHING)[-1] == "fresh_ema"
