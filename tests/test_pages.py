@@ -53,16 +53,55 @@ def test_readmes_scores_are_those_of_the_results() -> None:
     assert all(f"| {cell} |" in row for cell in cells)
 
 
+def paired(ours: list[float], base: list[float]) -> tuple[float, float, float]:
+    """Mean of the differences and its 95 % interval, by Student's t over as many pairs as there are (5 or 10)."""
+    differences = [x - y for x, y in zip(ours, base, strict=True)]
+    half = {5: 2.7764, 10: 2.2622}[len(differences)] * stdev(differences) / len(differences) ** 0.5
+    mean = fmean(differences)
+    return mean, mean - half, mean + half
+
+
+def rows(path: str) -> list[dict[str, str]]:
+    """Of a table among the results."""
+    with (ROOT / "results" / path).open() as file:
+        return list(csv.DictReader(file))
+
+
+def sentence(start: str) -> str:
+    """README's lines from `start` to the next sentence or empty line, without breaks."""
+    return re.split(r"[.] (?=[A-Z])", README.split(start)[1].split("\n\n")[0].replace("\n", " "))[0]
+
+
 def test_readmes_differences_are_those_of_the_results() -> None:
-    """Each by Student's t over ten pairs, from the table of scores."""
+    """Both, in full: against the base of the same commit, and against the later one, as the page's generated line has it."""
     scores: dict[tuple[str, str], dict[str, float]] = {}
-    with (ROOT / "results/scores.csv").open() as file:
-        for row in csv.DictReader(file):
-            scores.setdefault((row["agent"], row["flags"]), {})[row["game"]] = float(row["hns"])
-    for flags in ("", "--tortoise.no-warmup-counts"):
-        base, ours = scores["der", flags], scores["der_ht", ""]
-        differences = [ours[game] - base[game] for game in ours]
-        assert len(differences) == 10
-        mean, half = fmean(differences), 2.262 * stdev(differences) / 10**0.5
-        assert f"{mean:.3f}" in README
-        assert f"[{mean - half:.3f}, {mean + half:.3f}]" in README
+    for row in rows("scores.csv"):
+        scores.setdefault((row["agent"], row["flags"]), {})[row["game"]] = float(row["hns"])
+    ours = scores["der_ht", ""]
+    expected = [
+        tuple(f"{x:.3f}" for x in paired(list(ours.values()), [scores["der", flags][game] for game in ours]))
+        for flags in ("--tortoise.no-warmup-counts", "")
+    ]
+    number = r"(-?\d+\.\d+)"
+    written = rf"{number}(?: with a 95 % interval of)? \[{number}, {number}\]"
+    assert re.findall(written, sentence("`der_ht` minus its base")) == expected
+    page = (ROOT / "docs/results.md").read_text()
+    generated = page.split("<!-- results:")[1].split("<!-- end of results -->")[0]
+    assert re.findall(rf"`der_ht` - `der`: {written}", generated) == expected[1:]
+    assert re.findall(rf"mean difference {written}", page) == expected[:1]
+
+
+def test_readmes_points_are_those_of_the_supervised_study() -> None:
+    """What a warm start costs against both fresh networks, and what two methods regain, at the last update of each seed."""
+    last = {(row["method"], row["seed"]): row for row in rows("supervised/tasks.csv") if row["study"] == "warm_start"}
+    accuracy: dict[str, list[float]] = {}
+    for method, seed in sorted(last):
+        accuracy.setdefault(method, []).append(100 * float(last[method, seed]["test"]))
+    expected = [f"{paired(accuracy[method], accuracy['none'])[0]:.1f}" for method in ("fresh", "fresh_ema", "ht", "ema")]
+    assert re.findall(r"\d+\.\d+", sentence("In the supervised study")) == expected
+
+
+def test_readme_counts_bases_and_methods() -> None:
+    assert f"with {len(METHODS)} methods against" in README
+    assert f"| {len(BASES)} bases, among them" in README
+    assert f"| {len(METHODS)}, on each of these agents |" in README
