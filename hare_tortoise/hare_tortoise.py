@@ -6,6 +6,7 @@ every `reset_every` of them, then:      hare     <- tortoise
 
 from collections.abc import Mapping
 from copy import deepcopy
+from itertools import chain
 from operator import is_not
 from typing import Any, Literal
 
@@ -62,12 +63,17 @@ class HareTortoise:
         if differing := sorted(fast.items() ^ slow.items()):
             raise ValueError(f"the hare is another network than when the pair was made ({differing[0][0]}): make a new one")
         self._fast = list(state(self._network).values())
-        held = (d for module in self._network.modules() for d in (module._parameters, module._buffers, module._modules))
-        self._places = [(d, [*d.values()]) for d in held]
+        self._places = [d for m in self._network.modules() for d in (m._parameters, m._buffers, m._modules)]
+        self._held = self._now_held()
+
+    def _now_held(self) -> list[Any]:
+        """All tensors and modules that the hare has now; in few calls, as each `follow` asks."""
+        return [*chain.from_iterable(map(dict.values, self._places))]
 
     def _find_hare(self) -> None:
         """Read the hare anew if a tensor was put in another's place, as a module may do, and `load_state_dict(assign=True)`."""
-        if any(len(d) != len(then) or any(map(is_not, d.values(), then)) for d, then in self._places):
+        now = self._now_held()
+        if len(now) != len(self._held) or any(map(is_not, now, self._held)):
             self._read_hare()
 
     def _check(self) -> None:
