@@ -59,9 +59,11 @@ class HareTortoise:
 
     def _read_hare(self) -> None:
         """Find the hare's tensors, and remember where. ValueError, one line, if they are others than the tortoise's."""
-        fast, slow = ({name: t.shape for name, t in state(net).items()} for net in (self._network, self.tortoise))
-        if differing := sorted(fast.items() ^ slow.items()):
-            raise ValueError(f"the hare is another network than when the pair was made ({differing[0][0]}): make a new one")
+        fast, slow = (
+            {name: (t.shape, t.dtype, t.device) for name, t in state(net).items()} for net in (self._network, self.tortoise)
+        )
+        if differing := sorted(name for name, _ in fast.items() ^ slow.items()):
+            raise ValueError(f"the hare is another network than when the pair was made ({differing[0]}): make a new one")
         self._fast = list(state(self._network).values())
         self._places = [d for m in self._network.modules() for d in (m._parameters, m._buffers, m._modules)]
         self._held = self._now_held()

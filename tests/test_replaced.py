@@ -41,13 +41,17 @@ def test_tensors_that_are_exchanged_are_followed_and_set_back(how: str) -> None:
     assert all(torch.allclose(a, b) for a, b in zip(kept, hare.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("how", ["size", "more", "parametrized", "buffer"])
+@pytest.mark.parametrize("how", ["size", "precision", "device", "more", "parametrized", "buffer"])
 @pytest.mark.parametrize("call", ["follow", "set_back"])
 def test_another_network_is_refused(how: str, call: str) -> None:
     hare = network()
     pair = HareTortoise(hare, decay=0.5)
     if how == "size":
         hare[3] = nn.Linear(8, 5)
+    elif how == "precision":
+        hare.load_state_dict({name: value.double() for name, value in hare.state_dict().items()}, assign=True)
+    elif how == "device":
+        hare[3] = nn.Linear(8, 3, device="meta")
     elif how == "more":
         hare.append(nn.Linear(3, 3))
     elif how == "parametrized":
