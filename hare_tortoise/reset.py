@@ -53,8 +53,6 @@ def take_mode_(network: nn.Module, source: nn.Module, keep: float) -> None:
 
 def require_renewable(optimizer: torch.optim.Optimizer) -> None:
     """ValueError, one line, if it is not known what a new `optimizer` begins with: `zero_moments_` would fail, hours later."""
-    if isinstance(optimizer, torch.optim.Adam):
-        return
     try:
         type(optimizer)([{**group} for group in optimizer.param_groups])
     except Exception as error:  # whatever a class of a stranger's wants

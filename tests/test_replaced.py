@@ -69,12 +69,21 @@ class Wrapper(torch.optim.SGD):
         super().__init__(params, **settings)  # type: ignore[arg-type]
 
 
+class Remembering(torch.optim.Adam):
+    """Adam that may remember more than Adam does."""
+
+    def __init__(self, params: object, radius: float) -> None:
+        super().__init__(params)  # type: ignore[arg-type]
+        self.radius = radius
+
+
 def test_what_could_not_be_reset_is_refused_when_the_pair_is_made() -> None:
     hare = network()
-    with pytest.raises(ValueError, match="what a new Wrapper begins with is not known"):
-        HareTortoise(hare, Wrapper(hare.parameters(), torch.optim.SGD, lr=0.1), moments="zero")
-    HareTortoise(hare, Wrapper(hare.parameters(), torch.optim.SGD, lr=0.1))
-    for kind in (torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.NAdam):
+    for made in (Wrapper(hare.parameters(), torch.optim.SGD, lr=0.1), Remembering(hare.parameters(), 0.05)):
+        with pytest.raises(ValueError, match=f"what a new {type(made).__name__} begins with is not known: moments 'keep', or"):
+            HareTortoise(hare, made, moments="zero")
+        HareTortoise(hare, made)
+    for kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.NAdam):
         HareTortoise(hare, kind(hare.parameters(), lr=0.1), moments="zero")
 
 
