@@ -165,13 +165,13 @@ class HareTortoise:
 
 def _copy(network: nn.Module) -> nn.Module:
     """A copy of `network`. ValueError, one line, if torch cannot make one."""
-    if any(map(is_lazy, network.parameters())):
+    if any(map(is_lazy, chain(network.parameters(), network.buffers()))):
         raise ValueError(f"{type(network).__name__} is lazy: let it see a batch first")
     try:
         return deepcopy(network)
     except RuntimeError as error:  # a weight that a hook computes
         raise ValueError(
-            f"{type(network).__name__} cannot be copied; nn.utils.parametrizations.weight_norm can, nn.utils.weight_norm cannot"
+            f"{type(network).__name__} cannot be copied: take weight_norm or spectral_norm of nn.utils.parametrizations"
         ) from error
 
 

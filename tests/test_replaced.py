@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations, weight_norm
+from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 
 from hare_tortoise import HareTortoise
 
@@ -89,9 +89,11 @@ def test_what_could_not_be_reset_is_refused_when_the_pair_is_made() -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_what_cannot_be_copied_is_refused() -> None:
-    with pytest.raises(ValueError, match="is lazy: let it see a batch first"):
-        HareTortoise(nn.Sequential(nn.LazyLinear(3)))
-    hare = nn.Sequential(weight_norm(nn.Linear(4, 3)))
-    hare(torch.ones(1, 4))
-    with pytest.raises(ValueError, match="cannot be copied"):
-        HareTortoise(hare)
+    for lazy in (nn.LazyLinear(3), nn.LazyBatchNorm1d(affine=False)):
+        with pytest.raises(ValueError, match="is lazy: let it see a batch first"):
+            HareTortoise(nn.Sequential(nn.Linear(4, 3), lazy))
+    for computed in (weight_norm, spectral_norm):
+        hare = nn.Sequential(computed(nn.Linear(4, 3)))
+        hare(torch.ones(1, 4))
+        with pytest.raises(ValueError, match=r"cannot be copied: take weight_norm or spectral_norm of nn\.utils\.param"):
+            HareTortoise(hare)
