@@ -140,6 +140,20 @@ def check(network: Network) -> None:
                 raise ValueError(f"a {type(listener).__name__} has no weights of its own that listen")
             if getattr(listener, "groups", 1) != 1 or getattr(listener, "transposed", False):
                 raise ValueError(f"which weights of a grouped or transposed {type(listener).__name__} listen is not known")
+            _check_inputs(layer, listener)
+
+
+def _check_inputs(layer: Layer, listener: nn.Module) -> None:
+    """ValueError if the inputs of `listener` cannot be told apart by the units of `layer`, as `Layer.inputs` does."""
+    weight = matrices(listener)[0]
+    for made in weighted(layer.incoming)[:1]:
+        outputs, inputs = layer.copies * len(made.get_parameter("weight")), weight.shape[1]
+        known = inputs % outputs == 0 if weight.ndim == 2 else inputs >= outputs
+        if not known or (layer.last and inputs != outputs):  # inputs of tokens come in another order than those of pixels
+            raise ValueError(
+                f"which of the {inputs} inputs of a {type(listener).__name__} are the {outputs} of its layer is not known:"
+                " leave that out of layers()"
+            )
 
 
 Rule = Literal["uniform", "xavier"]

@@ -80,6 +80,28 @@ def test_a_listener_that_multiplies_in_another_way_is_refused(listener: nn.Modul
         check(network)
 
 
+@pytest.mark.parametrize("listener", [nn.Linear(7, 2), nn.Linear(3, 2), nn.Conv2d(3, 2, 1)])
+def test_a_listener_whose_inputs_are_not_the_units_is_refused(listener: nn.Module) -> None:
+    network = Plain()
+    layer = Layer(network.first, network.relu, [listener])
+    network.layers = lambda: [layer]  # type: ignore[method-assign]
+    told = (
+        rf"which of the \d inputs of a {type(listener).__name__} are the 4 of its layer is not known: leave that out of layers"
+    )
+    with pytest.raises(ValueError, match=told):
+        check(network)
+
+
+def test_a_listener_may_have_inputs_for_each_pixel_but_not_for_each_token() -> None:
+    network = Plain()
+    for listener in (nn.Linear(12, 2), nn.Conv2d(5, 2, 1)):
+        network.layers = lambda heard=listener: [Layer(network.first, network.relu, [heard])]  # type: ignore[method-assign]
+        check(network)
+    network.layers = lambda: [Layer(network.first, network.relu, [nn.Linear(12, 2)], last=True)]  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="which of the 12 inputs of a Linear are the 4 of its layer is not known"):
+        check(network)
+
+
 def test_the_gain_and_bias_of_an_activations_normalisation_start_over_with_its_unit() -> None:
     layer, drawn = (Activation(4, "relu", layer_norm=True).layer(nn.Linear(3, 4), [nn.Linear(4, 2)]) for _ in range(2))
     norm = layer.activation.norm
