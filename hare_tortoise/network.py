@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 
 PARTS = ("body", "neck", "head")
 
@@ -179,7 +179,7 @@ def initialise_modules_(network: nn.Module, generator: torch.Generator, rule: Ru
                 nn.init.xavier_uniform_(module.weight, generator=generator)
             if module.bias is not None:
                 module.bias.uniform_(-bound, bound, generator=generator)
-        elif isinstance(module, _BatchNorm | nn.LayerNorm | nn.GroupNorm | nn.RMSNorm):
+        elif isinstance(module, _NormBase | nn.LayerNorm | nn.GroupNorm | nn.RMSNorm):
             module.reset_parameters()
         elif next(module.parameters(recurse=False), None) is not None:
             raise TypeError(

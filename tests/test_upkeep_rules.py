@@ -64,9 +64,14 @@ def test_a_parameter_that_the_loss_does_not_use_has_no_gradient() -> None:
     assert float(found["hessian"]) == pytest.approx(10.0, rel=1e-4)  # 2 x x^T
 
 
-@pytest.mark.parametrize("norm", [nn.BatchNorm1d(3), nn.BatchNorm3d(3), nn.RMSNorm(3)])
+INSTANCE = nn.InstanceNorm2d(3, affine=True, track_running_stats=True)
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d(3), nn.BatchNorm3d(3), nn.RMSNorm(3), INSTANCE])
 def test_gains_of_every_normalisation_begin_at_1(norm: nn.Module) -> None:
     with torch.no_grad():
-        next(norm.parameters()).fill_(7)
+        for tensor in norm.state_dict().values():
+            tensor.fill_(7)
     initialise_modules_(nn.Sequential(norm), torch.Generator())
-    assert next(norm.parameters()).tolist() == [1.0] * 3
+    begins = {"weight": 1, "bias": 0, "running_mean": 0, "running_var": 1, "num_batches_tracked": 0}
+    assert all(torch.equal(value, torch.full_like(value, begins[name])) for name, value in norm.state_dict().items())
