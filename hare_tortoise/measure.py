@@ -107,8 +107,10 @@ def of_loss(loss: Callable[[], Tensor], network: nn.Module, hessian_rounds: int 
     measured = norms("gradient_norm", gradient)
     measured["zero_gradients"] = share(g == 0 for g in gradient.values())
     if hessian_rounds:
-        used = [(g, p) for g, p in zip(found, learns.values(), strict=True) if g is not None]
-        measured["hessian"] = top_eigenvalue(*zip(*used, strict=True), hessian_rounds)
+        # A parameter whose gradient is the same everywhere has rows and columns of zeros.
+        bent = [(g, p) for g, p in zip(found, learns.values(), strict=True) if g is not None and g.requires_grad]
+        none = torch.zeros_like(measured["gradient_norm"])
+        measured["hessian"] = top_eigenvalue(*zip(*bent, strict=True), hessian_rounds) if bent else none
     return measured
 
 

@@ -64,6 +64,15 @@ def test_a_parameter_that_the_loss_does_not_use_has_no_gradient() -> None:
     assert float(found["hessian"]) == pytest.approx(10.0, rel=1e-4)  # 2 x x^T
 
 
+@pytest.mark.parametrize("curved", [True, False])
+def test_a_parameter_that_the_loss_is_linear_in_adds_nothing_to_the_hessian(curved: bool) -> None:
+    first, linear = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
+    net, x = nn.ModuleList([first, linear]), torch.tensor([[1.0, 2.0]])
+    found = of_loss(lambda: linear(x).mean() + (first(x).square() if curved else first(x)).mean(), net, 3)
+    assert found["gradient_norm/1.weight"] == pytest.approx(5**0.5)
+    assert float(found["hessian"]) == pytest.approx(10.0 * curved, rel=1e-4)
+
+
 INSTANCE = nn.InstanceNorm2d(3, affine=True, track_running_stats=True)
 
 
