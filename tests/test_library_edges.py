@@ -97,6 +97,9 @@ def test_a_listener_may_have_inputs_for_each_pixel_but_not_for_each_token() -> N
     for listener in (nn.Linear(12, 2), nn.Conv2d(5, 2, 1)):
         network.layers = lambda heard=listener: [Layer(network.first, network.relu, [heard])]  # type: ignore[method-assign]
         check(network)
+    network.layers = lambda: [Layer(network.first, network.relu, [nn.Linear(12, 2)], copies=2)]  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="which of the 12 inputs of a Linear are the 8 of its layer is not known"):
+        check(network)
     network.layers = lambda: [Layer(network.first, network.relu, [nn.Linear(12, 2)], last=True)]  # type: ignore[method-assign]
     with pytest.raises(ValueError, match="which of the 12 inputs of a Linear are the 4 of its layer is not known"):
         check(network)

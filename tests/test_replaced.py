@@ -57,7 +57,7 @@ def test_another_network_is_refused(how: str, call: str) -> None:
     elif how == "parametrized":
         parametrizations.orthogonal(hare[3])
     else:
-        hare.register_buffer("seen", torch.zeros(1))
+        hare[3].register_buffer("seen", torch.zeros(1))
     with pytest.raises(ValueError, match="the hare is another network than when the pair was made"):
         getattr(pair, call)()
 
