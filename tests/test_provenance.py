@@ -147,8 +147,10 @@ def test_a_score_has_all_commits_of_a_run_that_was_continued(tmp_path: Path) -> 
     assert kept.commits() == {"commits": ["a", "b"]}
 
 
-def test_a_command_line_is_kept_as_a_shell_takes_it() -> None:
+def test_a_command_line_is_kept_as_a_shell_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte that is no UTF-8 would make a config.json that nobody can read, after the whole run."""
     kept = provenance.command_line
     assert kept(["train.py", "--out", "a folder", ""]) == "train.py --out 'a folder' ''"
     assert kept(["train.py", b"\xff".decode(errors="surrogateescape") + ".ü"]) == r"train.py '\xff.ü'"
+    monkeypatch.setattr("sys.argv", ["train.py", "--out", "\udcff a"])
+    assert provenance.provenance([])["command"] == r"train.py --out '\xff a'"
