@@ -131,7 +131,8 @@ class Pool:
         except OSError as error:
             self._free.append(card)
             self.ends["failed"] += 1
-            self._tell(f"{self.ends.total()}/{len(self._steps)} failed: {cell.run.title} has no log {log}: {error.strerror}")
+            why = f"cannot start with its log {log}: {error.strerror}"
+            self._tell(f"{self.ends.total()}/{len(self._steps)} failed: {cell.run.title} {why}")
             return
         self._jobs.append(Job(cell, process, card, starts))
 

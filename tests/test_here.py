@@ -142,7 +142,7 @@ def test_a_run_that_can_have_no_log_stops_no_other(fake: Path, tmp_path: Path, c
     (tmp_path / "runs/logs/der-Krull-seed0.log").mkdir(parents=True)
     assert carry_out(tmp_path / "runs", "--at-once", "2").startswith("3 of 3 runs are not finished")
     said = capsys.readouterr().err
-    assert "failed: der Krull seed 0 has no log" in said
+    assert "failed: der Krull seed 0 cannot start with its log" in said
     assert "Is a directory" in said
     assert "3/3 failed with exit status 0" in said
 
