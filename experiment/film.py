@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import secrets
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -57,7 +58,10 @@ def open_film(path: Path, frames_per_second: float, height: int, width: int) -> 
                 lines = said.read().decode("utf-8", errors="replace").splitlines()
                 line = next((line for line in lines if line.strip()), f"its encoder ended with {encoder.returncode}")
                 _refuse(path, re.sub(r"^\[[^]]*\] *", "", line))
-            place.replace(path)
+            try:
+                place.replace(path)
+            except OSError as error:
+                _refuse(path, error.strerror)
         finally:
             encoder.kill()  # if it has not ended
             with contextlib.suppress(OSError):
@@ -68,10 +72,10 @@ def open_film(path: Path, frames_per_second: float, height: int, width: int) -> 
 
 
 def _beside(path: Path) -> Path:
-    """Where the film is written that becomes `path`: in the same folder; a link or a device is written to."""
-    if path.is_symlink() or (path.exists() and not path.is_file()):
+    """Where the film is written that becomes `path`: in the same folder if that takes files. A link, a device is written to."""
+    if path.is_symlink() or (path.exists() and not path.is_file()) or not os.access(path.absolute().parent, os.W_OK):
         return path
-    return path.with_name(f".{os.getpid()}-{path.name}")
+    return path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
 
 
 def _program(path: Path) -> str:
