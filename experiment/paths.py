@@ -7,9 +7,15 @@ from typing import get_args, get_type_hints
 
 
 def refuse_empty(kind: type, argv: Sequence[str]) -> None:
-    """ValueError if `argv`, which is to become a `kind`, has an empty path, as of `--out "$OUT"` without OUT."""
+    """ValueError if `argv`, which is to become a `kind`, has an empty path, as of `--out "$OUT"` without OUT.
+
+    Nor may what follows no flag be empty.
+    """
     hints = get_type_hints(kind)
     paths = {f"--{name.replace('_', '-')}" for name, hint in hints.items() if Path in (hint, *get_args(hint))}
     for before, word in pairwise(["", *argv]):
-        if word in {f"{flag}=" for flag in paths} or (not word and (before in paths or not before.startswith("--"))):
-            raise ValueError(f"{word.rstrip('=') or (before if before in paths else 'an argument')}: a path is empty")
+        flag = (word.removesuffix("=") or before).replace("_", "-")
+        if flag in paths and (not word or word.endswith("=")):
+            raise ValueError(f"{flag}: a path is empty")
+        if not word and (not before.startswith("--") or "=" in before):
+            raise ValueError("an argument is empty")
