@@ -14,12 +14,13 @@ import time
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from benchmarks.program import flags
 from experiment.command import UserError, run
+from experiment.files import writing
 from experiment.parser import user_path
 from options import read_command_line
 
@@ -59,17 +60,23 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from _leaves(part, f"{path}/{name}")
 
 
-def kill_again_and_again(command: list[str], delays: list[float], out: Path) -> None:
+def finish(command: list[str], log: IO[str]) -> None:
+    """Let `command` finish, what it says going to `log`. UserError if it fails."""
+    code = subprocess.run(command, stdout=log, stderr=log).returncode
+    if code:
+        raise UserError(f"train.py ends with {code}: {log.name} says why", code=1)
+
+
+def kill_again_and_again(command: list[str], delays: list[float], out: Path, log: IO[str]) -> None:
     """Start `command`, which trains below `out`, and kill it after each of `delays`, seconds; at last let it finish."""
-    with (out.parent / "log").open("a") as log:
-        for kill, delay in enumerate(delays, 1):
-            try:
-                subprocess.run(command, stdout=log, stderr=log, timeout=delay)  # which kills with -9
-                print(f"{kill}: finished before {delay:.1f} s")
-            except subprocess.TimeoutExpired:
-                files = sorted(path.name for path in out.rglob("*") if path.is_file())
-                print(f"{kill}: killed after {delay:.1f} s; there are {', '.join(files)}", flush=True)
-        subprocess.run(command, check=True, stdout=log, stderr=log)
+    for kill, delay in enumerate(delays, 1):
+        try:
+            subprocess.run(command, stdout=log, stderr=log, timeout=delay)  # which kills with -9
+            print(f"{kill}: finished before {delay:.1f} s")
+        except subprocess.TimeoutExpired:
+            files = sorted(path.name for path in out.rglob("*") if path.is_file())
+            print(f"{kill}: killed after {delay:.1f} s; there are {', '.join(files)}", flush=True)
+    finish(command, log)
 
 
 def main(argv: list[str]) -> None:
@@ -80,18 +87,20 @@ def main(argv: list[str]) -> None:
     asked = parser.parse_args(argv)
     read_command_line(asked.train)  # what train.py would refuse
     draw = random.Random(asked.seed)
-    asked.out.mkdir(parents=True, exist_ok=True)
+    with writing(asked.out):
+        asked.out.mkdir(parents=True, exist_ok=True)
     killed, undisturbed = (asked.out / name for name in ("killed", "undisturbed"))
     if killed.exists() or undisturbed.exists():
         raise UserError(f"{asked.out} holds an earlier comparison; choose another --out")
     train = [*TRAIN, *asked.train, "--out"]
-    began = time.monotonic()
-    subprocess.run([*train, str(undisturbed)], check=True, stderr=subprocess.DEVNULL)
-    seconds = time.monotonic() - began
-    print(f"undisturbed: {seconds:.1f} s")
-    # Mostly soon after the start, so that many moments of the run are reached by the last.
-    delays = [draw.uniform(0, min(seconds, 3 * seconds / asked.kills + 5)) for _ in range(asked.kills)]
-    kill_again_and_again([*train, str(killed)], delays, killed)
+    with (asked.out / "log").open("a") as log:
+        began = time.monotonic()
+        finish([*train, str(undisturbed)], log)
+        seconds = time.monotonic() - began
+        print(f"undisturbed: {seconds:.1f} s")
+        # Mostly soon after the start, so that many moments of the run are reached by the last.
+        delays = [draw.uniform(0, min(seconds, 3 * seconds / asked.kills + 5)) for _ in range(asked.kills)]
+        kill_again_and_again([*train, str(killed)], delays, killed, log)
     a, b = (left_by(next(out.rglob("checkpoint.pt")).parent) for out in (killed, undisturbed))
     where = difference(a, b)
     if where is not None:
