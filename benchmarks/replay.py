@@ -12,7 +12,7 @@ from agents.catalogue import AGENTS
 from benchmarks.learners import ACTIONS, filled, random_row
 from benchmarks.program import Program, Row
 from benchmarks.timing import interleaved, resident_megabytes
-from experiment.command import run
+from experiment.command import run, user_errors
 from replay.batch import uniform
 
 BATCH = 32
@@ -29,7 +29,8 @@ def measure(name: str, rows: int, rounds: int) -> Row:
     n, gamma, beta = torch.tensor(config.target.n_max), torch.tensor(0.99), torch.tensor(0.5)
     filled(config, ACTIONS, 100, cpu)  # what torch itself loads at first use is not counted
     before = resident_megabytes()
-    replay = filled(config, ACTIONS, rows, cpu)
+    with user_errors("--rows"):
+        replay = filled(config, ACTIONS, rows, cpu)
     full = resident_megabytes()
     index, row = replay.priorities.draw(uniform(BATCH, replay.generator)), random_row(ACTIONS, torch.Generator())
     weight = replay.priorities.weights(index, beta)

@@ -23,6 +23,7 @@ from experiment.command import UserError
         (kills, ["--out", "new", "--kills", "0", "--", "--game", "Catch"], "'0' is no whole number"),
         (kills, ["--out", "new", "--", "--gam", "Catch"], "unknown flag --gam"),
         (kills, ["--out", "file", "--", "--game", "Catch"], "cannot write file: File exists"),
+        (replay, ["--rows", "9"], "--rows: 9 rows in 1 lanes are too few"),
         (kills, ["--out", "old", "--", "--game", "Catch"], "old holds an earlier comparison"),
     ],
 )
