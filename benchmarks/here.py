@@ -81,8 +81,6 @@ def _speed(path: Path) -> float:
 
 def rows(asked: argparse.Namespace) -> Iterator[Row]:
     """A row for each number of runs, on a GPU with MPS and without."""
-    if min(asked.runs) < 1 or asked.env_steps < 1:
-        raise UserError("--runs and --env-steps must be 1 or more")
     for runs in asked.runs:
         for flags in [(), ("--no-mps",)] if asked.device.type == "cuda" and runs > 1 else [()]:
             yield {"agent": asked.agent, "MPS": "no" if flags else "if there is any", **side_by_side(asked, runs, *flags)}

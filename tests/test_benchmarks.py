@@ -77,7 +77,7 @@ def test_every_program_says_what_it_does_not_know(module: Any) -> None:
         (many, ["--streams"], "cuda"),
         (many, ["--agent", "nosuch"], "--agent: unknown agent 'nosuch'"),
         (many, ["--runs", "1", "0"], "--runs: '0' is no whole number of 1 or more"),
-        (many, ["--seconds", "nan"], "--seconds more than 0"),
+        (many, ["--seconds", "nan"], "--seconds must be more than 0"),
         (many, ["--captured"], "captured"),
         (update, ["--captured"], "captured"),
         (update, ["--precision", "tf32"], "tf32"),
