@@ -26,7 +26,7 @@ from experiment.outside import add_flag, bring_in
 from experiment.parser import Parser, user_path
 
 SCORES = (*RUN, "env_steps", "episodes", "score", "standard_error", "hns", "commit", "device", "hours", "memory_gb")
-UNKNOWN = {"standard_error": None, "memory_gb": None}  # that scores did not always tell
+UNKNOWN = dict.fromkeys(("standard_error", *OPTIONAL))  # what scores did not always tell
 
 FORMULA = ("=", "+", "@", "-")  # what a spreadsheet would run, if it is no number; flags are ours
 

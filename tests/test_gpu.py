@@ -105,6 +105,7 @@ def test_an_env_step_is_taken_in_by_a_graph_as_by_a_run(way: Execution) -> None:
 
 def updated(config: AgentConfig, batch: Batch, device: torch.device) -> tuple[dict[str, float], list[tuple[Tensor, Tensor]]]:
     """What one update on `device` measures; of each parameter that learns its gradient, times a tenth, and what it came to."""
+    configure(Execution(), device)
     agent = Agent(config, ACTIONS, device=device, seed=0, execution=Execution())
     moved = replace(batch, **{key: getattr(batch, key).to(device) for key in batch.__dataclass_fields__})
     # Devices draw other numbers: neither noise nor augmentation. What these do is held by the tests of the CPU.
