@@ -2,12 +2,17 @@
 
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 
+import train
 from agents.engine import _missing_compiler, prepare
 from agents.execution import Execution
+from benchmarks import learners
+from tests.fake_replay import small
+from tests.toy_run import TOY
 
 
 @pytest.mark.parametrize("name", ["false", "true", "text"])
@@ -57,3 +62,17 @@ def test_the_tenth_agent_of_a_process_is_compiled_too(monkeypatch: pytest.Monkey
     for agent in range(2, 12):
         made(torch.ones(1), agent)
     assert len(compiled) == 10
+
+
+@pytest.mark.parametrize("module", [train, learners])
+def test_what_learns_sets_how_this_process_computes(
+    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent leaves that alone; `test_policy` has the evaluation's."""
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(module, "configure", lambda *how: asked.append(how))
+    if module is train:
+        train.main([*TOY, "--out", str(tmp_path), "--device", "cpu"])
+    else:
+        learners.learner(small("der"), torch.device("cpu"))
+    assert asked == [(Execution(), torch.device("cpu"))]
