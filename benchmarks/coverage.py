@@ -5,7 +5,11 @@ Each number is of --count simulations.
     python -m benchmarks.coverage --count 1000
 
 Intervals of normal runs leave it out in at most 6 %, but for the error of a simulation; those of lognormal runs of one game
-in up to 9.2 %. Of a profile the worst threshold counts: 10 % for 2 runs of one game, 9 % for 2 lognormal ones of 10.
+in up to 9.2 %. Of a profile the worst threshold counts: 10 % for 2 runs of one game, at most 6 % for others.
+
+    python -m benchmarks.coverage --published atari_100k_SPR.json
+
+Or runs are drawn from published ones, a file for each agent, of any shape that `analysis.report --per-run` reads.
 
 Probabilities of improvement are of two agents that are normal in every game, the first better by 0 to 3 deviations. The rest
 is of one agent: normal runs around levels of the games that lie between 0 and 1, or lognormal ones around levels from a 20th
@@ -14,14 +18,18 @@ to 2.
 
 import argparse
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import combinations_with_replacement, product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from analysis.compute import statistics as s
+from analysis.read.single_runs import read_single_runs
 from benchmarks.program import Program, Row
+from envs.games import find_game
 from experiment.command import run
 
 RUNS = (1, 2, 3, 5, 10)
@@ -52,6 +60,14 @@ def normal(games: int) -> Draw:
 def lognormal(games: int) -> Draw:
     """Runs, float64 [runs, games], the logarithms of deviation 0.5."""
     return lambda rng, runs: rng.lognormal(np.linspace(-3, 0.7, games), 0.5, size=(runs, games))
+
+
+def published(path: Path) -> tuple[int, Draw]:
+    """The number of games in a file of published scores, and runs, float64 [runs, games], each drawn from those of its game."""
+    known: dict[str, list[float]] = defaultdict(list)
+    for score in read_single_runs(path.name, path).scores:
+        known[score.game].append(find_game(score.game).normalised(score.score))
+    return len(known), lambda rng, runs: np.stack([rng.choice(those, runs) for those in known.values()], axis=1)
 
 
 def aggregates(draw: Draw, runs: int, games: int, count: int) -> dict[str, float]:
@@ -90,18 +106,25 @@ def _outside(intervals: np.ndarray, truth: float | np.ndarray) -> float:
 
 
 def rows(asked: argparse.Namespace) -> Iterator[Row]:
-    """Of both tables, in percent."""
-    count = asked.count
+    """Of both tables, in percent; of published runs alone if there are any."""
+    if asked.published:
+        agents = [(path.name, *published(path)) for path in asked.published]
+    else:
+        yield from _improvements(asked.count)
+        agents = [(kind.__name__, games, kind(games)) for kind, games in product((normal, lognormal), GAMES)]
+    for (name, games, draw), runs in product(agents, RUNS[1:]):
+        shares = aggregates(draw, runs, games, asked.count)
+        shares["mean, percentiles"] = percentiles(draw, runs, games, asked.count)
+        yield {"runs are": name, "games": games, "runs": runs} | {what: 100 * share for what, share in shares.items()}
+
+
+def _improvements(count: int) -> Iterator[Row]:
     for (x, y), shift in product(PAIRS, SHIFTS):
         shares = {f"{games} games": 100 * improvement(x, y, games, count, shift) for games in GAMES}
         yield {"improvement, runs": f"{x} and {y}", "better by": shift, **shares}
-    for kind, games, runs in product((normal, lognormal), GAMES, RUNS[1:]):
-        shares = aggregates(kind(games), runs, games, count)
-        shares["mean, percentiles"] = percentiles(kind(games), runs, games, count)
-        yield {"runs are": kind.__name__, "games": games, "runs": runs} | {name: 100 * share for name, share in shares.items()}
 
 
-main = Program("coverage", __doc__, rows, count=1000)
+main = Program("coverage", __doc__, rows, count=1000, published=[])
 
 if __name__ == "__main__":
     run(main)

@@ -69,8 +69,8 @@ def flags(name: str, about: str | None, /, **defaults: Any) -> Parser:
     parser = Parser(f"benchmarks.{name}", about)
     add_flag(parser)
     for word, default in defaults.items():
-        flag, first = f"--{word.replace('_', '-')}", default[0] if isinstance(default, list) else default
-        own = {"agent": _agent, "agents": _agent, "game": _game, "games": _game, "seed": int}  # a seed may be 0
+        flag, first = f"--{word.replace('_', '-')}", next(iter(default), None) if isinstance(default, list) else default
+        own = {"agent": _agent, "agents": _agent, "game": _game, "games": _game, "seed": int, "published": user_path}
         kind = own.get(word) or (user_path if isinstance(first, Path) else _count if type(first) is int else type(first))
         if default is None:
             parser.add_argument(word, nargs="*", help="behind --: flags of train.py")

@@ -1,11 +1,15 @@
 """Simulations of which the truth is known: at most 6 % of the report's 95 % intervals of normal runs leave it out."""
 
+import json
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import coverage
-from benchmarks.coverage import GAMES, PAIRS, RUNS, SHIFTS, aggregates, improvement, lognormal, normal, percentiles
+from benchmarks.coverage import GAMES, PAIRS, RUNS, SHIFTS, aggregates, improvement, lognormal, normal, percentiles, published
+from envs.games import GAMES as BENCHMARK
 from experiment.command import UserError
 
 
@@ -41,6 +45,28 @@ def test_intervals_of_one_agent_hold_the_truth(games: int, runs: int) -> None:
 @pytest.mark.parametrize(("games", "runs", "held"), [(1, 2, 0.5), (1, 5, 0.83), (26, 2, 0.81)])
 def test_the_percentiles_of_a_bootstrap_do_not(games: int, runs: int, held: float) -> None:
     assert 1 - percentiles(normal(games), runs, games, 150) == pytest.approx(held, abs=0.08)
+
+
+def test_runs_are_drawn_from_those_of_their_game(tmp_path: Path) -> None:
+    scores = {name: [game.random, game.human] for name, game in BENCHMARK.items()} | {"Pong": [0.0]}
+    (tmp_path / "file.json").write_text(json.dumps(scores))
+    games, draw = published(tmp_path / "file.json")
+    found = draw(np.random.default_rng(0), 1_000)
+    pong = list(scores).index("Pong")
+    assert (games, found.shape) == (26, (1_000, 26))
+    np.testing.assert_allclose(found[:, pong], BENCHMARK["Pong"].normalised(0))
+    others = np.delete(found, pong, axis=1)
+    assert set(others.flat) == {0, 1}
+    assert others.mean(0) == pytest.approx(0.5, abs=0.08)
+
+
+@pytest.mark.parametrize("runs", [2, 3])
+def test_a_profile_where_one_game_alone_varies(runs: int, tmp_path: Path) -> None:
+    """Half of its runs are above, so all of a few often are: without a variance of its own the truth is left out as often."""
+    alone = {name: [game.random] for name, game in BENCHMARK.items()} | {"Pong": [-20.0, 9.0]}
+    (tmp_path / "file.json").write_text(json.dumps(alone))
+    games, draw = published(tmp_path / "file.json")
+    assert aggregates(draw, runs, games, 100)["profile"] <= 0.05
 
 
 @pytest.mark.slow

@@ -59,11 +59,11 @@ def test_variance_and_freedom_are_brunners_and_munzels() -> None:
 
 def test_a_share_that_varies_little_is_not_pulled_towards_one_half() -> None:
     """Of 100 answers, 98 yes, with a standard error of 0.001: Wilson's interval alone ends at 0.979; Student's at 0.982."""
-    share, variance, freedom = np.array([0.98]), np.array([1e-6]), np.array([1e9])
-    low, high = s.share_interval(share, variance, freedom, 100)[:, 0]
+    share, spread = np.array([0.98]), np.array([0.00196])
+    low, high = s.share_interval(share, spread, 100)[:, 0]
     assert high == pytest.approx(0.98196, abs=1e-5)
     assert low == pytest.approx((0.98 + 0.019208 - 0.019308) / 1.038416, abs=1e-4)
-    assert s.share_interval(1 - share, variance, freedom, 100)[::-1, 0] == pytest.approx((1 - low, 1 - high))
+    assert s.share_interval(1 - share, spread, 100)[::-1, 0] == pytest.approx((1 - low, 1 - high))
 
 
 def test_the_share_of_games_won_by_hand() -> None:

@@ -116,13 +116,20 @@ def profile(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
 
 
 def profile_band(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """The interval of `profile` at each threshold. float64 [2, T]."""
+    """The interval of `profile` at each threshold. float64 [2, T].
+
+    Two runs of a game that both are above tell of no variance there, and may be the only ones that are above. So the spread is
+    no less than that of games whose shares are drawn towards that of all, by the weight of one run.
+    """
     above = (scores.T[:, :, None] > thresholds).astype(float)  # [games, runs, T]
     games, runs, places = above.shape
     if runs < 2:
         return np.full((2, places), np.nan)
     total, freedom = _errors(list(above))
-    return share_interval(above.mean((0, 1)), total / games**2, freedom, games * runs)
+    share = above.mean((0, 1))
+    drawn = (above.sum(1) + share) / (runs + 1)
+    least = Z * np.sqrt((drawn * (1 - drawn)).sum(0) / runs)
+    return share_interval(share, np.maximum(student(freedom) * np.sqrt(total), least) / games, games * runs)
 
 
 def mean_interval(values: Sequence[np.ndarray]) -> np.ndarray:
@@ -156,14 +163,13 @@ def _errors(values: Sequence[np.ndarray] | np.ndarray, known: np.ndarray | None 
     return total, np.maximum(freedom, 1)
 
 
-def share_interval(share: np.ndarray, variance: np.ndarray, freedom: np.ndarray, count: int) -> np.ndarray:
-    """The interval of a `share` of `count` answers, with a `variance` estimated with `freedom`; float64 [2, T], the three [T].
+def share_interval(share: np.ndarray, spread: np.ndarray, count: int) -> np.ndarray:
+    """The interval of a `share` of `count` answers whose half is `spread` by their variance; float64 [2, T], both [T].
 
-    Each end is the outer one of two intervals: Student's t times the standard error, around the share, and Wilson's with this
-    variance. Where all answers are yes the variance found is 0, and only Wilson's has a width. Where answers vary less than
-    independent ones would, Wilson's lies too near to one half to hold a share near 1, and only the other one does.
+    Each end is the outer one of two intervals: that `spread` around the share, and Wilson's with it. Where all answers are yes
+    the variance found is 0, and only Wilson's has a width. Where answers vary less than independent ones would, Wilson's lies
+    too near to one half to hold a share near 1, and only the other one does.
     """
-    spread = student(freedom) * np.sqrt(variance)
     low, high = _wilson_ends(share, spread, count)
     return np.stack((np.minimum(low, share - spread), np.maximum(high, share + spread))).clip(0, 1)
 
@@ -196,7 +202,7 @@ def improvement_interval(x: np.ndarray, y: np.ndarray) -> Interval:
     if fewer < 2:
         return wilson(float(won.mean()), games, len(x) * len(y))
     total, freedom = _errors([game.mean(axis)[:, None] for axis in (1, 0) for game in won])
-    low, high = share_interval(np.array([won.mean()]), total / games**2, freedom, games * fewer)[:, 0]
+    low, high = share_interval(np.array([won.mean()]), student(freedom) * np.sqrt(total) / games, games * fewer)[:, 0]
     return float(low), float(high)
 
 
