@@ -20,7 +20,7 @@ import argparse
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from itertools import combinations_with_replacement, product
+from itertools import combinations, combinations_with_replacement, product
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,11 @@ from experiment.command import run
 
 RUNS = (1, 2, 3, 5, 10)
 PAIRS = (*combinations_with_replacement(RUNS, 2), (2, 100), (3, 100), (10, 100))
+BETWEEN = ((2, 2), (3, 3), (5, 5), (10, 10), (3, 100))
 SHIFTS = (0, 1, 2, 3)  # by how many deviations the first of two agents is the better
 GAMES = (1, 10, 26)
 THRESHOLDS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)  # of profiles, as quantiles of all runs
+MANY = 1_000  # runs of each of two agents that stand for all
 DRAWS = 300  # of the bootstrap: what 2,000 find, a little noisier
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
@@ -52,6 +54,13 @@ def improvement(x: int, y: int, games: int, count: int, shift: float = 0) -> flo
     return _outside(np.array(found), (1 + math.erf(shift / 2)) / 2)
 
 
+def between(one: Draw, other: Draw, x: int, y: int, count: int) -> float:
+    """Share of `count` intervals of two agents with `x` and `y` runs that leave out the probability of improvement of many."""
+    rng = np.random.default_rng([x, y])
+    truth = s.improvement(one(rng, MANY), other(rng, MANY))
+    return _outside(np.array([s.improvement_interval(one(rng, x), other(rng, y)) for _ in range(count)]), truth)
+
+
 def normal(games: int) -> Draw:
     """Runs, float64 [runs, games], of deviation 0.3."""
     return lambda rng, runs: rng.normal(np.linspace(0, 1, games), 0.3, size=(runs, games))
@@ -62,12 +71,13 @@ def lognormal(games: int) -> Draw:
     return lambda rng, runs: rng.lognormal(np.linspace(-3, 0.7, games), 0.5, size=(runs, games))
 
 
-def published(path: Path) -> tuple[int, Draw]:
-    """The number of games in a file of published scores, and runs, float64 [runs, games], each drawn from those of its game."""
+def published(path: Path) -> tuple[list[str], Draw]:
+    """The games in a file of published scores, and runs, float64 [runs, games], each drawn from those of its game."""
     known: dict[str, list[float]] = defaultdict(list)
     for score in read_single_runs(path.name, path).scores:
         known[score.game].append(find_game(score.game).normalised(score.score))
-    return len(known), lambda rng, runs: np.stack([rng.choice(those, runs) for those in known.values()], axis=1)
+    games = sorted(known)
+    return games, lambda rng, runs: np.stack([rng.choice(known[game], runs) for game in games], axis=1)
 
 
 def aggregates(draw: Draw, runs: int, games: int, count: int) -> dict[str, float]:
@@ -108,7 +118,12 @@ def _outside(intervals: np.ndarray, truth: float | np.ndarray) -> float:
 def rows(asked: argparse.Namespace) -> Iterator[Row]:
     """Of both tables, in percent; of published runs alone if there are any."""
     if asked.published:
-        agents = [(path.name, *published(path)) for path in asked.published]
+        files = [(path.name, *published(path)) for path in asked.published]
+        for (name, games, draw), (other, others, drawn) in combinations(files, 2):
+            if games == others:
+                shares = {f"{x} and {y}": 100 * between(draw, drawn, x, y, asked.count) for x, y in BETWEEN}
+                yield {"improvement": f"{name} over {other}", **shares}
+        agents = [(name, len(games), draw) for name, games, draw in files]
     else:
         yield from _improvements(asked.count)
         agents = [(kind.__name__, games, kind(games)) for kind, games in product((normal, lognormal), GAMES)]

@@ -52,8 +52,8 @@ def test_runs_are_drawn_from_those_of_their_game(tmp_path: Path) -> None:
     (tmp_path / "file.json").write_text(json.dumps(scores))
     games, draw = published(tmp_path / "file.json")
     found = draw(np.random.default_rng(0), 1_000)
-    pong = list(scores).index("Pong")
-    assert (games, found.shape) == (26, (1_000, 26))
+    assert (games, found.shape) == (sorted(BENCHMARK), (1_000, 26))
+    pong = games.index("Pong")
     np.testing.assert_allclose(found[:, pong], BENCHMARK["Pong"].normalised(0))
     others = np.delete(found, pong, axis=1)
     assert set(others.flat) == {0, 1}
@@ -66,7 +66,8 @@ def test_a_profile_where_one_game_alone_varies(runs: int, tmp_path: Path) -> Non
     alone = {name: [game.random] for name, game in BENCHMARK.items()} | {"Pong": [-20.0, 9.0]}
     (tmp_path / "file.json").write_text(json.dumps(alone))
     games, draw = published(tmp_path / "file.json")
-    assert aggregates(draw, runs, games, 100)["profile"] <= 0.05
+    assert aggregates(draw, runs, len(games), 100)["profile"] <= 0.05
+    assert coverage.between(draw, draw, runs, runs, 100) <= 0.05
 
 
 @pytest.mark.slow
