@@ -8,6 +8,7 @@ import errno
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,13 +17,12 @@ from typing import Any, Literal, NoReturn, TextIO, TypeVar, get_args, get_type_h
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from experiment.interrupt import INTERRUPTED
+from experiment.interrupt import status, terminate
 from experiment.paths import refuse_empty
 
 T = TypeVar("T")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)  # that a disk failed is no mistake of the command line's
 USUAL = {"lr": "learning-rate"}  # names of flags that other programs have, and ours
-
 
 SWITCHES = ConstructorRegistry()
 ON = {"on": True, "off": False, "auto": "auto"}
@@ -189,23 +189,23 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 
 def run(main: Callable[[list[str]], None]) -> NoReturn:
-    """Call `main` with the command line and exit: 0, or with a UserError's one line and code, or 130 after Ctrl-C.
-
-    Where nobody reads its output any more (`| head`), it ends with one line, too.
+    """Call `main` with the command line and exit: with 0, or one line and the code of a UserError, 130 after Ctrl-C, 143 after
+    SIGTERM, 1 where nobody reads its output any more (`| head`).
 
     OpenMP's threads wait for each other by spinning, which takes time from other programs on the same cores. GOMP_SPINCOUNT
     keeps that short; torch reads it when it is loaded (docs/log.md has what it saves).
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     _open_streams()
+    signal.signal(signal.SIGTERM, terminate)
     code, line = 0, ""
     try:
         main(sys.argv[1:])
         sys.stdout.flush()
     except UserError as error:
         code, line = error.code, str(error)
-    except KeyboardInterrupt:
-        code, line = INTERRUPTED, "interrupted"
+    except KeyboardInterrupt as error:
+        code, line = status(error)
     except BrokenPipeError:
         code, line = 1, "nothing reads its output any more"
         _drop(sys.stdout)

@@ -2,10 +2,25 @@
 
 import contextlib
 import os
+import signal
 import sys
-from types import TracebackType
+from types import FrameType, TracebackType
 
 INTERRUPTED = 130  # exit status after Ctrl-C
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which by itself would end the program without any cleaning up."""
+
+
+def terminate(number: int, _frame: FrameType | None) -> None:
+    """As the handler of SIGTERM: raise `Terminated`."""
+    raise Terminated
+
+
+def status(error: KeyboardInterrupt) -> tuple[int, str]:
+    """The exit status after `error`, and what is said of it."""
+    return (128 + signal.SIGTERM, "terminated") if isinstance(error, Terminated) else (INTERRUPTED, "interrupted")
 
 
 def _end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -1,6 +1,8 @@
 """A film takes the place of another when it is whole, and not before."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -37,6 +39,37 @@ def test_a_film_is_kept_until_another_is_whole(name: str, there: bool, tmp_path:
             add(PICTURE)
     assert list(tmp_path.iterdir()) == [path]
     assert path.stat().st_size > 100
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+import numpy as np
+from experiment.command import run
+from experiment.film import open_film
+
+def main(argv):
+    with open_film(Path(argv[0]), 15, 8, 8) as add:
+        while True:
+            add(np.full((8, 8, 3), 99, np.uint8))
+
+run(main)
+"""
+
+
+def test_a_film_that_is_terminated_leaves_nothing_behind(tmp_path: Path) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    path = tmp_path / "a.mp4"
+    path.write_text("kept")
+    before, until = sizes(tmp_path), time.monotonic() + 30
+    with subprocess.Popen([sys.executable, "-c", ENDLESS, path], stderr=subprocess.PIPE, text=True) as filming:
+        while sizes(tmp_path) == before:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        filming.terminate()
+        _, said = filming.communicate(timeout=30)
+    assert (filming.returncode, said) == (143, "-c: terminated\n")
+    assert sizes(tmp_path) == before
 
 
 def test_any_name_that_a_file_can_have(tmp_path: Path) -> None:
