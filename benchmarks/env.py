@@ -20,6 +20,7 @@ from envs.games import GAMES, Game, find_game
 from experiment.command import UserError, run
 
 STEPS = 100
+MOST = 1_024  # lanes of train.py
 RAW = {"stack_num": 1, "noop_max": 31, "reward_clipping": False, "use_fire_reset": False}
 
 
@@ -42,6 +43,8 @@ def rows(asked: argparse.Namespace) -> Iterator[Row]:
     """A row for each game and number of lanes."""
     if other := [game for game in asked.games if game not in GAMES]:
         raise UserError(f"--games {other[0]}: there is no emulator to compare it with")
+    if max(asked.lanes) > MOST:
+        raise UserError(f"--lanes must lie in [1, {MOST:_}], not {max(asked.lanes)}")
     return (compare(find_game(game), lanes, asked.rounds) for game, lanes in product(asked.games, asked.lanes))
 
 

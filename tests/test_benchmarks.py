@@ -74,6 +74,7 @@ def test_every_program_says_what_it_does_not_know(module: Any) -> None:
     [
         (gpu, ["--device", "cpu", "--out", "/"], "--out must name a file"),
         (gpu, ["--device", "cpu", "--out", "file/gpu"], "cannot write file/gpu: "),
+        (env, ["--lanes", "1", "1025"], "--lanes must lie in [1, 1_024], not 1025"),
         (many, ["--streams"], "cuda"),
         (many, ["--agent", "nosuch"], "--agent: unknown agent 'nosuch'"),
         (many, ["--runs", "1", "0"], "--runs: '0' is no whole number of 1 or more"),
