@@ -3,6 +3,7 @@
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
+from hare_tortoise.idle import require_other
 from hare_tortoise.ranges import BelowOne, Count, Range, Share, check, require
 from hare_tortoise.settings import (
     Constraints,
@@ -130,15 +131,11 @@ class AgentConfig:
     def __post_init__(self) -> None:
         """ValueError, naming the flag, if a value is out of its range or means nothing beside another."""
         check(self)
-        s, t = self.resets, self.tortoise
-        if s is not None:
-            require(s.every is not None, "--resets.every None means nothing for an agent: it has no tasks")
-        if s is not None and s.source == "tortoise" and t.decay == 0:
-            apart = self.missed * (t.warmup_counts - s.warmup_counts)  # of the two clocks, in updates
-            useless = "--tortoise.decay 0 makes the tortoise a copy: setting the hare back to it would change nothing"
-            require(s.every % t.every != 0 or apart % t.every != 0, useless)
+        tasks = self.resets is not None and self.resets.every is None
+        require(not tasks, "--resets.every None means nothing for an agent: it has no tasks")
         plans = self.plans()
         check(plans)
+        require_other(plans)
         plans.require_silence((self.encoder.activation, self.head.activation))
 
     @property

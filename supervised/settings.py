@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from hare_tortoise import settings
+from hare_tortoise.idle import require_other
 from hare_tortoise.ranges import BelowOne, Factor, Range, Share, check, require
 from hare_tortoise.settings import (
     Constraints,
@@ -153,6 +154,7 @@ class Config:
         check(self)
         plans = self.plans()
         check(plans)
+        require_other(plans)
         plans.require_silence([self.network.activation])
         t, s = self.tortoise, self.resets
         require(self.distillation is None or t is not None, "distillation needs a tortoise")

@@ -1,14 +1,17 @@
 """What never comes in a run is said before it begins, for agents and for the study; a method of one's own keeps its numbers."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
 
+from experiment.command import UserError
 from hare_tortoise import changes as to
-from hare_tortoise.idle import idle
+from hare_tortoise.idle import idle, require_other
 from hare_tortoise.methods import Use
-from hare_tortoise.settings import Plans, Recycling, Replacement, Resets
+from hare_tortoise.settings import Plans, Recycling, Replacement, Resets, Tortoise
 from supervised.methods import EVERYTHING
+from supervised.options import read_command_line
 from supervised.studies import STUDIES, compose
 from tests.supervised_files import install_fashion
 from tests.test_supervised_training import MLP, run
@@ -58,3 +61,43 @@ def test_a_method_of_ones_own_keeps_its_numbers_in_the_study(monkeypatch: pytest
     assert shared.tortoise is not None
     assert shared.resets is not None
     assert (shared.tortoise.decay, shared.resets.every) == (small.decay, small.every) == (0.99, 200)
+
+
+def test_a_return_to_a_tortoise_that_says_nothing_new_is_refused() -> None:
+    """Against a walk through the updates: at each setting back, whether the tortoise has followed, and just now."""
+    refused = 0
+    for decay, t_every, every, start, missed, t_counts, counts in product(
+        (0.0, 0.9), (1, 2, 3, 6), (2, 3, 4), (0, 5), (0, 5), (False, True), (False, True)
+    ):
+        tortoise = Tortoise(decay, t_every, warmup_counts=t_counts)
+        plans = Plans(tortoise, Resets("tortoise", every, start=start, warmup_counts=counts), missed=missed)
+        assert plans.resets is not None
+        last, copies, early = 0, [], []
+        for update in range(1, 60):
+            if tortoise.due(update, missed):
+                last = update
+            if plans.resets.due(update, None, missed):
+                copies.append(last == update)
+                early.append(last == 0)
+        told = ""
+        try:
+            require_other(plans)
+        except ValueError as error:
+            told = str(error)
+        assert ("not followed yet" in told) == (early[0] and not (decay == 0 and all(copies)))
+        assert ("makes the tortoise a copy" in told) == (decay == 0 and all(copies))
+        refused += bool(told)
+    assert refused > 50
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--tortoise.decay", "0"], "--tortoise.decay 0 makes the tortoise a copy"),
+        (["--tortoise.decay", "0", "--resets.every", "None"], "--tortoise.decay 0 makes the tortoise a copy"),
+        (["--tortoise.every", "1001"], "--tortoise.every 1001: the hare would be set back behind update 1000, and the"),
+    ],
+)
+def test_the_study_refuses_it(flags: list[str], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        read_command_line(["--method", "ht", *flags])
