@@ -10,6 +10,8 @@ def idle(plans: Plans, planned: int, tasks: int = 1) -> list[str]:
     if resets is not None and resets.every is None:
         if tasks == 1:
             return ["resets come at the start of each task but the first, and there is one task: none comes"]
+        if resets.start >= planned:
+            never.append(f"--resets.start {resets.start}")
     elif resets is not None and not resets.count(planned, plans.missed, known=plans.updates is not None):
         never.append(f"--resets.every {resets.every}{f' behind --resets.start {resets.start}' * (resets.start > 0)}")
     if plans.recycling is not None and planned < plans.recycling.every:

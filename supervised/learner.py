@@ -69,7 +69,9 @@ class Learner:
         """Begin a task of `length` updates: with a new optimizer, and a reset if one is planned between tasks."""
         resets = self.config.resets
         if resets is not None and resets.every is None and self.tasks > 0:
-            self._upkeep.reset(resets, self.updates)
+            early, enough = self.updates < resets.start, self.resets == resets.times
+            if not (early or enough):
+                self._upkeep.reset(resets, self.updates)
         self._renew_optimizer()
         self._length, self._done = length, 0
         self.tasks += 1

@@ -24,6 +24,8 @@ from tests.test_supervised_training import MLP, run
         (Plans(resets=Resets("fresh", every=20), updates=30), 1, ["--resets.every 20"]),  # less than an interval is left
         (Plans(resets=Resets("initial")), 2, []),
         (Plans(resets=Resets("initial")), 1, ["resets come at the start of each task but the first"]),
+        (Plans(resets=Resets("initial", start=30)), 2, ["--resets.start 30"]),
+        (Plans(resets=Resets("initial", start=29)), 2, []),
         (Plans(recycling=Recycling(every=31)), 2, ["--recycling.every 31"]),
         (Plans(replacement=Replacement(maturity=30)), 2, ["--replacement.maturity 30"]),
         (Plans(replacement=Replacement(maturity=29)), 2, []),

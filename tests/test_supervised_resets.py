@@ -70,6 +70,21 @@ def test_resets_between_tasks(kind: str, name: str) -> None:
     assert not made.optimizer.state  # a new optimizer in each task
 
 
+@pytest.mark.parametrize(
+    ("limits", "resets"),
+    [({}, [1, 2, 3, 4]), ({"times": 2}, [1, 2, 2, 2]), ({"start": 5}, [0, 0, 1, 2]), ({"start": 4}, [0, 1, 2, 3])],
+)
+def test_resets_between_tasks_have_a_start_and_a_number(limits: dict[str, int], resets: list[int]) -> None:
+    """Tasks of two updates, so that the fifth update is within the third."""
+    made, found = learner(replace(BASE, resets=Resets("initial", **limits)), updates=2), []
+    for task in range(1, 5):
+        made.begin_task_(2)
+        found.append(made.resets)
+        for i in range(2):
+            step_(made, 2 * task + i)
+    assert found == resets
+
+
 def test_fresh_draws_differ_and_initial_ones_do_not() -> None:
     config = replace(BASE, resets=Resets("fresh", every=2, moments="zero"))
     made = learner(config, updates=2)
