@@ -40,8 +40,6 @@ def load(name: str, folder: Path, device: torch.device) -> Data:
     """The data set `name` on `device`, from the cache or as `fetch` finds it. UserError if it is not to be had."""
     arrays = _cached(cache_folder() / f"{name}.npz", name, folder)
     expected = SOURCES[name]
-    if arrays.images.shape[1:] != (expected.channels, expected.side, expected.side):
-        raise UserError(f"{name} has images of shape {arrays.images.shape[1:]}: these are not its files")
     counts = np.stack([np.bincount(arrays.images[:, c].ravel(), minlength=256) for c in range(expected.channels)])
     values = np.arange(256)
     mean = (counts * values).sum(1) / counts.sum(1)
@@ -56,12 +54,14 @@ def cache_folder() -> Path:
 
 
 def _cached(path: Path, name: str, folder: Path) -> Arrays:
-    if path.exists():
+    if os.path.exists(path):  # unlike Path.exists it bears any name, and folders that may not be looked into
         stored = _stored(path)
-        if stored is not None:
+        if stored is not None and not _misfit(name, stored):
             return stored
         print(f"{path} is damaged; it is made anew", file=sys.stderr)
     arrays = fetch(name, folder)
+    if misfit := _misfit(name, arrays):
+        raise UserError(f"{name} has {misfit}: these are not its files")
     file = io.BytesIO()
     np.savez(file, **arrays._asdict())
     try:
@@ -72,6 +72,17 @@ def _cached(path: Path, name: str, folder: Path) -> Arrays:
     except OSError as error:
         print(f"{name} is not cached: {path} cannot be written ({error.strerror})", file=sys.stderr)
     return arrays
+
+
+def _misfit(name: str, arrays: Arrays) -> str:
+    """Why `arrays` cannot be the data set `name`, nothing if they can: what a hub has may have changed."""
+    expected = SOURCES[name]
+    for images, labels in ((arrays.images, arrays.labels), (arrays.test_images, arrays.test_labels)):
+        if images.shape != (len(labels), expected.channels, expected.side, expected.side):
+            return f"{len(labels):,} labels and images of shape {images.shape}"
+        if not np.isin(labels, np.arange(expected.classes)).all():
+            return f"labels beyond its {expected.classes} classes"
+    return ""
 
 
 def _stored(path: Path) -> Arrays | None:

@@ -1,6 +1,7 @@
 """The command line of the study: what a run is, as one frozen value."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ class Run:
         """Where this run is kept; one that was begun under a former name of its method stays where it is."""
         place, seed = self.out / self.dataset / self.model / self.study / self.point, f"seed{self.seed}"
         former = [place / old / seed for old, name in FORMER.items() if name == self.method]
-        return next((path for path in former if path.exists()), place / self.method / seed)
+        return next((path for path in former if os.path.exists(path)), place / self.method / seed)
 
     def going_on(self, settings: dict[str, Any]) -> "Run":
         """The same: nothing is left to a run that was begun with `settings`."""

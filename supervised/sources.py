@@ -1,5 +1,6 @@
 """The data sets: where each comes from, and what to do if it is not there. No torch here."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,7 @@ def fetch(name: str, folder: Path) -> Arrays:
     if source.read is None:
         return read_mnist_5k()
     for place in (folder, DEBIAN):
-        if (place / source.file).exists() or (place / f"{source.file}.gz").exists():
+        if any(os.path.exists(place / name) for name in (source.file, f"{source.file}.gz")):
             return source.read(place)
     assert source.hub is not None
     try:

@@ -1,6 +1,7 @@
 """From run folders to two small tables, and from these to means with intervals over seeds. No torch here."""
 
 import math
+import os
 from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
@@ -112,7 +113,7 @@ def _plain(value: Any) -> str:
 def tables_in(folder: Path) -> Path:
     """Where the tables are: `folder`, or its subfolder supervised. UserError if in neither."""
     for place in (folder, folder / "supervised"):
-        if (place / TASKS).exists():
+        if os.path.exists(place / TASKS):
             return place
     raise UserError(f"there is no {TASKS} in {folder}; --collect makes it from runs")
 

@@ -17,6 +17,8 @@ from experiment.command import UserError
 from supervised import sources
 from supervised.archives import Arrays, read_cifar, read_idx, read_mnist_5k, read_tiny_imagenet
 from supervised.data import cache_folder, load
+from supervised.options import read_command_line
+from supervised.table import tables_in
 from tests.supervised_files import install_fashion, pictures, write_cifar, write_idx, write_tiny_imagenet
 
 CPU = torch.device("cpu")
@@ -190,3 +192,38 @@ def test_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(found, Arrays)
     assert (found.images == splits["train"][0]).all()
     assert (found.test_labels == splits["test"][1]).all()
+
+
+def test_a_data_set_that_is_another_is_refused_and_not_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the cache was given, the right files are read when they come."""
+    folder = install_fashion(monkeypatch, tmp_path, 30, 10)
+    right = sources.fetch("fashion_mnist", folder)
+    small = right._replace(images=right.images[:, :, 2:, 2:])
+    for wrong, told in (
+        (small, r"30 labels and images of shape \(30, 1, 26, 26\)"),
+        (_with_label(right, 10), "its 10 classes"),
+    ):
+        monkeypatch.setattr("supervised.data.fetch", lambda *_, given=wrong: given)
+        with pytest.raises(UserError, match=f"fashion_mnist has .*{told}: these are not its files"):
+            load("fashion_mnist", folder, CPU)
+    monkeypatch.setattr("supervised.data.fetch", lambda *_: right)
+    assert len(load("fashion_mnist", folder, CPU).labels) == 30
+
+
+def _with_label(arrays: Arrays, label: int) -> Arrays:
+    labels = arrays.labels.copy()
+    labels[-1] = label
+    return arrays._replace(labels=labels)
+
+
+def test_places_that_cannot_be_looked_at_hold_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that no disk takes, and folders of other users: in Python below 3.14 Path.exists raises then."""
+    folder, unseen = install_fashion(monkeypatch, tmp_path, 30, 10), Path("a" * 300)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / unseen))
+    assert len(load("fashion_mnist", folder, CPU).labels) == 30
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(UserError, match=r"cifar10 is not in a* and"):
+        sources.fetch("cifar10", unseen)
+    assert read_command_line(["--method", "ht", "--out", str(unseen)]).folder.name == "seed0"
+    with pytest.raises(UserError, match=r"no tasks\.csv"):
+        tables_in(unseen)
