@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from experiment.files import shown
 from hare_tortoise.changes import average
 from hare_tortoise.methods import DECAY, Use, check_methods
 from hare_tortoise.methods import METHODS as ALL_METHODS
@@ -48,7 +49,8 @@ def fill() -> None:
     shared = {name: method.classifiers for name, method in ALL_METHODS.items() if method.classifiers is not None}
     for name, method in shared.items():
         require(name not in (_OWN | REFERENCES | FORMER), f"the study has a {name!r} of its own; give yours another name")
-        method.apply(Config())
+        made = method.apply(Config())
+        require(isinstance(made, Config), f"the method {name!r} makes of a classifier's settings {shown(made)}, not settings")
     others = [name for name in shared if name not in (*FIRST, *LAST)]
     METHODS.clear()
     METHODS.update({name: (_OWN | shared)[name] for name in (*FIRST, *others, *LAST)})

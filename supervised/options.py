@@ -165,8 +165,8 @@ def read_command_line(argv: Sequence[str]) -> Run:
     names["point"] = names["point"] or next(iter(points))
     _check("point", names["point"], list(points), out)
     point = points[names["point"]]
-    config = compose(names["model"], point, names["method"], SOURCES[names["dataset"]].flips)
     with user_errors():
+        config = compose(names["model"], point, names["method"], SOURCES[names["dataset"]].flips)
         default = Run(**names, images=point.images, evaluations=point.evaluations, config=config)
     answer(argv, default, GUIDE)
     return dataclasses.replace(parse(Run, argv, default), method=names["method"])

@@ -1,5 +1,6 @@
 """What never comes in a run is said before it begins, for agents and for the study; a method of one's own keeps its numbers."""
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -8,9 +9,9 @@ import pytest
 from experiment.command import UserError
 from hare_tortoise import changes as to
 from hare_tortoise.idle import idle, require_other
-from hare_tortoise.methods import Use
+from hare_tortoise.methods import METHODS, Method, Use
 from hare_tortoise.settings import Plans, Recycling, Replacement, Resets, Tortoise
-from supervised.methods import EVERYTHING
+from supervised.methods import EVERYTHING, fill
 from supervised.options import read_command_line
 from supervised.studies import STUDIES, compose
 from tests.supervised_files import install_fashion
@@ -103,3 +104,19 @@ def test_a_return_to_a_tortoise_that_says_nothing_new_is_refused() -> None:
 def test_the_study_refuses_it(flags: list[str], told: str) -> None:
     with pytest.raises(UserError, match=told):
         read_command_line(["--method", "ht", *flags])
+
+
+def test_a_method_of_ones_own_that_does_not_fit_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that no model can have, or not this one; a function that forgets to return them."""
+    narrow = Use(lambda c: replace(c, network=replace(c.network, width=100)), "", "mine")
+    with monkeypatch.context() as patch:
+        patch.setattr("supervised.studies.EVERYTHING", EVERYTHING | {"narrow": narrow})
+        patch.setitem(EVERYTHING, "narrow", narrow)
+        assert read_command_line(["--method", "narrow", "--model", "mlp"]).config.network.width == 100
+        with pytest.raises(UserError, match=r"^--network\.width of a vit must divide by 64, not 100$"):
+            read_command_line(["--method", "narrow", "--model", "vit_tiny"])
+    monkeypatch.setitem(METHODS, "forgets", Method(None, Use(lambda c: None, "", "mine"), "reset"))
+    with pytest.raises(ValueError, match="the method 'forgets' makes of a classifier's settings None, not settings"):
+        fill()
+    del METHODS["forgets"]
+    fill()
