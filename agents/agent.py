@@ -137,14 +137,14 @@ class Agent:
 
     def _carry_out(self, function: Callable[[], Any], generators: list[torch.Generator], key: Hashable) -> Any:
         """What `function` returns; as a CUDA graph, which `key` tells from the others, if graphs are asked for."""
-        new = key not in self._known  # what is compiled is compiled now
-        self._known.add(key)
-        with compiling() if new and self.execution.compiled else nullcontext():
-            if not self.execution.captured:
-                return function()
+        if self.execution.captured:
             if key not in self._graphs:
                 self._graphs[key] = Captured(function, generators)
             return self._graphs[key]()
+        new = key not in self._known  # what is compiled is compiled now
+        self._known.add(key)
+        with compiling() if new and self.execution.compiled else nullcontext():
+            return function()
 
     def update(self, replay: Sampler) -> None:
         """One gradient step on one batch from `replay`, then the tortoise's, then whatever is planned for this update."""

@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -158,7 +158,8 @@ class Captured:
         self._calls += 1
         try:
             if self._calls <= WARMUP:
-                self._result = _aside(self._function)
+                with compiling() if self._calls == 1 else nullcontext():  # what is compiled is compiled now
+                    self._result = _aside(self._function)
                 return self._result
             if self._graph is None:
                 self._graph, self._result = _record(self._function, self._generators)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from agents import engine
 from agents.agent import Agent
-from agents.engine import SIGNALS, compiling
+from agents.engine import SIGNALS, WARMUP, compiling
 from agents.execution import Execution
 from agents.objective import objective
 from experiment.signals import NUMBERS
@@ -77,3 +78,12 @@ def test_signals_are_held_back_in_the_first_update_alone(compiled: bool, monkeyp
             agent.hare.set_injected_(True)
         agent.update(replay)
     assert held == [compiled, False, compiled, False]
+
+
+def test_signals_are_held_back_in_the_first_call_of_what_becomes_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_aside", lambda function: function())
+    held: list[bool] = []
+    recorded = engine.Captured(lambda: held.append(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+    for _ in range(WARMUP):
+        recorded()
+    assert held == [True, *[False] * (WARMUP - 1)]
