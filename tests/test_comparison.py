@@ -1,9 +1,12 @@
 """Runs x games matrices, and what is said of an incomplete grid."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from analysis.compute.comparison import Comparison, compare
+from analysis.compute.tables import pairs
 from analysis.read.scores import Score, as_frame
 from envs.games import GAMES
 from experiment.command import UserError
@@ -73,3 +76,12 @@ def test_differences_are_of_the_same_game_and_seed() -> None:
     found = compared(rows, ("Alien", "Pong"), incomplete=True).differences("der_ht", "der")
     assert list(found) == ["Pong"]
     np.testing.assert_allclose(found["Pong"], [0.5])
+
+
+@pytest.mark.parametrize("published", [{"der"}, {"der_ht"}, {"der", "der_ht"}])
+def test_published_runs_have_no_seeds_to_pair(published: set[str]) -> None:
+    rows = [replace(score(name, "Pong", 0, 0.1), ours=name not in published) for name in ("der", "der_ht", "spr", "spr_ht")]
+    found = compared(rows, ("Pong",), incomplete=False)
+    assert found.differences("der_ht", "der") == {}
+    assert list(found.differences("spr_ht", "spr")) == ["Pong"]
+    assert set(pairs(found)["agent"]) == {"spr_ht"}

@@ -54,7 +54,12 @@ class Comparison:
         return min((len(self.of(label, game)) for game in self.shared), default=0)
 
     def differences(self, label: str, base: str) -> dict[str, np.ndarray]:
-        """Human-normalised differences, `label` minus `base`, of each game and seed that both have: float64 [pairs] by game."""
+        """Human-normalised differences, `label` minus `base`, of each game and seed that both have: float64 [pairs] by game.
+
+        None of published runs: their files do not tell which seeds are the same.
+        """
+        if not self.runs.loc[self.runs["label"].isin((label, base)), "ours"].all():
+            return {}
         pairs = {game: self.of(label, game).merge(self.of(base, game), on="seed") for game in self.games}
         return {game: (both["hns_x"] - both["hns_y"]).to_numpy() for game, both in pairs.items() if len(both)}
 
