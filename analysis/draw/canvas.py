@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
@@ -28,6 +32,8 @@ VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper", **{c: f"c
 WIDTH, TOP, RIGHT = 300, 24, 12  # points
 FOOT, KEY_LINE, KEY_SAMPLE = 26, 15.5, 48  # points: of the note at the foot, of a line of the key, of a line and its mark there
 LABEL = 24  # letters in a line of an agent's name
+TITLE, TITLE_LINE = 11, 13  # points: the size of a panel's title, and what each line but the first needs
+HINTED = 1.06  # how much wider than its outlines a line may be in a PNG
 mpl.rcParams |= {
     "font.size": 10,
     "font.family": "DejaVu Sans",
@@ -39,7 +45,7 @@ mpl.rcParams |= {
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.titlesize": 11,
+    "axes.titlesize": TITLE,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.titley": 1.0,  # looking for a place costs more than drawing
@@ -95,7 +101,8 @@ def styles(families: dict[str, str]) -> dict[str, Style]:
 class Canvas:
     """Panels in rows of up to three, below the key to their styles.
 
-    Each has `width` x `height` points, with `left` and `bottom` for its labels.
+    Each has `width` x `height` points, with `left` and `bottom` for its labels; they are higher where a title needs more than a
+    line. A title that has several already has room for them.
     """
 
     def __init__(
@@ -107,22 +114,26 @@ class Canvas:
         bottom: float = 36,
         key: dict[str, Style] | None = None,
     ) -> None:
+        lines = [title if "\n" in title else fitted(title, width - left) for title in titles]
+        more = TITLE_LINE * max(line.count("\n") - title.count("\n") for title, line in zip(titles, lines, strict=True))
+        height, top = height + more, TOP + more
         self.titles, self.width, self.height, self.key = list(titles), width, height, key or {}
         self.columns = 2 if len(titles) == 4 else min(3, len(titles))
         rows = -(-len(titles) // self.columns)
         across = self.columns * width
-        longest = max((len(line) for name in self.key for line in wrapped(name, 60).split("\n")), default=0)
+        key_lines = [wrapped(name, 60).split("\n") for name in self.key]
+        longest = max((len(line) for lines_of_one in key_lines for line in lines_of_one), default=0)
         in_a_row = max(1, int(across // (KEY_SAMPLE + 6.2 * longest + 16)))
-        lines = sum(wrapped(name, 60).count("\n") + 1 for name in self.key)
-        self.head = KEY_LINE * -(-lines // in_a_row) + 10 if self.key else 0
+        columns = np.array_split(list(map(len, key_lines)), in_a_row)  # as matplotlib fills them
+        self.head = KEY_LINE * max(map(sum, columns)) + 10 if self.key else 0
         self.size = (across, rows * height + self.head + FOOT)
         self.figure = Figure(figsize=(self.size[0] / 72, self.size[1] / 72))
         self.panels = []
-        for index, title in enumerate(titles):
+        for index, title in enumerate(lines):
             x, y = self.corner(index)
-            panel = self.figure.add_axes(self.share(x + left, y + bottom, width - left - RIGHT, height - TOP - bottom))
+            panel = self.figure.add_axes(self.share(x + left, y + bottom, width - left - RIGHT, height - top - bottom))
             panel.set_title(title)
-            panel.xaxis.set_label_coords(0.5, (11 - bottom) / (height - TOP - bottom))
+            panel.xaxis.set_label_coords(0.5, (11 - bottom) / (height - top - bottom))
             panel.yaxis.set_label_coords(-36 / (width - left - RIGHT), 0.5)
             panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
             self.panels.append(panel)
@@ -149,6 +160,8 @@ class Canvas:
 
     def save(self, path: Path, note: str) -> list[Panel]:
         """Write `path`.svg and `path`.png with `note` at the foot; the panels for a page."""
+        for index, panel in enumerate(self.panels):
+            self._keep_label(panel, self.corner(index)[0])
         width = round(self.size[0] / 5)
         footnote = self.figure.text(0.01, 6 / self.size[1], textwrap.fill(note, width), fontsize=8.5, color=MUTED, va="bottom")
         drawn = io.BytesIO()
@@ -161,6 +174,13 @@ class Canvas:
         return [
             Panel(self.titles[index].replace("\n", ", "), self._panel(index, path.name)) for index in range(len(self.panels))
         ]
+
+    def _keep_label(self, panel: Axes, edge: float) -> None:
+        """Move the label below `panel`, whose left edge is at `edge`, to the left if it would end beyond the right edge."""
+        label, box = panel.xaxis.label, panel.get_position()
+        left, width = box.x0 * self.size[0] - edge, box.width * self.size[0]
+        last = self.width - extent(label.get_text(), label.get_fontsize()) / 2
+        label.set_x(min(0.5, (last - left) / width))
 
     def _panel(self, index: int, name: str) -> str:
         x, y = self.corner(index)
@@ -205,6 +225,22 @@ def wrapped(name: str, letters: int = LABEL) -> str:
     return "\n".join(textwrap.wrap(name, letters))
 
 
+def fitted(title: str, room: float, size: float = TITLE) -> str:
+    """A title in as many lines as it needs to take no more than `room` points, in bold letters of `size` points."""
+    letters = max(1, len(title))
+    while letters > 1 and extent(wrapped(title, letters), size, "bold") > room:
+        letters -= 1
+    return wrapped(title, letters)
+
+
+def extent(text: str, size: float, weight: str = "normal") -> float:
+    """Points that the longest line of `text` takes."""
+    font = FontProperties(family=mpl.rcParams["font.family"], size=size, weight=weight)
+    with quiet():
+        return HINTED * max(text_to_path.get_text_width_height_descent(line, font, False)[0] for line in text.split("\n"))
+
+
 def margin(names: Sequence[str]) -> float:
-    """Points that the longest line of `names` needs at the left of a panel."""
-    return 16 + 5.6 * max((len(line) for name in names for line in name.split("\n")), default=0)
+    """Points that the longest line of `names` needs at the left of a panel, and a mark of the axis beside it."""
+    lines = [line for name in names for line in name.split("\n")]
+    return max(16 + 5.6 * max(map(len, lines), default=0), *(10 + extent(line, 9) for line in lines), 0)

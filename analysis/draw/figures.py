@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis.compute.rounding import counted, text
-from analysis.draw.canvas import GRID, INK, MUTED, WIDTH, Canvas, Style, margin, wrapped
+from analysis.draw.canvas import GRID, INK, MUTED, WIDTH, Canvas, Style, fitted, margin, wrapped
 
 Looks = dict[str, Style]
 WIDE, TWO_LINES = 400, 50  # points: of a wide panel, of labels in two lines below one
@@ -115,10 +115,11 @@ def improvements(table: pd.DataFrame, looks: Looks) -> Canvas:
     """The matrix of probabilities: the agent of the row over that of the column."""
     agents = list(table["agent"].unique())
     names = [wrapped(agent) for agent in agents]
-    left, cell = margin(names), 40
-    canvas = Canvas([""], 12 + 30 * len(agents) + left, left, max(left + 14 + cell * len(agents), 240))
-    panel, low = canvas.panels[0], canvas.corner(0)[1]
-    panel.set_position(canvas.share(left, low + left, cell * len(agents), 30 * len(agents)))
+    left, lines = margin(names), 5 + 10.5 * max(name.count("\n") + 1 for name in names)
+    across, down = (max(least, lines) * len(agents) for least in (40, 30))
+    canvas = Canvas([""], 12 + down + left, left, max(left + 14 + across, 240))
+    panel = canvas.panels[0]
+    panel.set_position(canvas.share(left, canvas.corner(0)[1] + left, across, down))
     for row in table.to_dict("records"):
         x, y, value = agents.index(row["over"]), agents.index(row["agent"]), row["probability"]
         sure = row["probability_low"] > 0.5 or row["probability_high"] < 0.5
@@ -142,9 +143,10 @@ def pairs(table: pd.DataFrame, looks: Looks) -> Canvas:
     """Paired differences, a panel for each pair of agents, a row for each game."""
     games = _with_mean(table)
     both = table.groupby(["agent", "base"], sort=False)
-    titles = [f"{wrapped(agent, 40)}\nminus {wrapped(base, 40)}" for agent, base in both.groups]
+    left = margin([*games, "all games"])
+    titles = [f"{fitted(agent, WIDTH - left, 9)}\n{fitted(f'minus {base}', WIDTH - left, 9)}" for agent, base in both.groups]
     more = 12 * max(title.count("\n") for title in titles)
-    canvas = Canvas(titles, height(games, 13) + more, margin([*games, "all games"]))
+    canvas = Canvas(titles, height(games, 13) + more, left)
     for panel, (_, rows) in zip(canvas.panels, both, strict=True):
         rows = rows.sort_values("game", key=lambda column: column.map(games.index))
         box = panel.get_position()
@@ -179,10 +181,9 @@ def ranks(table: pd.DataFrame, looks: Looks) -> Canvas:
     """The share of published runs below each run: a panel for each published agent, a row for each game."""
     games = _with_mean(table)
     names = ["mean" if game == "all" else game for game in games]
-    by_name = table.groupby("published", sort=False)
-    titles = [f"Among runs of {name}" for name in by_name.groups]
-    canvas = Canvas(titles, height(games, 13), margin(names), key=key(table, looks))
-    for panel, (_, rows) in zip(canvas.panels, by_name, strict=True):
+    panels = {f"Among runs of {name}": rows for name, rows in table.groupby("published", sort=False)}
+    canvas = Canvas(list(panels), height(games, 13), margin(names), key=key(table, looks))
+    for panel, rows in zip(canvas.panels, panels.values(), strict=True):
         panel.axvspan(0.025, 0.975, color=GRID, alpha=0.5, linewidth=0)
         for row in rows.itertuples():
             style = looks[row.agent]
@@ -241,8 +242,7 @@ def plasticity(table: pd.DataFrame, looks: Looks) -> Canvas:
 def cost(table: pd.DataFrame, looks: Looks) -> Canvas:
     """Hours and speed of each agent and device: mean, least and most."""
     rows = table[::-1]
-    names = [f"{wrapped(f'{agent} ({device})')}" for agent, device in zip(rows["agent"], rows["device"], strict=True)]
-    names = [f"{name}\n{runs} run{'s' * (runs > 1)}" for name, runs in zip(names, rows["runs"], strict=True)]
+    names = [f"{wrapped(f'{x.agent} ({x.device})')}\n{x.runs} run{'s' * (x.runs > 1)}" for x in rows.itertuples()]
     canvas = Canvas(["Hours a run", "Env steps a second"], height(names, 16), margin(names), width=WIDE)
     for panel, column in zip(canvas.panels, ("hours", "env_steps_per_second"), strict=True):
         intervals(panel, names, rows, column, looks)

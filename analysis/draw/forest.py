@@ -24,7 +24,7 @@ def forest(table: pd.DataFrame, unit: str) -> Canvas:
 
     `table` has columns base, family, method and difference with its interval; rows are shown in its order (`by_family`).
     """
-    panels = {f"minus {wrapped(base, 40)}": rows for base, rows in table.groupby("base", sort=False)}
+    panels = {f"minus {base}": rows for base, rows in table.groupby("base", sort=False)}
     canvas = in_rows(panels, "difference", verdict)
     for panel, rows in zip(canvas.panels, panels.values(), strict=True):
         panel.axvline(0, color=INK, linewidth=1)
