@@ -14,8 +14,10 @@ from analysis.read.settings import identity, printable
 from analysis.read.single_runs import read_single_runs
 from envs.games import GAMES, find_game
 from experiment.command import UserError, nearest, say, user_errors
+from experiment.folder import METRICS
 from experiment.outside import add_flag, bring_in
 from experiment.parser import Parser, user_path
+from experiment.rows import diverged
 
 
 class Answer(NamedTuple):
@@ -105,7 +107,9 @@ def _unfinished(folder: Path) -> tuple[str, str, str]:
         run = identity(folder)
     except UserError as error:
         return "", "", str(error)
-    return f"{run['agent']} {run['flags']}".strip(), run["game"], f"{folder} is not finished"
+    update = diverged(folder / METRICS)
+    why = "is not finished" if update is None else f"diverged: the loss of update {update:,} was not finite"
+    return f"{run['agent']} {run['flags']}".strip(), run["game"], f"{folder} {why}"
 
 
 def _is_wanted(asked: argparse.Namespace, label: str, game: str) -> bool:

@@ -38,6 +38,15 @@ def test_unfinished_runs_are_of_what_is_asked_for(tmp_path: Path) -> None:
     assert [label for label, _, _ in answer(asked).unfinished] == ["der", "der --tortoise.decay 0.5", "", "spr"]
 
 
+def test_a_run_that_diverged_is_told_from_one_that_may_go_on(tmp_path: Path) -> None:
+    fake_run(tmp_path, "der", "Pong", 0, -10.0)
+    with (fake_run(tmp_path, "der", "Pong", 1, finished=False) / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"kind": "diverged", "env_step": 100, "update": 1234}) + "\n")
+    asked = read_command_line([str(tmp_path), *PROTOCOL, "--games", "Pong"], None)
+    told = f"{tmp_path}/der/Pong/seed1 diverged: the loss of update 1,234 was not finite"
+    assert answer(asked).unfinished == [("der", "Pong", told)]
+
+
 def test_what_was_left_out_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """On the error stream, and on the page; published runs are said to be of no protocol."""
     leave_out_figures(monkeypatch)
