@@ -7,6 +7,7 @@ in the order of their seeds. Agents with other settings than the catalogue's hav
 NAME=FILE` reads such a file, and so do other projects' programs.
 """
 
+import hashlib
 import json
 import re
 from collections import defaultdict
@@ -22,12 +23,16 @@ from experiment.files import write_text, writing
 from experiment.outside import add_flag, bring_in
 from experiment.parser import Parser, user_path
 
+LONGEST = 200  # bytes of an agent in the name of its file: systems take 255, and a file that is being written has more
 Games = dict[str, list[float]]  # by name, in the order of the 26
 
 
 def file_name(label: str) -> str:
-    """The file of the agent `label`, whose flags may hold any character."""
-    return re.sub(r"[^\w.-]+", "_", label) + ".json"
+    """The file of the agent `label`, whose flags may hold any character; a hash stands for what is too long."""
+    name = re.sub(r"[^\w.-]+", "_", label)
+    if len(name.encode()) > LONGEST:
+        name = f"{name.encode()[:LONGEST].decode(errors='ignore')}_{hashlib.blake2b(label.encode(), digest_size=8).hexdigest()}"
+    return f"{name}.json"
 
 
 def gather(paths: list[Path], protocol: Protocol) -> dict[str, Games]:

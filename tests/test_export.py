@@ -40,6 +40,25 @@ def test_every_run_is_in_the_file_of_its_agent(tmp_path: Path, capsys: pytest.Ca
     assert exported(tables, *SHORT, "--out", out) == exported(runs, tables, *SHORT, "--out", out) == expected
 
 
+def test_agents_whose_flags_are_longer_than_a_files_name_have_files(tmp_path: Path) -> None:
+    runs, replay = tmp_path / "runs", {"ratio": 3.0, "warmup_steps": 1234, "capacity": 54321}
+    rest = {
+        "optimizer": {"eps": 3.21e-05, "learning_rate": 1.23e-4},
+        "target": {"n_step": 7},
+        "exploration": {"evaluation": 0.01},
+    }
+    for decay in (0.98765, 0.98764):
+        config = {"replay": replay, "tortoise": {"decay": decay}, **rest}
+        fake_run(runs / str(decay), "spr_ht", "Pong", 0, -decay, config=config)
+    labels = load(runs).runs["label"]
+    assert min(map(len, labels)) > 230
+    assert sorted(exported(runs, *SHORT, "--out", tmp_path / "out").values(), key=str) == [
+        {"Pong": [-0.98764]},
+        {"Pong": [-0.98765]},
+    ]
+    assert len(export.file_name("der --name " + "a" * 900)) < 230
+
+
 def test_the_report_reads_back_what_the_project_holds(tmp_path: Path) -> None:
     frame = load(RESULTS).runs
     files = exported(RESULTS, "--out", tmp_path)
