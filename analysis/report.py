@@ -171,8 +171,9 @@ def facts(asked: argparse.Namespace, argv: list[str], compared: Comparison, note
         + "; of published runs their files do not tell it" * bool(asked.per_run),
         "Intervals": "95 %, over the runs of each game. Means, optimality gaps and differences: Student's t. IQM: Student's t "
         f"times the standard error of a stratified bootstrap of {RESAMPLES:,} draws ({curves.RESAMPLES} for curves). Medians: "
-        f"{RESAMPLES:,} draws of each game's mean from Student's t. Profiles and probabilities of improvement: Wilson's, with "
-        "the variance between runs and between their placements. Comparisons of single runs are over games instead",
+        f"{RESAMPLES:,} draws of each game's mean from Student's t. Profiles and probabilities of improvement: the outer "
+        "ends of Student's t and of Wilson's, with the variance between runs and between their placements. Comparisons of "
+        "single runs are over games instead",
         "Made by": f"python -m analysis.report {shlex.join(argv)}",
         **({"Notes": "; ".join(notes)} if notes else {}),
     }
