@@ -51,9 +51,10 @@ def test_published_aggregates_come_out(name: str, method: str, tmp_path: Path) -
     values = [float(measure(found.matrix("theirs"))) for measure in AGGREGATES.values()]
     np.testing.assert_allclose(values, EXPECTED[name], atol=0.000501)
     ours = published.published()
-    ours = ours[ours["method"] == method].set_index(["game", "measure"])["value"]
-    assert tuple(ours[published.ALL][list(AGGREGATES)]) == EXPECTED[name]
-    for game, score in ours[:, "score"].items():  # the table's means, of one decimal
+    ours = ours[ours["method"] == method].pivot(index="game", columns="measure", values="value")
+    assert tuple(ours.loc[published.ALL, list(AGGREGATES)]) == EXPECTED[name]
+    means = ours["score"].dropna() if "score" in ours else {}  # of some methods aggregates alone
+    for game, score in means.items():  # of one decimal
         mean = found.of("theirs", game)["score"].mean()
         # Runs that are published as normalised scores are rounded, to 6 digits.
         slack = 0.051 + 1e-6 * (GAMES[game].human - GAMES[game].random)
