@@ -17,9 +17,10 @@ def average(decay: float) -> Change:
     return lambda c: replace(c, tortoise=Tortoise(decay, acts=True))
 
 
-def hare_tortoise(decay: float, every: int) -> Change:
-    """A slow tortoise that acts, and to which the hare is set back."""
-    return lambda c: replace(average(decay)(c), resets=Resets("tortoise", every=every))
+def hare_tortoise(decay: float, every: int, acts: bool | None = True) -> Change:
+    """A slow tortoise to which the hare is set back; None leaves who acts as it is."""
+    resets = Resets("tortoise", every=every)
+    return lambda c: replace(c, tortoise=Tortoise(decay, acts=c.tortoise.acts if acts is None else acts), resets=resets)
 
 
 def reset(resets: Resets) -> Change:

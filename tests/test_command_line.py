@@ -167,14 +167,14 @@ def test_an_evaluation_can_be_asked_for_later(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--agent", "spr_ht", "--env-steps", "3000"], ["--resets.every 4000 is too long for a run of 2000 updates"]),
+        (["--agent", "spr_ht", "--env-steps", "3000"], ["--resets.every 16000 is too long for a run of 2000 updates"]),
         (["--agent", "sr_spr", "--env-steps", "20000"], ["--resets.every 40000 is too long for a run of 36000 updates"]),
         (["--agent", "der_head", "--env-steps", "81000"], []),  # at env step 40,000, and then 41,000 are left
         (["--agent", "der_head", "--env-steps", "79000"], ["--resets.every 40000"]),
         (["--agent", "der_redo", "--recycling.every", "500000"], ["--recycling.every 500000 is too long"]),
         (
             ["--agent", "der_ht", "--env-steps", "9000", "--resets.start", "7000"],
-            ["--resets.every 4000 behind --resets.start 7000 is too long for a run of 7400 updates"],
+            ["--resets.every 16000 behind --resets.start 7000 is too long for a run of 7400 updates"],
         ),
         (["--agent", "der"], []),
         (["--agent", "bbf_ht_redo"], []),

@@ -77,7 +77,7 @@ def test_readmes_differences_are_those_of_the_results() -> None:
     scores: dict[tuple[str, str], dict[str, float]] = {}
     for row in rows("scores.csv"):
         scores.setdefault((row["agent"], row["flags"]), {})[row["game"]] = float(row["hns"])
-    ours = scores["der_ht", ""]
+    ours = scores["der_ht", ""]  # with the defaults of then
     expected = [
         tuple(f"{x:.3f}" for x in paired(list(ours.values()), [scores["der", flags][game] for game in ours]))
         for flags in ("--tortoise.no-warmup-counts", "")
@@ -87,7 +87,7 @@ def test_readmes_differences_are_those_of_the_results() -> None:
     assert re.findall(written, sentence("`der_ht` minus its base")) == expected
     page = (ROOT / "docs/results.md").read_text()
     generated = page.split("<!-- results:")[1].split("<!-- end of results -->")[0]
-    assert re.findall(rf"`der_ht` - `der`: {written}", generated) == expected[1:]
+    assert re.findall(rf"`der_ht [^`]*` - `der`: {written}", generated) == expected[1:]
     assert re.findall(rf"mean difference {written}", page) == expected[:1]
 
 

@@ -80,13 +80,13 @@ def test_the_order_is_recycle_follow_reset() -> None:
 
 @pytest.mark.parametrize("name", ["der_ht_redo", "spr_ht_redo"])
 def test_a_whole_run_loses_no_recycling_that_was_counted(name: str) -> None:
-    """Of 98 (196) times a quarter falls on a return of the hare; no other one is near it."""
+    """Of 98 (196) times a sixteenth falls on a return of the hare; no other one is near it."""
     c = find_agent(name)
     assert c.recycling is not None
     planned = updates_due(c, 100_000)
     due = range(c.recycling.every, planned + 1, c.recycling.every)
     undone = [update for update in due if c.resets.due(update, planned, c.missed)]
-    assert len(due) - len(undone) == (74 if name.startswith("der") else 148)
+    assert len(due) - len(undone) == (92 if name.startswith("der") else 184)
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ BRIEF = ["--env-steps", "3200", "--optimizer.learning-rate", "2e-3", "--head.hid
 HALF = ["--replay.ratio", "0.5"]
 LESSONS = {
     "der": ["--replay.ratio", "0.2"],
-    "der_ht": ["--replay.ratio", "0.25", *FEW, "--tortoise.decay", "0.9", "--resets.every", "150", *BRIEF],
-    "spr_ht": ["--replay.ratio", "0.2", *FEW, *JUMP, "--resets.every", "200"],
+    "der_ht": ["--replay.ratio", "0.25", *FEW, "--tortoise.decay", "0.9", "--tortoise.acts", "--resets.every", "150", *BRIEF],
+    "spr_ht": ["--replay.ratio", "0.2", *FEW, *JUMP, "--tortoise.acts", "--resets.every", "200"],
     "der_dopamine": ["--replay.ratio", "0.2", *FEW, "--tortoise.every", "50"],
     "drq_eps": ["--replay.ratio", "0.35", *FEW, "--exploration.epsilon.steps", "2000"],
     "sr_spr": ["--replay.ratio", "0.2", *FEW, *JUMP, "--resets.every", "400"],
