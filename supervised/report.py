@@ -70,10 +70,15 @@ def table(rows: pd.DataFrame) -> str:
         cells = [f"`{method}`", str(summary(found["test"])), "" if difference is None else f"{difference} ({difference.count})"]
         measured = [_told(found[name]) for name in ("test_hare", "test_tortoise", "train_hare", "zero_activations")]
         measured += [_told(found[name], "{0.mean:.1f}") for name in ("srank", "weight_norm")]
-        if SAME.get(method) in methods:
+        if SAME.get(method) in methods and _same_hare(found, methods[SAME[method]]):
             measured = [measured[1] if i == 1 else f"`{SAME[method]}`" for i in range(len(measured))]
         lines.append("| " + " | ".join([*cells, *measured, str(len(found))]) + " |")
     return "\n".join(lines)
+
+
+def _same_hare(found: pd.DataFrame, base: pd.DataFrame) -> bool:
+    """Whether the hare of each seed in `found` stands in `base`, by its accuracy: flags may differ, and seeds."""
+    return bool((found["test_hare"] == base["test_hare"].reindex(found.index)).all())
 
 
 def _told(values: pd.Series, form: str = "{0}") -> str:
