@@ -91,6 +91,29 @@ def test_readmes_differences_are_those_of_the_results() -> None:
     assert re.findall(rf"mean difference {written}", page) == expected[:1]
 
 
+def ends(of_agent: dict[tuple[str, str], dict[str, str]], column: str) -> tuple[list[float], list[float]]:
+    """A measure of each game at env steps 100,000 and 10,000."""
+    games = sorted({game for game, _ in of_agent})
+    last, first = ([float(of_agent[game, step][column]) for game in games] for step in ("100000", "10000"))
+    return last, first
+
+
+def test_the_changes_of_plasticity_are_those_of_the_results() -> None:
+    """From env step 10,000 to 100,000: of dormant units, srank and weights without a gradient."""
+    at: dict[tuple[str, str], dict[tuple[str, str], dict[str, str]]] = {}
+    for row in rows("plasticity.csv"):
+        at.setdefault((row["agent"], row["flags"]), {})[row["game"], row["env_step"]] = row
+    page = " ".join((ROOT / "docs/results.md").read_text().split())
+    told = page.split("- No loss of plasticity shows")[1].split("All of that")[0]
+    for column, digits in (("dormant", 3), ("srank", 1), ("zero_gradients", 3)):
+        for agent in (("der", ""), ("der", "--tortoise.no-warmup-counts"), ("der_ht", "")):
+            mean, low, high = paired(*ends(at[agent], column))
+            assert f"{(high - low) / 2:.{digits}f}" in told
+            assert f"{abs(mean):.{digits}f} ± " in told
+    mean, low, high = paired(*ends(at["der", ""], "dormant"))
+    assert f"{-mean:.3f} ± {(high - low) / 2:.3f}" in sentence("Nor do these networks lose plasticity")
+
+
 def test_readmes_points_are_those_of_the_supervised_study() -> None:
     """What a warm start costs against both fresh networks, and what two methods regain, at the last update of each seed."""
     last = {(row["method"], row["seed"]): row for row in rows("supervised/tasks.csv") if row["study"] == "warm_start"}
