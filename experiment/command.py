@@ -8,7 +8,6 @@ import errno
 import io
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, Literal, NoReturn, TextIO, TypeVar, get_args, get_type_h
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from experiment.interrupt import status, terminate
+from experiment.interrupt import status
 from experiment.paths import refuse_empty
 
 T = TypeVar("T")
@@ -189,15 +188,14 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 
 def run(main: Callable[[list[str]], None]) -> NoReturn:
-    """Call `main` with the command line and exit: with 0, or one line and the code of a UserError, 130 after Ctrl-C, 143 after
-    SIGTERM, 1 where nobody reads its output any more (`| head`).
+    """Call `main` with the command line and exit: with 0, or one line and the code of a UserError, 130 after Ctrl-C, 1 where
+    nobody reads its output any more (`| head`).
 
     OpenMP's threads wait for each other by spinning, which takes time from other programs on the same cores. GOMP_SPINCOUNT
     keeps that short; torch reads it when it is loaded (docs/log.md has what it saves).
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     _open_streams()
-    signal.signal(signal.SIGTERM, terminate)
     code, line = 0, ""
     try:
         main(sys.argv[1:])

@@ -13,6 +13,7 @@ from typing import NoReturn
 import numpy as np
 
 from experiment.command import UserError
+from experiment.interrupt import cleaning_up
 
 ENLARGED = {".mp4": 4, ".gif": 2}  # pixels for each of the console's
 # A .gif has 256 colours: all of a console's few, found over the whole film, and only what changed is stored.
@@ -36,7 +37,7 @@ def open_film(path: Path, frames_per_second: float, height: int, width: int) -> 
     # With a path that begins with a dash it would take it for an option.
     place = _beside(path)
     command += [*ENCODERS[path.suffix], "-v", "error", str(place.absolute())]
-    with tempfile.TemporaryFile() as said:  # a pipe could fill up
+    with cleaning_up(), tempfile.TemporaryFile() as said:  # a pipe could fill up
         # In a session of its own it does not hear Ctrl-C.
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": said}
         encoder = subprocess.Popen(command, start_new_session=True, **pipes)

@@ -4,6 +4,8 @@ import contextlib
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 INTERRUPTED = 130  # exit status after Ctrl-C
@@ -13,9 +15,25 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, which by itself would end the program without any cleaning up."""
 
 
-def terminate(number: int, _frame: FrameType | None) -> None:
-    """As the handler of SIGTERM: raise `Terminated`."""
+def _terminate(_number: int, _frame: FrameType | None) -> None:
     raise Terminated
+
+
+@contextlib.contextmanager
+def cleaning_up() -> Iterator[None]:
+    """Within, SIGTERM raises `Terminated`, unless something else hears it or this is not the main thread.
+
+    Not for longer than need be: processes that are forked within inherit it, and would not end as a pool's have to.
+    """
+    hears = threading.current_thread() is threading.main_thread()  # no other thread may
+    if not hears or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def status(error: KeyboardInterrupt) -> tuple[int, str]:

@@ -81,7 +81,7 @@ def test_the_tortoise_follows_at_multiples_of_its_interval(decay: float) -> None
 def test_resets_fire_at_multiples_of_their_interval(source: str) -> None:
     # So small a step changes no weight: whatever the hare does, it does by resets.
     still = Optimizer(learning_rate=1e-30)
-    config = small("der", optimizer=still, tortoise=Tortoise(every=1000), resets=Resets(source, every=3, keep_body=0.5))
+    config = small("der", optimizer=still, tortoise=Tortoise(decay=0.99), resets=Resets(source, every=3, keep_body=0.5))
     agent, replay = agent_of(config), fake_replay(config)
     with torch.no_grad():
         for p in agent.hare.parameters():
