@@ -18,7 +18,6 @@ to 2.
 
 import argparse
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import combinations, combinations_with_replacement, product
 from pathlib import Path
@@ -27,9 +26,8 @@ from typing import Any
 import numpy as np
 
 from analysis.compute import statistics as s
-from analysis.read.single_runs import read_single_runs
+from analysis.power import drawn, runs_of_games
 from benchmarks.program import Program, Row
-from envs.games import find_game
 from experiment.command import run
 
 RUNS = (1, 2, 3, 5, 10)
@@ -73,11 +71,8 @@ def lognormal(games: int) -> Draw:
 
 def published(path: Path) -> tuple[list[str], Draw]:
     """The games in a file of published scores, and runs, float64 [runs, games], each drawn from those of its game."""
-    known: dict[str, list[float]] = defaultdict(list)
-    for score in read_single_runs(path.name, path).scores:
-        known[score.game].append(find_game(score.game).normalised(score.score))
-    games = sorted(known)
-    return games, lambda rng, runs: np.stack([rng.choice(known[game], runs) for game in games], axis=1)
+    known = runs_of_games(path)
+    return list(known), lambda rng, runs: drawn(list(known.values()), runs, rng)
 
 
 def aggregates(draw: Draw, runs: int, games: int, count: int) -> dict[str, float]:
@@ -119,9 +114,9 @@ def rows(asked: argparse.Namespace) -> Iterator[Row]:
     """Of both tables, in percent; of published runs alone if there are any."""
     if asked.published:
         files = [(path.name, *published(path)) for path in asked.published]
-        for (name, games, draw), (other, others, drawn) in combinations(files, 2):
+        for (name, games, one), (other, others, two) in combinations(files, 2):
             if games == others:
-                shares = {f"{x} and {y}": 100 * between(draw, drawn, x, y, asked.count) for x, y in BETWEEN}
+                shares = {f"{x} and {y}": 100 * between(one, two, x, y, asked.count) for x, y in BETWEEN}
                 yield {"improvement": f"{name} over {other}", **shares}
         agents = [(name, len(games), draw) for name, games, draw in files]
     else:
