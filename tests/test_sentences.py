@@ -56,6 +56,7 @@ def test_too_few_runs_and_no_pair_at_all() -> None:
 
 def test_what_is_missing_is_told_or_that_nothing_is() -> None:
     assert sentences.lacking(compared(0.1, 0.2, 0.0), 0).endswith("No run of these 6 games is missing.")
+    assert sentences.lacking(compared(0.1, 0.2, 0.0, GAMES[:1]), 0).endswith("No run of this game is missing.")
     assert sentences.lacking(compared(0.1, 0.2, 0.0), 2).endswith("2 runs are begun and not finished.")
 
 

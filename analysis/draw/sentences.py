@@ -81,5 +81,6 @@ def _some(texts: list[str]) -> str:
 def lacking(compared: Comparison, unfinished: int) -> str:
     """What is missing, or that nothing is."""
     begun = f"{unfinished} run{'s are' if unfinished > 1 else ' is'} begun and not finished." if unfinished else ""
-    whole = "" if len(compared.missing) or unfinished else f"No run of these {len(compared.games)} games is missing."
+    of = f"these {len(compared.games)} games" if len(compared.games) > 1 else "this game"
+    whole = "" if len(compared.missing) or unfinished else f"No run of {of} is missing."
     return " ".join(filter(None, (compared.note, begun, whole)))
