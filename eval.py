@@ -68,7 +68,10 @@ def evaluate(agent: Agent | Player, game: str, episodes: int, seed: int) -> list
     """Play `episodes` whole games of `game` and return them, lane after lane.
 
     Each lane has its quota from the start, so that short games are not favoured. An Agent is left as it was.
+    ValueError for less than one.
     """
+    if episodes < 1:
+        raise ValueError(f"episodes must be at least 1, not {episodes}")
     lanes = make_lanes(game, min(episodes, LANES), _seed(seed))
     wanted = np.full(lanes.num_lanes, episodes // lanes.num_lanes)
     wanted[: episodes % lanes.num_lanes] += 1

@@ -72,6 +72,7 @@ def answer(asked: argparse.Namespace) -> Answer:
     """All that is asked for; what was left out is said. UserError, naming the file, for what cannot be read."""
     contents = find(asked.paths)
     scores, notes = read_scores(contents, Protocol(asked.env_steps, asked.episodes)), [contents.note()]
+    names: dict[tuple[tuple[str, float], ...], str] = {}  # of published runs, by their games and scores
     for text in asked.per_run:
         name, _, file = text.partition("=")
         if not (name and file):
@@ -80,6 +81,9 @@ def answer(asked: argparse.Namespace) -> Answer:
         if any(score.label == name for score in scores):
             raise UserError(f"--per-run: there is an agent {name} already; choose another name")
         published = read_single_runs(name, user_path(file))
+        held = tuple(sorted((score.game, score.score) for score in published.scores))
+        if names.setdefault(held, name) != name and len(held) > 1:  # a single score may be shared by chance
+            raise UserError(f"--per-run: {names[held]} and {name} are the same runs; give each file once")
         scores += published.scores
         notes.append(published.note)
     notes = [note for note in notes if note]

@@ -2,10 +2,12 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiment.command import UserError
+from analysis.read.settings import as_flags, flat
+from experiment.command import UserError, user_errors
 from experiment.files import number, read_json, shown, whole
 from experiment.folder import CONFIG, METRICS, require_untouched
 from experiment.outside import require
@@ -15,7 +17,7 @@ from experiment.settings import filled
 from supervised.methods import EVERYTHING, FORMER
 from supervised.settings import Config
 from supervised.sources import SOURCES
-from supervised.studies import MODELS, STUDIES
+from supervised.studies import MODELS, STUDIES, compose
 
 SETTING = ("dataset", "model", "study", "point")
 NAMES = (*SETTING, "method")
@@ -38,6 +40,16 @@ class Finished(NamedTuple):
         """The settings of its tasks."""
         protocol: dict[str, Any] = self.settings["config"]["protocol"]
         return protocol
+
+    @property
+    def flags(self) -> str:
+        """What its settings change of what its names mean today, as flags. UserError if that is too long."""
+        about, point = self.about, STUDIES[self.about["study"]].points[self.about["point"]]
+        usual = asdict(compose(about["model"], point, about["method"], SOURCES[about["dataset"]].flips))
+        ours = flat(json.loads(json.dumps(usual))) | {"images": point.images, "precision": "float32"}
+        theirs = {"images": about["images"], "precision": self.settings.get("precision", "float32")}
+        with user_errors(str(self.folder / CONFIG)):
+            return as_flags(flat(self.settings["config"]) | theirs, ours)
 
 
 def read_finished(path: Path) -> Finished | None:

@@ -56,6 +56,9 @@ def said(study: str, point: str, rows: pd.DataFrame) -> str:
         text += ", which augments all images (so `augmentation` would be `none`)"
     if rows["held_out"].any():
         text += ", judged by training images that were held out, not by test images"
+    flags = {name: ", ".join(f"`{method}`" for method in found.unique()) for name, found in rows.groupby("flags")["method"]}
+    if changed := [f"{methods} with `{name}`" for name, methods in flags.items() if name]:
+        text += f", other than its methods are by default: {'; '.join(changed)}"
     return text
 
 

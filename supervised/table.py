@@ -22,9 +22,9 @@ FINAL = (*SETTING, "method", "seed", "images", "held_out", "judged", "task", "up
 PLASTICITY = ("weight_norm", "initial_distance", "dormant", "zero_activations", "srank", "zero_gradients", "hessian")
 NORMS = tuple(f"{norm}_{part}" for norm in ("weight_norm", "gradient_norm_eval") for part in ("body", "neck", "head"))
 MEASURED = ("train_hare", "train_tortoise", "loss", *PLASTICITY, "gradient_norm_eval", *NORMS)
-COLUMNS = (*FINAL, *MEASURED, "commit")
+COLUMNS = (*FINAL, *MEASURED, "commit", "flags")  # what a run's settings change of what its names mean
 LACKING = {"held_out": "0"} | dict.fromkeys(
-    ("gradient_norm_eval", *NORMS), ""
+    ("gradient_norm_eval", *NORMS, "flags"), ""
 )  # columns of later tables, as older ones are read
 TASKS = "tasks.csv"  # a row for the end of each task of each run
 CURVES = "curves.csv"  # a row for each evaluation
@@ -70,7 +70,7 @@ def collect(runs: Path, out: Path) -> int:
             raise UserError(f"{other} and {run.folder} are two runs of one method and seed; collect them apart")
         about = run.about | {"held_out": run.protocol["held_out"]}
         tasks = [_cells(COLUMNS, about | task | {"commit": run.commit}) for task in run.tasks]
-        finals += _checked([(row, str(run.folder / SCORE)) for row in tasks])
+        finals += [row | {"flags": run.flags} for row in _checked([(row, str(run.folder / SCORE)) for row in tasks])]
         _require_same_settings(run, settings)
         curves += [_cells(COURSE, about | row) for row in run.evaluations]
     if not seen:

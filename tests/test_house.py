@@ -63,6 +63,7 @@ ALLOWED = {
     "supervised": {
         *("hare_tortoise", "experiment", "analysis"),
         *("analysis.compute.families", "analysis.compute.statistics", "analysis.draw.canvas", "analysis.draw.forest"),
+        "analysis.read.settings",
     },
     "benchmarks": {*PROGRAMS, *ROOMS} - {"examples"},
 }

@@ -74,6 +74,12 @@ def test_actions_that_are_none_are_refused() -> None:
         evaluate(Wrong(), "Catch", 3, seed=0)
 
 
+@pytest.mark.parametrize("episodes", [0, -1])
+def test_no_games_are_no_score(episodes: int) -> None:
+    with pytest.raises(ValueError, match=f"^episodes must be at least 1, not {episodes}$"):
+        evaluate(Catcher(), "Catch", episodes, seed=0)
+
+
 def test_the_page_does_what_it_says() -> None:
     """The Python of docs/protocol.md. Its player stands still: a catch in seven."""
     page = (Path(__file__).parent.parent / "docs" / "protocol.md").read_text()

@@ -175,22 +175,22 @@ def test_an_incomplete_study_is_refused_or_told_at_every_figure(tmp_path: Path) 
 
 
 def test_published_runs_are_agents_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "DER.json").write_text('{"Pong": [-9.0, -8.5, -8.0]}')
+    for name, first in (("Dopamine", -9.0), ("DER", -9.5)):
+        (tmp_path / f"{name}.json").write_text(f'{{"Pong": [{first}, -8.5, -8.0]}}')
     score_table(tmp_path / "results/scores.csv", [("der", "", "Pong", seed, -10.0) for seed in range(3)])
     command = [str(tmp_path / "results"), "--games", "Pong", *PROTOCOL, "--out", str(tmp_path / "a.html")]
     leave_out_figures(monkeypatch, "ranks")
-    report.main([*command, "--per-run", f"Dopamine={tmp_path / 'DER.json'}", "--per-run", f"DER={tmp_path / 'DER.json'}"])
+    report.main([*command, "--per-run", f"Dopamine={tmp_path / 'Dopamine.json'}", "--per-run", f"DER={tmp_path / 'DER.json'}"])
     found = Page((tmp_path / "a.html").read_text()).tables
     assert ["Dopamine", "der", "1", "1.000 [0.438, 1.000]", "runs"] in found["improvement.csv"]
     assert {row[0] for row in found["runs.csv"][1:]} == {"der"}
     check(found["ranks.csv"][1:], tmp_path / "a_files/ranks.csv")
-    row = ["der", "Dopamine", "Pong", "1", "-10", "3", "-8.5 [-8.975, -8.025]", "0.000"]
-    assert row in found["ranks.csv"]
+    assert ["der", "Dopamine", "Pong", "1", "-10", "3", "-8.5 [-8.975, -8.025]", "0.000"] in found["ranks.csv"]
     assert (tmp_path / "a_files/ranks.svg").is_file()
     assert [row[2] for row in found["games.csv"] if row[1] == "DER"] == ["run"]  # not the published mean as well
     sources = {row[0]: row[-1] for row in found["aggregates.csv"][1:]}
-    assert sources == {"der": "runs of ours", "Dopamine": "published runs, DER.json", "DER": "published runs, DER.json"}
-    report.main([*command, "--agents", "der", "--per-run", f"Dopamine={tmp_path / 'DER.json'}"])
+    assert sources == {"der": "runs of ours", "Dopamine": "published runs, Dopamine.json", "DER": "published runs, DER.json"}
+    report.main([*command, "--agents", "der", "--per-run", f"Dopamine={tmp_path / 'Dopamine.json'}"])
     assert "Agents</dt><dd>der, Dopamine<" in (tmp_path / "a.html").read_text()
 
 

@@ -140,6 +140,20 @@ def test_an_empty_path_is_not_the_current_folder(tmp_path: Path, monkeypatch: py
         read_command_line([""], None)
 
 
+def test_the_same_published_runs_under_two_names_are_refused(tmp_path: Path) -> None:
+    """Whatever the file is called; but two single scores may agree by chance."""
+    score_table(tmp_path / "scores.csv", [("der", "", "Pong", 0, -10.0)])
+    for name, text in (("a.json", '{"Pong": [-9.0, -8.5]}'), ("b.csv", "pong,-8.5,-9\n"), ("c.csv", "pong,-9\n")):
+        (tmp_path / name).write_text(text)
+    command = [str(tmp_path / "scores.csv"), "--games", "Pong", *PROTOCOL]
+    for first, second in (("a.json", "a.json"), ("a.json", "b.csv")):
+        flags = ["--per-run", f"A={tmp_path / first}", "--per-run", f"B={tmp_path / second}"]
+        with pytest.raises(UserError, match=r"^--per-run: A and B are the same runs; give each file once$"):
+            answer(read_command_line([*command, *flags], None))
+    flags = ["--per-run", f"A={tmp_path / 'c.csv'}", "--per-run", f"B={tmp_path / 'c.csv'}"]
+    assert len(answer(read_command_line([*command, *flags], None)).runs.runs) == 3
+
+
 @pytest.mark.parametrize("flags", [[], ["--agents", "der"]])
 def test_what_was_left_out_is_told_where_nothing_else_is_there(
     flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

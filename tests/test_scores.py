@@ -91,6 +91,21 @@ def test_published_results_are_whole_and_have_sources() -> None:
             assert np.median(normalised) == pytest.approx(aggregates["median"], abs=0.002)
 
 
+# Means of the games, in our order, from the second version of DreamerV3's paper; recalled.
+DREAMER = (
+    *(1118, 97, 683, 1062, 398, 20300, 82, 10, 2222, 86225, 577, 0, 3377),
+    *(2160, 13354, 540, 2643, 8171, 25900, 1521, -4, 3238, 2921, 19230, 962, 46910),
+)
+
+
+def test_what_is_published_of_dreamer_is_what_its_paper_has() -> None:
+    """Not the last points of its curves, whose median and mean are others."""
+    normalised = [game.normalised(score) for game, score in zip(GAMES.values(), DREAMER, strict=True)]
+    found = published.published().set_index(["method", "measure"])["value"]["DreamerV3"]
+    assert found["median"] == pytest.approx(np.median(normalised), abs=0.0006)
+    assert found["mean"] == pytest.approx(np.mean(normalised), abs=0.0006)
+
+
 def test_runs_and_tables_are_read(tmp_path: Path) -> None:
     fake_run(tmp_path / "runs", "der", "Pong", 0, -10.0)
     fake_run(tmp_path / "runs", "der", "Pong", 1, -12.0, config={"tortoise": {"decay": 0.5}})

@@ -1,4 +1,6 @@
-"""The three sentences at the head of a report say what its tables hold."""
+"""The sentences at the head of a report say what its tables hold."""
+
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -54,4 +56,21 @@ def test_too_few_runs_and_no_pair_at_all() -> None:
 
 def test_what_is_missing_is_told_or_that_nothing_is() -> None:
     assert sentences.lacking(compared(0.1, 0.2, 0.0), 0).endswith("No run of these 6 games is missing.")
+    assert sentences.lacking(compared(0.1, 0.2, 0.0, GAMES[:1]), 0).endswith("No run of this game is missing.")
     assert sentences.lacking(compared(0.1, 0.2, 0.0), 2).endswith("2 runs are begun and not finished.")
+
+
+def test_runs_of_several_devices_or_commits_are_told() -> None:
+    """Of our agents, each by itself: two agents may have a device each."""
+    rows = [score("der", "Pong", seed, 0.1) for seed in range(5)] + [replace(score("spr", "Pong", 0, 0.1), device="H100")]
+    assert sentences.mixed(as_frame(rows)) == []
+    rows[1] = replace(rows[1], device="H100", commit="a" * 40 + "-dirty")
+    told = f"der is averaged over runs of 2 devices (CPU; H100) and 2 commits ({'c' * 12}; {'a' * 12}-dirty)"
+    assert sentences.mixed(as_frame(rows)) == [f"{told}."]
+    rows[2:5] = [replace(row, device=f"GPU {i}") for i, row in enumerate(rows[2:5])]
+    assert "of 5 devices (CPU; H100; GPU 0; 2 more) and" in sentences.mixed(as_frame(rows))[0]
+    theirs = [replace(row, ours=False) for row in rows]
+    assert sentences.mixed(as_frame(theirs)) == []
+    one = compare(as_frame(rows[:2]), ("Pong",), incomplete=False)
+    whole = {"aggregates": tables.aggregates(one, {}), "pairs": tables.pairs(one)}
+    assert f"{told}." in sentences.sentences(whole, one, 0)

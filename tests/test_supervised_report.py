@@ -10,6 +10,7 @@ import pytest
 
 from experiment.command import UserError
 from supervised import report
+from supervised.options import read_command_line
 from supervised.studies import STUDIES
 from supervised.table import TASKS, against, collect, final, notes, read, summary, tables_in
 
@@ -208,6 +209,25 @@ def test_accuracies_on_held_out_images_are_called_so(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", "warm_start", "plain", "none", 1)
     with pytest.raises(UserError, match="are of different settings"):
         collect(tmp_path / "runs", tmp_path)
+
+
+def test_what_runs_change_of_what_their_names_mean_is_told(tmp_path: Path) -> None:
+    """By the settings of whole runs: of all methods, or of one, which a comparison would else show under its plain name."""
+    names = ["--study", "warm_start", "--point", "small", "--dataset", "fashion_mnist", "--model", "mlp", "--method"]
+    for kind, common, own in (("usual", [], []), ("changed", ["--images", "900"], ["--tortoise.decay", "0.9"])):
+        for method in ("none", "ht"):
+            write_run(tmp_path / kind, "warm_start", "small", method, 0)
+            run = tmp_path / kind / "warm_start/small" / method / "seed0"
+            settings = read_command_line([*names, method, *common, *(own if method == "ht" else [])]).identity()
+            (run / "config.json").write_text(json.dumps({"settings": settings}))
+            score = json.loads((run / "score.json").read_text()) | {"images": settings["images"]}
+            (run / "score.json").write_text(json.dumps(score))
+        collect(tmp_path / kind, tmp_path / kind)
+    assert set(read(tmp_path / "usual")["flags"]) == {""}
+    assert "Setting `small`:" in report.report(tmp_path / "usual")
+    changed = "`none` with `--images 900`; `ht` with `--images 900 --tortoise.decay 0.9`"
+    assert f"Setting `small`, other than its methods are by default: {changed}:" in report.report(tmp_path / "changed")
+    read_command_line([*names, "ht", *read(tmp_path / "changed")["flags"].iloc[0].split()])  # they can be typed
 
 
 def test_nothing_to_report_is_one_line(tmp_path: Path) -> None:

@@ -5,12 +5,16 @@ import pandas as pd
 from analysis.compute.comparison import Comparison
 from analysis.compute.families import told_apart
 from analysis.compute.rounding import as_text, counted, ends
+from analysis.compute.tables import short
+
+NAMED = 3  # agents, devices or commits that a sentence names
 
 
 def sentences(tables: dict[str, pd.DataFrame], compared: Comparison, unfinished: int) -> list[str]:
     """A sentence or more on each, from the numbers of the tables; `unfinished` runs are begun."""
     methods = told_apart(tables["methods"]) if "methods" in tables else []
-    return [best(tables["aggregates"]), against_its_base(tables["pairs"]), *methods, lacking(compared, unfinished)]
+    said = [best(tables["aggregates"]), against_its_base(tables["pairs"]), *methods, *mixed(compared.runs)]
+    return [*said, lacking(compared, unfinished)]
 
 
 def banded(row: pd.Series, name: str) -> str:
@@ -57,8 +61,26 @@ def against_its_base(pairs: pd.DataFrame) -> str:
     return f"{said} ({row['pairs']} pairs of runs on {games} games, better in {row['better']}{over}), {verdict}.{more}"
 
 
+def mixed(runs: pd.DataFrame) -> list[str]:
+    """Whose runs are of several devices or commits, and are averaged all the same; nothing if nobody's."""
+    said = []
+    for label, own in runs[runs["ours"]].groupby("label", sort=False):
+        of = {"devices": own["device"].unique(), "commits": own["commit"].map(short).unique()}
+        if several := {what: values for what, values in of.items() if len(values) > 1}:
+            told = (f"{len(v)} {what} ({_some([value or 'unknown' for value in v])})" for what, v in several.items())
+            said.append(f"{label} is averaged over runs of {' and '.join(told)}")
+    return [f"{_some(said)}."] if said else []
+
+
+def _some(texts: list[str]) -> str:
+    """The first of `texts`, and how many more there are."""
+    more = [f"{len(texts) - NAMED} more"] if len(texts) > NAMED else []
+    return "; ".join(texts[:NAMED] + more)
+
+
 def lacking(compared: Comparison, unfinished: int) -> str:
     """What is missing, or that nothing is."""
     begun = f"{unfinished} run{'s are' if unfinished > 1 else ' is'} begun and not finished." if unfinished else ""
-    whole = "" if len(compared.missing) or unfinished else f"No run of these {len(compared.games)} games is missing."
+    of = f"these {len(compared.games)} games" if len(compared.games) > 1 else "this game"
+    whole = "" if len(compared.missing) or unfinished else f"No run of {of} is missing."
     return " ".join(filter(None, (compared.note, begun, whole)))

@@ -77,8 +77,12 @@ def _complete(agent: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 def _flags(agent: str, settings: dict[str, Any]) -> str:
     """What `settings` change of `agent`, as flags. ValueError if there is no such agent."""
-    ours = _catalogue(agent)
-    changed = {path: value for path, value in _complete(agent, settings).items() if path not in ours or ours[path] != value}
+    return as_flags(_complete(agent, settings), _catalogue(agent))
+
+
+def as_flags(settings: dict[str, Any], usual: dict[str, Any]) -> str:
+    """What `settings` change of the `usual` ones, both by path, as flags. ValueError if that is too long for a label."""
+    changed = {path: value for path, value in settings.items() if path not in usual or usual[path] != value}
     flags = printable(" ".join(_flag(path, value) for path, value in sorted(changed.items())))
     if len(flags) > LONGEST:
         raise ValueError(f"{len(flags):,} characters of changed settings, more than {LONGEST:,}")
