@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 from envs.games import GAMES, find_game
-from experiment import outside
+from experiment import command, outside
 from experiment.command import UserError, parse, user_errors
 from experiment.outside import Imports
 from hare_tortoise.ranges import Range, check
@@ -52,11 +52,17 @@ S = TypeVar("S", bound=Sweep)
 def read(kind: type[S], argv: Sequence[str]) -> tuple[S, list[str], list[tuple[str, int]]]:
     """The sweep that `argv` asks for, train.py's flags, which stand behind `--`, and the places of its cells. UserError."""
     end = argv.index("--") if "--" in argv else len(argv)
-    asked = parse(kind, argv[:end])
+    asked = parse(kind, argv[:end], hint=_of_training)
     ours = [*([] if asked.out == Sweep.out else ["--out", str(asked.out)]), *outside.flags(asked.imports)]
     flags = [*ours, *argv[end + 1 :]]
     with user_errors():
         return asked, flags, asked.places
+
+
+def _of_training(flag: str) -> str | None:
+    """What to do about a flag that is not a sweep's, if it is train.py's."""
+    ours = "." in flag or flag.split("=")[0].replace("_", "-") in command.flags(Run())
+    return "train.py's flags go behind --" if ours else None
 
 
 def place(task: int) -> tuple[str, int]:

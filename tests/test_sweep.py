@@ -115,6 +115,8 @@ BAD = {
     "--agents der --sedes 3": "did you mean --seeds?",
     "--agents der --seeds 0": "--seeds must lie in [1, 1000], not 0",
     "--agents der --games Catch": "use --commands",
+    "--agents der --replay.ratio 4": "unknown flag --replay.ratio: train.py's flags go behind --",
+    "--agents der --env-steps=300": "unknown flag --env-steps: train.py's flags go behind --",
     "--agents der -- --env-stesp 3": "der: unknown flag --env-stesp: did you mean --env-steps",
     "--agents der -- --seed=3": "--seed is not for the runs of a sweep",
     "--agents der -- --fresh": "--fresh is not for the runs of a sweep",
