@@ -1,4 +1,4 @@
-"""What tests/test_agent_twin.py needs: networks as plain formulas on named weights in float64, a scripted game, small agents."""
+"""What tests/test_agent_twin.py needs: networks as formulas on named weights in float64, a scripted game, small agents."""
 
 from dataclasses import replace
 
@@ -165,7 +165,7 @@ def small(name: str) -> AgentConfig:
         ),
         exploration=replace(c.exploration, epsilon=replace(c.exploration.epsilon, steps=10)),
         target=replace(c.target, n=4, end=c.target.end and TargetEnd(2, 0.997, 4)),
-        optimizer=replace(c.optimizer, learning_rate=1e-3, clip=c.optimizer.clip and 0.5),
+        optimizer=replace(c.optimizer, learning_rate=3e-3, clip=c.optimizer.clip and 0.5),
         tortoise=replace(c.tortoise, every=min(c.tortoise.every, 4), decay=min(c.tortoise.decay, 0.9)),
         resets=c.resets and replace(c.resets, every=5 if large else 7),
     )
