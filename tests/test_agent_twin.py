@@ -15,6 +15,7 @@ from torch import Tensor
 
 import train
 from agents.config import AgentConfig
+from agents.execution import Execution
 from networks.qnetwork import QNetwork
 from options import Run
 from replay.batch import uniform
@@ -83,14 +84,14 @@ class Twin:
         if 0 <= past < plan.steps:
             epsilon = plan.end + (plan.start - plan.end) * (plan.steps - past) / plan.steps
         w = self.tortoise if self.c.tortoise.acts else self.hare
-        random = torch.randint(ACTIONS, (len(stacks),), generator=g)
+        random = torch.randint(ACTIONS, (len(stacks),), generator=g, device=g.device).cpu()
         if epsilon == 1:
             return random
         out = outputs(w, encode(w, stacks.double() / 255, self.c), noise_of(w, self.c, g), self.c)
         greedy = q_values(out, self.c).argmax(1)
         if epsilon == 0:
             return greedy
-        return torch.where(torch.rand(len(stacks), generator=g) < epsilon, random, greedy)
+        return torch.where(torch.rand(len(stacks), generator=g, device=g.device).cpu() < epsilon, random, greedy)
 
     def draw(self) -> list[Row]:
         """One row from each of equal slices of the priorities' sum, rows in the order of their addresses."""
@@ -209,19 +210,22 @@ def in_float64(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 RESETS = {"der_ht": 1, "spr_ht": 3, "sr_spr": 2, "bbf": 1}
 
 
 @pytest.mark.usefixtures("in_float64")
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, CUDA])])
 @pytest.mark.parametrize("name", ["der", "der_ht", "spr", "spr_ht", "sr_spr", "bbf", "drq_eps"])
-def test_a_run_ends_as_its_twin(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = small(name)
+def test_a_run_ends_as_its_twin(name: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU with all of an env step as CUDA graphs, and the twin on the CPU."""
+    config, execution = small(name), Execution("float32", captured=device == "cuda")
     monkeypatch.setattr(train, "make_lanes", lambda *_: ScriptedLanes())
-    run = Run(env_steps=ENV_STEPS, num_lanes=LANES, measure_every=0, device="cpu", seed=3, config=config)
-    real = train.Training(run, torch.device("cpu"))
-    agent, draws = real.agent, {"replay": torch.Generator().manual_seed(run.seed)}
+    run = Run(env_steps=ENV_STEPS, num_lanes=LANES, measure_every=0, device=device, seed=3, config=config, execution=execution)
+    real = train.Training(run, torch.device(device))
+    agent, draws = real.agent, {"replay": torch.Generator(device).manual_seed(run.seed)}
     for stream, state in agent.state_dict()["generators"].items():
-        draws[stream] = torch.Generator()
+        draws[stream] = torch.Generator(device if stream != "fresh" else "cpu")  # networks are drawn on the CPU
         draws[stream].set_state(state)
 
     def fresh() -> Weights:
@@ -229,13 +233,14 @@ def test_a_run_ends_as_its_twin(name: str, monkeypatch: pytest.MonkeyPatch) -> N
         network.initialise_(draws["fresh"], config.initialisation)
         return {key: value.detach() for key, value in network.named_parameters()}
 
-    twin = Twin(config, {key: value.detach().clone() for key, value in agent.hare.named_parameters()}, draws, fresh)
+    twin = Twin(config, {key: value.detach().cpu().clone() for key, value in agent.hare.named_parameters()}, draws, fresh)
     real.learn(MagicMock(stopping=False, seconds=0.0))
     twin.run(ScriptedLanes())
     assert agent.resets == RESETS.get(name, 0)
     assert real.past.state_dict()["actions"].tolist() == twin.actions
     for mine, its in ((agent.hare, twin.hare), (agent.tortoise, twin.tortoise)):
         for key, value in mine.named_parameters():
-            torch.testing.assert_close(value.detach(), its[key], rtol=0, atol=1e-9, msg=key)
+            torch.testing.assert_close(value.detach().cpu(), its[key], rtol=0, atol=1e-9, msg=key)
+    priorities = real.replay.priorities.value.tolist()
     for row in twin.memory.rows():
-        assert real.replay.priorities.value[row.address] == row.priority * 2**20
+        assert priorities[row.address] == row.priority * 2**20

@@ -104,7 +104,7 @@ def noise_of(w: Weights, c: AgentConfig, g: torch.Generator) -> Noise | None:
         return None
     parts = PARTS[c.head.dueling]
     sizes = [side for part in parts for side in reversed(w[f"head.streams.{part}.weight"].shape)]
-    x = torch.randn(sum(sizes), generator=g).double()
+    x = torch.randn(sum(sizes), generator=g, device=g.device).cpu().double()
     x = (x.sign() * x.abs().sqrt()).split(sizes)
     return {part: (x[2 * i], x[2 * i + 1]) for i, part in enumerate(parts)}
 
@@ -114,8 +114,8 @@ def augmented(stacks: Tensor, c: AgentConfig, g: torch.Generator) -> Tensor:
     x, aug = stacks.double() / 255, c.augmentation
     if aug is None:
         return x
-    shift = torch.randint(2 * aug.pad + 1, (2, *x.shape[:2]), generator=g)
-    gain = 1 + aug.intensity * torch.randn(x.shape[:2], generator=g).clamp(-2, 2).double()
+    shift = torch.randint(2 * aug.pad + 1, (2, *x.shape[:2]), generator=g, device=g.device)
+    gain = 1 + aug.intensity * torch.randn(x.shape[:2], generator=g, device=g.device).cpu().clamp(-2, 2).double()
     for s in range(x.shape[0]):
         for b in range(x.shape[1]):
             padded = functional.pad(x[s, b][None], (aug.pad,) * 4, mode="replicate")[0]
