@@ -7,7 +7,7 @@ your own as analysis.export writes them. A row is a study of two agents, each wi
 vary as those of the file do. An agent's aggregate lies within ± of the truth in 95 % of such studies. The last columns are true
 differences, human-normalised and the same in every game, that 8 of 10 studies find: of the means by the interval that the
 report has of pairs, which takes games as its sample if there is one seed, six at least; of IQMs as many standard errors.
-Agents whose difference varies from game to game need more.
+Agents whose difference varies from game to game need more, and of a few runs the spread is hardly known.
 """
 
 from collections import defaultdict
@@ -41,12 +41,10 @@ def drawn(known: Sequence[np.ndarray], runs: int, rng: np.random.Generator) -> n
 
 
 def errors(known: Sequence[np.ndarray], runs: int) -> dict[str, float]:
-    """The standard errors of IQM and mean of `runs` of each game, whose runs vary as those that are `known` of it."""
+    """The standard errors of IQM and mean of `runs` of each game, each drawn from those that are `known` of it."""
     rng = np.random.default_rng(runs)
-    found = np.array([s.iqm(drawn(known, runs, rng)) for _ in range(DRAWS)])
-    fewest = min(map(len, known))  # what is drawn from few varies less than they do
-    variances = [scores.var(ddof=1) / runs for scores in known]
-    return {"IQM": found.std() * np.sqrt(fewest / (fewest - 1)), "mean": np.sqrt(np.sum(variances)) / len(known)}
+    iqms = [s.iqm(drawn(known, runs, rng)) for _ in range(DRAWS)]
+    return {"IQM": float(np.std(iqms)), "mean": float(np.sqrt(sum(scores.var() / runs for scores in known)) / len(known))}
 
 
 def least(known: Sequence[np.ndarray], runs: int) -> float:
@@ -68,12 +66,20 @@ def rows(name: str, known: Sequence[np.ndarray], seeds: Sequence[int]) -> Iterat
 
 
 def chosen(path: Path, games: Sequence[str]) -> list[np.ndarray]:
-    """The runs of each of `games`, none named: of all in a file. UserError if it lacks one, or has one run of it."""
+    """The runs of each of `games`, none named: of all in a file. UserError if it lacks one, or has one run of it.
+
+    They are moved away from their mean a little, so that what is drawn from a few varies as they do.
+    """
     known = runs_of_games(path)
     for game in games or known:
         if len(known.get(game, ())) < 2:
             raise UserError(f"{path} has {len(known.get(game, ()))} runs of {game}; their spread takes two at least")
-    return [known[game] for game in games or known]
+    return [widened(known[game]) for game in games or known]
+
+
+def widened(scores: np.ndarray) -> np.ndarray:
+    """`scores` [n] around the same mean, their variance over n that of these over n - 1."""
+    return scores.mean() + (scores - scores.mean()) * np.sqrt(len(scores) / (len(scores) - 1))
 
 
 def main(argv: list[str]) -> None:

@@ -58,9 +58,9 @@ def test_the_report_finds_such_a_difference_in_eight_of_ten_studies(seeds: int) 
 
 def test_runs_of_a_file_are_a_sample() -> None:
     """Of one game and one seed IQM and mean are the run; its spread is that of n - 1."""
-    known = [np.array([0.0, 0.2, 1.0])]
-    found = power.errors(known, 1)
-    assert found["mean"] == pytest.approx(known[0].std(ddof=1))
+    scores = np.array([0.0, 0.2, 1.0])
+    found = power.errors([power.widened(scores)], 1)
+    assert found["mean"] == pytest.approx(scores.std(ddof=1))
     assert found["IQM"] == pytest.approx(found["mean"], rel=0.05)
 
 
