@@ -73,7 +73,7 @@ def chosen(path: Path, games: Sequence[str]) -> list[np.ndarray]:
     known = runs_of_games(path)
     for game in games or known:
         if len(known.get(game, ())) < 2:
-            raise UserError(f"{path} has {len(known.get(game, ()))} runs of {game}; their spread takes two at least")
+            raise UserError(f"{path} has too few runs of {game} ({len(known.get(game, ()))}): a spread takes two")
     return [widened(known[game]) for game in games or known]
 
 

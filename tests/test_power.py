@@ -76,8 +76,8 @@ def test_games_are_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        ([], "1 runs of Alien"),
-        (["--games", "Freeway"], "0 runs of Freeway"),
+        ([], r"too few runs of Alien \(1\)"),
+        (["--games", "Freeway"], r"too few runs of Freeway \(0\)"),
         (["--games", "Pung"], "--games: .*Pong"),
         (["--games", "Pong", "--seeds", "0"], "--seeds are runs of each game, from 1"),
         (["--games", "Pong", "--seeds", "1001"], "from 1 to 1,000"),
