@@ -29,6 +29,8 @@ def compose(base: str, methods: Sequence[str]) -> AgentConfig:
     claimed: dict[str, str] = {}
     for method in methods:
         alone = METHODS[method].apply(start)
+        if not isinstance(alone, AgentConfig):  # not refused in a line alone, with which `fill` would go on
+            raise TypeError(f"the method {method!r} makes of an agent's settings a {type(alone).__name__}, not settings")
         touched = changed(start, alone)
         if not touched:
             raise ValueError(f"{base}_{method} would be {base}: it has that already")
@@ -96,10 +98,12 @@ def fill() -> None:
     AGENTS.clear()
     AGENTS["random"] = RANDOM
     for name, base in BASES.items():
+        named = isinstance(name, str) and BASE.fullmatch(name) is not None
+        require(named and name not in (*AGENTS, "help"), f"no base can be called {name!r}")
         last = name.rpartition("_")[2]
-        require(BASE.fullmatch(name) is not None and name not in AGENTS, f"no base can be called {name!r}")
         require(last not in METHODS, f"the base {name!r} and a method {last!r} could not be told apart")
-        require(isinstance(base, Base), f"the base {name!r} is no Base(...)")
+        whole = isinstance(base, Base) and isinstance(base.config, AgentConfig) and isinstance(base.gflop, (int, float))
+        require(whole, f"the base {name!r} is no Base(AgentConfig(...), what, source, gflop)")
         AGENTS[name] = base.config
         for method in METHODS:
             with suppress(ValueError):  # what means nothing together

@@ -7,7 +7,7 @@ every `reset_every` of them, then:      hare     <- tortoise
 from collections.abc import Mapping
 from copy import deepcopy
 from itertools import chain
-from operator import is_not
+from operator import attrgetter, is_not
 from typing import Any, Literal
 
 import torch
@@ -17,6 +17,8 @@ from torch.nn.parameter import is_lazy
 
 from hare_tortoise.network import averages, state
 from hare_tortoise.reset import blend_, require_renewable, reset_, take_mode_, zero_moments_
+
+KIND = attrgetter("dtype", "device")
 
 
 class HareTortoise:
@@ -60,11 +62,15 @@ class HareTortoise:
     def _read_hare(self) -> None:
         """Find the hare's tensors, and remember where. ValueError, one line, if they are others than the tortoise's."""
         fast, slow = (
-            {name: (t.shape, t.dtype, t.device) for name, t in state(net).items()} for net in (self._network, self.tortoise)
+            {name: f"{list(t.shape)} {t.dtype} {t.device}" for name, t in state(net).items()}
+            for net in (self._network, self.tortoise)
         )
         if differing := sorted(name for name, _ in fast.items() ^ slow.items()):
-            raise ValueError(f"the hare is another network than when the pair was made ({differing[0]}): make a new one")
+            now, then = (each.get(differing[0], "none") for each in (fast, slow))
+            change = f"{differing[0]} was {then} and is {now}"
+            raise ValueError(f"the hare is another network than when the pair was made ({change}): make a new one")
         self._fast = list(state(self._network).values())
+        self._kinds = list(map(KIND, self._fast))
         self._places = [d for m in self._network.modules() for d in (m._parameters, m._buffers, m._modules)]
         self._held = self._now_held()
 
@@ -73,9 +79,13 @@ class HareTortoise:
         return [*chain.from_iterable(map(dict.values, self._places))]
 
     def _find_hare(self) -> None:
-        """Read the hare anew if a tensor was put in another's place, as a module may do, and `load_state_dict(assign=True)`."""
+        """Read the hare anew if a tensor was put in another's place, as a module may do, and `load_state_dict(assign=True)`.
+
+        So, too, if one became of another type or device where it is, as `half()` and `to()` do it.
+        """
         now = self._now_held()
-        if len(now) != len(self._held) or any(map(is_not, now, self._held)):
+        moved = len(now) != len(self._held) or any(map(is_not, now, self._held))
+        if moved or list(map(KIND, self._fast)) != self._kinds:
             self._read_hare()
 
     def _check(self) -> None:

@@ -14,8 +14,10 @@ def idle(plans: Plans, planned: int, tasks: int = 1) -> list[str]:
             never.append(f"--resets.start {resets.start}")
     elif resets is not None and not resets.count(planned, plans.missed, known=plans.updates is not None):
         never.append(f"--resets.every {resets.every}{f' behind --resets.start {resets.start}' * (resets.start > 0)}")
-    if plans.recycling is not None and planned < plans.recycling.every:
-        never.append(f"--recycling.every {plans.recycling.every}")
+    if plans.recycling is not None:
+        first = plans.recycling.every
+        if first > planned or not plans.recycling.due(first, plans.updates):
+            never.append(f"--recycling.every {first}")
     if plans.replacement is not None and planned <= plans.replacement.maturity:
         never.append(f"--replacement.maturity {plans.replacement.maturity}")
     return [f"{flag} is too long for a run of {planned} updates: none comes" for flag in never]

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, get_args, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,14 @@ def require(holds: bool, message: str) -> None:
 
 
 def check(settings: Any, flag: str = "--") -> None:
-    """ValueError, naming the flag, if a value of these settings, or of those in them, is out of its range.
+    """ValueError, naming the flag, if a value of these settings, or of those in them, is of another type or out of its range.
 
     `flag` is how the flags of these begin. Settings whose values can contradict each other have a method `rules(flag)`.
     """
+    for name, hint in _types(type(settings)).items():
+        value = getattr(settings, name)
+        kind = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+        require(fits(value, hint), f"{flag}{name.replace('_', '-')} must be {kind}, not {value!r}")
     for name, span in _ranges(type(settings)):
         value = getattr(settings, name)
         require(value in span, f"{flag}{name.replace('_', '-')} must lie in {span.text}, not {value}")
@@ -48,6 +53,27 @@ def check(settings: Any, flag: str = "--") -> None:
             check(piece, f"{flag}{field.name}.")
     if hasattr(settings, "rules"):
         settings.rules(flag)
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of the type that its field is annotated with; a whole number is a float, too, and a bool is none."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is UnionType:
+        return any(fits(value, each) for each in args)
+    if origin is Literal:
+        return value in args
+    if origin is tuple and args[1:] == (...,):
+        return isinstance(value, tuple) and all(fits(each, args[0]) for each in value)
+    if hint in (int, float):
+        return isinstance(value, (int, hint)) and not isinstance(value, bool)
+    return not isinstance(hint, type) or isinstance(value, hint)
+
+
+@cache
+def _types(kind: type) -> dict[str, Any]:
+    """The fields of a dataclass, and their types."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
 
 
 @cache

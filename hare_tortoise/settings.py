@@ -158,8 +158,7 @@ class Resets:
         if self.every is None:
             return 0
         first = self.every - missed * self.warmup_counts % self.every
-        planned = updates if known else None
-        return sum(self.due(update, planned, missed) for update in range(first, updates + 1, self.every))
+        return sum(self.due(update, updates if known else None, missed) for update in range(first, updates + 1, self.every))
 
 
 @dataclass(frozen=True)
@@ -172,6 +171,10 @@ class Recycling:
     """a unit is dormant if its mean size is at most this share of its layer's"""
     by: Literal["activation", "gradient"] = "activation"
     """what the size is of: the unit's activations, or the gradient of its incoming weights"""
+
+    def due(self, updates: int, planned: int | None = None) -> bool:
+        """Whether there is a look behind the `updates`-th update of `planned`; as for `Resets`, with an interval left."""
+        return updates % self.every == 0 and (planned is None or planned - updates >= self.every)
 
 
 @dataclass(frozen=True)

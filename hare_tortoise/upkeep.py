@@ -61,7 +61,7 @@ class Upkeep:
         plans, hare = self.plans, self.pair.hare
         due = plans.resets is not None and plans.resets.due(updates, plans.updates, plans.missed)
         resets = plans.resets if due else None
-        if plans.recycling is not None and updates % plans.recycling.every == 0:
+        if plans.recycling is not None and plans.recycling.due(updates, plans.updates):
             parts = [part for part, keep in resets.keep.items() if keep > 0] if resets is not None else PARTS
             self.recycled += recycle_(hare, self._draw, x, plans.recycling, self.pair.optimizer, parts)
             self._constrain(hare)

@@ -10,6 +10,7 @@ from agents.catalogue import AGENTS
 from agents.config import AgentConfig, TargetEnd
 from hare_tortoise.settings import Constraints, Injection, Pruning, Recycling, Replacement, Resets, Silence
 from networks.settings import Encoder
+from supervised.settings import Config, Protocol
 
 NAN = float("nan")
 
@@ -112,6 +113,34 @@ def test_a_value_out_of_range_is_refused_by_its_flag(path: str, value: Any) -> N
     flag = "--" + path.replace("_", "-")
     with pytest.raises(ValueError, match=f"^{re.escape(flag)} must "):
         changed(everything(path), path, value)
+
+
+# Values that are no such thing, which only a method of one's own can give: a command line reads by type.
+OTHER_TYPES: list[tuple[str, Any, str]] = [
+    ("tortoise.decay", "0.9", "float"),
+    ("tortoise.decay", None, "float"),
+    ("tortoise.every", 10.5, "int"),
+    ("tortoise.every", True, "int"),
+    ("tortoise.acts", "no", "bool"),
+    ("optimizer.clip", "10", "float | None"),
+    ("resets.source", "frsh", "Literal['fresh', 'initial', 'tortoise', 'orthogonal']"),
+    ("tortoise", {"decay": 0.9}, "Tortoise"),
+    ("penalties", None, "Penalties"),
+    ("resets", Recycling(), "hare_tortoise.settings.Resets | None"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "kind"), OTHER_TYPES)
+def test_a_value_of_another_type_is_refused_by_its_flag(path: str, value: Any, kind: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(f'--{path} must be {kind}, not {value!r}')}$"):
+        changed(everything(path), path, value)
+
+
+def test_each_of_several_values_has_its_type() -> None:
+    assert Protocol(shares=(1,), noise=(0,)) == Protocol(shares=(1.0,), noise=(0.0,))
+    for shares in (("1",), [1.0], 1.0):
+        with pytest.raises(ValueError, match=r"^--protocol\.shares must be tuple\[float, \.\.\.\], not "):
+            Config(protocol=Protocol(shares=shares, noise=(0.0,)))
 
 
 @pytest.mark.parametrize(("path", "value"), GOOD)

@@ -28,6 +28,9 @@ from tests.test_supervised_training import MLP, run
         (Plans(resets=Resets("initial", start=30)), 2, ["--resets.start 30"]),
         (Plans(resets=Resets("initial", start=29)), 2, []),
         (Plans(recycling=Recycling(every=31)), 2, ["--recycling.every 31"]),
+        (Plans(recycling=Recycling(every=30)), 2, []),  # as with resets
+        (Plans(recycling=Recycling(every=16), updates=30), 1, ["--recycling.every 16"]),
+        (Plans(recycling=Recycling(every=15), updates=30), 1, []),
         (Plans(replacement=Replacement(maturity=30)), 2, ["--replacement.maturity 30"]),
         (Plans(replacement=Replacement(maturity=29)), 2, []),
     ],

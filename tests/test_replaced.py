@@ -62,6 +62,22 @@ def test_another_network_is_refused(how: str, call: str) -> None:
         getattr(pair, call)()
 
 
+@pytest.mark.parametrize(("made", "later"), [(torch.float32, torch.float16), (torch.float16, torch.float32)])
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_a_hare_that_becomes_of_another_precision_where_it_is_is_refused(
+    made: torch.dtype, later: torch.dtype, decay: float
+) -> None:
+    hare = nn.Linear(4, 8).to(made)  # no buffers: these would be exchanged
+    pair = HareTortoise(hare, decay=decay)
+    pair.step()
+    hare.to(later)
+    change = rf"bias was \[8\] {made} cpu and is \[8\] {later} cpu"
+    with pytest.raises(ValueError, match=rf"^the hare is another network .* \({change}\): make a new one$"):
+        pair.step()
+    hare.to(made)
+    pair.step()
+
+
 class Wrapper(torch.optim.SGD):
     """As the code of sharpness-aware minimisation that goes round."""
 
