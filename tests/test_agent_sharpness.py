@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import torch
 
 from agents import objective as module
 from agents.agent import Agent
@@ -23,8 +24,12 @@ def test_both_passes_have_the_same_targets(name: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "targets", counted)
     monkeypatch.setattr(agent, "_objective", lambda *arguments: found.append(objective(*arguments)) or found[-1])
     for update in range(1, 4):
-        agent.update(FakeReplay([random_batch(agent.config, update)]))
+        replay = FakeReplay([random_batch(agent.config, update)])
+        agent.update(replay)
         assert len(asked) == update
         downhill, uphill = found[-2:]
         assert downhill.aim is uphill.aim is asked[-1]
         assert uphill.loss > downhill.loss
+        ((_, written),) = replay.written  # once, and what the first pass found
+        assert torch.equal(written, downhill.priority)
+        assert not torch.equal(written, uphill.priority)

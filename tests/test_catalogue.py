@@ -13,9 +13,10 @@ import torch
 
 from agents.agent import Agent
 from agents.bases import BASES
-from agents.catalogue import AGENTS, METHODS, find_agent
+from agents.catalogue import AGENTS, METHODS, compose, fill, find_agent
 from agents.config import AgentConfig, config_from_dict
-from hare_tortoise.methods import AGENTS_DECAY, AGENTS_EVERY
+from hare_tortoise import methods
+from hare_tortoise.methods import AGENTS_DECAY, AGENTS_EVERY, Method, Use
 
 ROOT = Path(__file__).parent.parent
 
@@ -193,3 +194,19 @@ def test_an_agent_that_is_like_none_is_answered_with_all_there_is() -> None:
     with pytest.raises(ValueError, match=f"unknown agent 'foo': there are random, {', '.join(BASES)}. Behind a base") as error:
         find_agent("foo")
     assert str(error.value).endswith(", ".join(METHODS))
+
+
+def test_a_method_that_does_not_fit_a_base_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(c: AgentConfig) -> AgentConfig:
+        if c.prediction is None:
+            raise ValueError("twice needs a self-prediction")
+        return replace(c, prediction=replace(c.prediction, weight=2 * c.prediction.weight))
+
+    with monkeypatch.context() as patch:
+        patch.setitem(methods.METHODS, "twice", Method(Use(twice, "", ""), None, "penalty"))
+        fill()
+        bases = {name.removesuffix("_twice") for name in AGENTS if name.endswith("_twice")}
+        with pytest.raises(ValueError, match=r"^twice needs a self-prediction$"):
+            compose("der", ["twice"])
+    fill()
+    assert bases == {name for name, base in BASES.items() if base.config.prediction is not None}
