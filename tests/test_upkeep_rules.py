@@ -4,14 +4,16 @@ import pytest
 import torch
 from torch import nn
 
+from agents.agent import Agent
 from hare_tortoise import HareTortoise, renewal
 from hare_tortoise.measure import effective_ranks, of_loss
 from hare_tortoise.network import initialise_modules_
 from hare_tortoise.settings import Replacement, Resets, Silence, Tortoise
+from hare_tortoise.silence import Silences
 from supervised.learner import Learner
 from supervised.measures import measure
 from supervised.settings import Config, Network
-from tests.fake_replay import small
+from tests.fake_replay import ACTIONS, fake_replay, small
 from tests.test_plans import learnt
 
 
@@ -84,3 +86,13 @@ def test_gains_of_every_normalisation_begin_at_1(norm: nn.Module) -> None:
     initialise_modules_(nn.Sequential(norm), torch.Generator())
     begins = {"weight": 1, "bias": 0, "running_mean": 0, "running_var": 1, "num_batches_tracked": 0}
     assert all(torch.equal(value, torch.full_like(value, begins[name])) for name, value in norm.state_dict().items())
+
+
+def test_what_is_usual_is_looked_at_every_so_many_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(Silences, "look_", lambda self: looks.append(agent.updates))
+    agent = Agent(small("der", silence=Silence(every=4)), ACTIONS, device="cpu", seed=0)
+    replay = fake_replay(agent.config)
+    for _ in range(9):
+        agent.update(replay)
+    assert looks == [4, 8]
