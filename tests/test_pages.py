@@ -13,6 +13,7 @@ from agents.catalogue import METHODS
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()
+EARLIER = "--resets.every 4000 --tortoise.acts --tortoise.decay 0.99"  # the defaults of der_ht when it had ten games
 
 
 def test_readme_is_short() -> None:
@@ -54,9 +55,9 @@ def test_readmes_scores_are_those_of_the_results() -> None:
 
 
 def paired(ours: list[float], base: list[float]) -> tuple[float, float, float]:
-    """Mean of the differences and its 95 % interval, by Student's t over as many pairs as there are (5 or 10)."""
+    """Mean of the differences and its 95 % interval, by Student's t over as many pairs as there are (5, 6 or 10)."""
     differences = [x - y for x, y in zip(ours, base, strict=True)]
-    half = {5: 2.7764, 10: 2.2622}[len(differences)] * stdev(differences) / len(differences) ** 0.5
+    half = {5: 2.7764, 6: 2.5706, 10: 2.2622}[len(differences)] * stdev(differences) / len(differences) ** 0.5
     mean = fmean(differences)
     return mean, mean - half, mean + half
 
@@ -77,7 +78,7 @@ def test_readmes_differences_are_those_of_the_results() -> None:
     scores: dict[tuple[str, str], dict[str, float]] = {}
     for row in rows("scores.csv"):
         scores.setdefault((row["agent"], row["flags"]), {})[row["game"]] = float(row["hns"])
-    ours = scores["der_ht", ""]  # with the defaults of then
+    ours = scores["der_ht", EARLIER]
     expected = [
         tuple(f"{x:.3f}" for x in paired(list(ours.values()), [scores["der", flags][game] for game in ours]))
         for flags in ("--tortoise.no-warmup-counts", "")
@@ -89,6 +90,29 @@ def test_readmes_differences_are_those_of_the_results() -> None:
     generated = page.split("<!-- results:")[1].split("<!-- end of results -->")[0]
     assert re.findall(rf"`der_ht [^`]*` - `der`: {written}", generated) == expected[1:]
     assert re.findall(rf"mean difference {written}", page) == expected[:1]
+
+
+def test_the_six_games_of_der_ht_are_those_of_the_results() -> None:
+    """With its defaults: scores, differences, and how plasticity changed."""
+    page = (ROOT / "docs/results.md").read_text().split("## `der_ht` with its defaults")[1].split("\n![")[0]
+    scores: dict[str, dict[str, dict[str, str]]] = {}
+    for row in rows("scores.csv"):
+        scores.setdefault(f"{row['agent']} {row['flags']}".strip(), {})[row["game"]] = row
+    ours, bases = scores["der_ht"], (scores["der"], scores["der --tortoise.no-warmup-counts"])
+    table = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ") and " (0." in line]
+    assert [game for game, *_ in table] == sorted(ours)
+    for game, *cells in table:
+        for cell, agent in zip(cells, (ours, *bases), strict=True):
+            assert float(cell.split(" ")[0].replace(",", "")) == pytest.approx(float(agent[game]["score"]), rel=1e-3)
+    hns = [[float(agent[game]["hns"]) for game in sorted(ours)] for agent in (ours, *bases)]
+    written = re.findall(r"(-?\d\.\d{3}) \[(-?\d\.\d{3}), (-?\d\.\d{3})\]", page)
+    assert written == [tuple(f"{x:.3f}" for x in paired(hns[0], base)) for base in hns[1:]]
+    at = {
+        (row["game"], row["env_step"]): row for row in rows("plasticity.csv") if (row["agent"], row["flags"]) == ("der_ht", "")
+    }
+    for column, digits in (("dormant", 3), ("srank", 1)):
+        mean, low, high = paired(*ends(at, column))
+        assert f"by {abs(mean):.{digits}f} ± {(high - low) / 2:.{digits}f}" in page
 
 
 def ends(of_agent: dict[tuple[str, str], dict[str, str]], column: str) -> tuple[list[float], list[float]]:
@@ -106,7 +130,7 @@ def test_the_changes_of_plasticity_are_those_of_the_results() -> None:
     page = " ".join((ROOT / "docs/results.md").read_text().split())
     told = page.split("- No loss of plasticity shows")[1].split("All of that")[0]
     for column, digits in (("dormant", 3), ("srank", 1), ("zero_gradients", 3)):
-        for agent in (("der", ""), ("der", "--tortoise.no-warmup-counts"), ("der_ht", "")):
+        for agent in (("der", ""), ("der", "--tortoise.no-warmup-counts"), ("der_ht", EARLIER)):
             mean, low, high = paired(*ends(at[agent], column))
             assert f"{(high - low) / 2:.{digits}f}" in told
             assert f"{abs(mean):.{digits}f} ± " in told
