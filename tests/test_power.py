@@ -71,6 +71,8 @@ def test_games_are_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert [row[:2] for row in two] == [[2, 1], [2, 2]]
     assert np.isnan(two[0][4:]).all()  # one seed of fewer than six games has no interval
     assert np.isfinite(two[1]).all()
+    (pong,) = told(capsys, str(file), "--games", "Pong", "--seeds", "2")
+    assert pong[3] == pytest.approx(1.96 * 0.5, abs=0.001)  # of two runs, 1 apart, by n - 1
 
 
 @pytest.mark.parametrize(
