@@ -31,7 +31,7 @@ def runs_of_games(path: Path) -> dict[str, np.ndarray]:
     """Human-normalised scores, float64 [runs], of each game in a file, by name. UserError if it is of no known shape."""
     known: dict[str, list[float]] = defaultdict(list)
     for score in read_single_runs(path.name, path).scores:
-        known[score.game].append(find_game(score.game).normalised(score.score))
+        known[score.game].append(score.hns)
     return {game: np.array(known[game]) for game in sorted(known)}
 
 
